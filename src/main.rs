@@ -1,0 +1,2 @@
+//! granulefs
+fn main() {}
