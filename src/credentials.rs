@@ -1,0 +1,335 @@
+//! Hands out session credentials, and swaps them before they die.
+//!
+//! ```text
+//! fresh --(the last quarter of their life)--> ageing --(their end, or S3 says so)--> expired
+//!   used as they are           used, while one renewal runs          everyone waits for the renewal
+//! ```
+//! Time is that since boot, which a wrong or stepped wall clock does not touch and which goes on while the machine is suspended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::earthdata::{Grant, Login};
+use crate::error::{Error, Refusal};
+use crate::flight::Flights;
+
+/// A denial to credentials younger than this is believed, so that a forbidden prefix causes no storm of logins.
+const BELIEVED_WHEN_YOUNGER: Duration = Duration::from_secs(60);
+/// How long a refused login is not tried again: long enough not to lock an account, short enough to notice a cure.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Credentials as they are used: a [`Grant`] with its place in time.
+#[derive(Debug)]
+pub struct Session {
+    /// What S3 is shown.
+    pub grant: Grant,
+    number: u64,
+    issued: Duration,
+    ageing: Duration,
+    expires: Duration,
+}
+
+/// How a session stands at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// Good, and for long.
+    Fresh,
+    /// Good, but a renewal is due.
+    Ageing,
+    /// Of no more use.
+    Expired,
+}
+
+impl Session {
+    /// `spread` in 0..1 moves the start of ageing, so that a thousand machines do not renew at once.
+    fn new(grant: Grant, number: u64, issued: Duration, spread: f64) -> Self {
+        let expires = grant.life.map_or(Duration::MAX, |life| issued + life);
+        let ageing = grant.life.map_or(Duration::MAX, |life| issued + life.mul_f64(0.7 + 0.1 * spread));
+        Self { grant, number, issued, ageing, expires }
+    }
+
+    fn age(&self, now: Duration) -> Age {
+        match now {
+            now if now >= self.expires => Age::Expired,
+            now if now >= self.ageing => Age::Ageing,
+            _ => Age::Fresh,
+        }
+    }
+}
+
+/// Why a request's credentials are doubted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// S3 said that they are expired or invalid.
+    Dead,
+    /// S3 denied access, which some stores also do to expired credentials.
+    Denied,
+}
+
+/// Where credentials come from.
+#[derive(Debug)]
+pub enum Source {
+    /// Earthdata Login.
+    Earthdata(Login),
+    /// The environment's own AWS credentials.
+    Ambient(SharedCredentialsProvider),
+}
+
+impl Source {
+    /// The AWS SDK's default chain: environment, profile, web identity, container, instance.
+    pub async fn ambient() -> Self {
+        let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder().build().await;
+        Self::Ambient(SharedCredentialsProvider::new(chain))
+    }
+
+    async fn grant(&self) -> Result<Grant, Error> {
+        match self {
+            Self::Earthdata(login) => login.grant().await,
+            Self::Ambient(provider) => {
+                let credentials = provider.provide_credentials().await.map_err(|e| {
+                    let cause = with_causes(&e);
+                    Refusal::NoAmbient { cause: cause.into() }
+                })?;
+                Ok(Grant {
+                    access_key: credentials.access_key_id().to_owned(),
+                    secret_key: credentials.secret_access_key().into(),
+                    session_token: credentials.session_token().map(Into::into),
+                    life: credentials.expiry().map(|expiry| expiry.duration_since(SystemTime::now()).unwrap_or_default()),
+                })
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Earthdata(login) => login.endpoint(),
+            Self::Ambient(_) => "the environment",
+        }
+    }
+}
+
+/// The credentials of one endpoint.
+#[derive(Debug)]
+pub struct CredentialStore {
+    source: Source,
+    state: Mutex<State>,
+    renewals: Flights<(), Arc<Session>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Arc<Session>>,
+    /// S3 has refused the current session, whatever its age.
+    is_dead: bool,
+    numbers: u64,
+    failures: u32,
+    not_before: Duration,
+    last_failure: Option<Error>,
+}
+
+impl State {
+    fn age(&self, now: Duration) -> Age {
+        self.current.as_ref().map_or(Age::Expired, |session| if self.is_dead { Age::Expired } else { session.age(now) })
+    }
+
+    fn failed(&mut self, error: Error, now: Duration) {
+        let pause = match error {
+            Error::Refused(_) => REFUSAL_PAUSE,
+            _ => FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE),
+        };
+        self.failures += 1;
+        self.not_before = now + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
+        self.last_failure = Some(error);
+    }
+}
+
+impl CredentialStore {
+    /// A store that has no credentials yet.
+    #[must_use]
+    pub fn new(source: Source) -> Arc<Self> {
+        Arc::new(Self { source, state: Mutex::default(), renewals: Flights::default() })
+    }
+
+    /// The session to use now. Waits only when there is none that works, then for as long as it takes.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is none and the source refuses to give one.
+    pub async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
+        loop {
+            let now = since_boot();
+            {
+                let state = self.state();
+                match (state.age(now), &state.current) {
+                    (Age::Fresh, Some(session)) => return Ok(session.clone()),
+                    (Age::Ageing, Some(session)) => {
+                        if now >= state.not_before && !self.renewals.is_aloft(&()) {
+                            tokio::spawn(self.renewal());
+                        }
+                        return Ok(session.clone());
+                    }
+                    _ => {}
+                }
+                if let Some(refused @ Error::Refused(_)) = state.last_failure.as_ref().filter(|_| now < state.not_before) {
+                    return Err(refused.clone());
+                }
+            }
+            match self.renewal().await {
+                Ok(session) => return Ok(session),
+                Err(Error::Transient(cause)) => tracing::debug!(%cause, "renewal failed"),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Asks for the first session with few retries, for a caller who would rather know than wait.
+    ///
+    /// # Errors
+    /// Those of [`Login::grant`].
+    pub async fn first_session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
+        const TRIES: usize = 3;
+        let mut outcome = self.renewal().await;
+        for _ in 1..TRIES {
+            match outcome {
+                Err(Error::Transient(_)) => outcome = self.renewal().await,
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    /// Answers whether a request that S3 refused is worth a replay, after a renewal where that can help.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the credentials are dead and the source refuses to give others.
+    pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt) -> Result<bool, Error> {
+        {
+            let mut state = self.state();
+            let now = since_boot();
+            if state.current.as_ref().is_none_or(|current| current.number != refused.number) {
+                return Ok(true);
+            }
+            match doubt {
+                Doubt::Dead => state.is_dead = true,
+                Doubt::Denied if state.age(now) == Age::Expired => {}
+                Doubt::Denied if refused.grant.life.is_none() || now < state.not_before => return Ok(false),
+                Doubt::Denied if now.saturating_sub(refused.issued) < BELIEVED_WHEN_YOUNGER => return Ok(false),
+                Doubt::Denied => {
+                    drop(state);
+                    return Ok(self.renewal().await.is_ok_and(|session| session.number != refused.number));
+                }
+            }
+        }
+        Ok(self.session().await?.number != refused.number)
+    }
+
+    /// What an operation whose deadline has passed was waiting for, if that was credentials.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        let state = self.state();
+        let cause = state.last_failure.as_ref().filter(|_| state.age(since_boot()) == Age::Expired)?;
+        Some(Refusal::NoCredentials { endpoint: self.source.name().into(), cause: cause.to_string().into() }.into())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one renewal under way: after the pause that the last failure asked for, a grant from the source.
+    fn renewal(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Session>, Error>> + Send + 'static {
+        let store = self.clone();
+        self.renewals.join((), || async move {
+            let pause = store.state().not_before.saturating_sub(since_boot());
+            tokio::time::sleep(pause).await;
+            let asked = since_boot();
+            let granted = store.source.grant().await;
+            store.accept(granted, asked)
+        })
+    }
+
+    fn accept(&self, granted: Result<Grant, Error>, asked: Duration) -> Result<Arc<Session>, Error> {
+        let mut state = self.state();
+        let now = since_boot();
+        let grant = match granted {
+            Ok(grant) => grant,
+            Err(error) => {
+                tracing::warn!(source = self.source.name(), %error, "no new S3 credentials");
+                state.failed(error.clone(), now);
+                return Err(error);
+            }
+        };
+        let repeated = state.current.as_ref().filter(|current| current.grant.access_key == grant.access_key).cloned();
+        if let Some(current) = repeated {
+            let error = Error::transient(format!("{} handed out the same credentials again", self.source.name()));
+            let usable = state.age(now) != Age::Expired;
+            state.failed(error.clone(), now);
+            return if usable { Ok(current) } else { Err(error) };
+        }
+        state.numbers += 1;
+        let session = Arc::new(Session::new(grant, state.numbers, asked, fastrand::f64()));
+        tracing::info!(source = self.source.name(), life = ?session.grant.life, swap = state.numbers, "new S3 credentials");
+        *state = State { current: Some(session.clone()), numbers: state.numbers, ..State::default() };
+        Ok(session)
+    }
+}
+
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(life: Option<Duration>, spread: f64) -> Session {
+        let grant = Grant { access_key: "A".into(), secret_key: "hush".into(), session_token: Some("hush".into()), life };
+        Session::new(grant, 1, Duration::from_secs(100), spread)
+    }
+
+    #[test]
+    fn credentials_age_in_the_last_part_of_their_life() {
+        let hour = Duration::from_secs(3600);
+        for spread in [0.0, 0.5, 1.0] {
+            let session = session(Some(hour), spread);
+            let age_at = |seconds| session.age(Duration::from_secs(100 + seconds));
+            assert_eq!([0, 2500, 2900, 3599, 3600, 90_000].map(age_at), {
+                use Age::{Ageing, Expired, Fresh};
+                [Fresh, Fresh, Ageing, Ageing, Expired, Expired]
+            });
+        }
+        assert_eq!(session(None, 0.0).age(Duration::from_secs(1 << 40)), Age::Fresh);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_a_refusal_is_left_alone_for_a_minute() {
+        let mut state = State::default();
+        let mut pauses = Vec::new();
+        for _ in 0..20 {
+            state.failed(Error::transient("down"), Duration::ZERO);
+            pauses.push(state.not_before.as_secs_f64());
+        }
+        assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
+        state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
+        assert!(state.not_before >= Duration::from_secs(45));
+    }
+
+    #[test]
+    fn debug_hides_the_secrets() {
+        assert!(!format!("{:?}", session(None, 0.0)).contains("hush"));
+    }
+}

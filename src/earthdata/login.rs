@@ -1,0 +1,303 @@
+//! The conversation that turns an identity into temporary S3 credentials.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::header::{DATE, HeaderMap, LOCATION, ORIGIN};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use secrecy::ExposeSecret;
+
+use super::{Grant, Identity};
+use crate::error::{Error, Refusal};
+
+/// The documented way is four hops; the rest is room for a DAAC that redirects within itself.
+const MAX_HOPS: usize = 10;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A login answers in well under a second; NASA's gateways give up after 30.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One endpoint and the identity to use there.
+///
+/// Keeps the cookies of the conversation, so that a renewal is one request until the endpoint redirects again.
+#[derive(Debug)]
+pub struct Login {
+    http: Client,
+    endpoint: Url,
+    /// `host` or `host:port`: the only place that the password goes to.
+    earthdata_host: String,
+    identity: Identity,
+    token_refused: AtomicBool,
+}
+
+impl Login {
+    /// A login at `endpoint` (an /s3credentials URL) with Earthdata Login at `earthdata_host` (`host` or `host:port`).
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when `endpoint` is not a URL, [`Refusal::Unencrypted`] when it is not private.
+    pub fn new(endpoint: &str, earthdata_host: &str, identity: Identity) -> Result<Self, Error> {
+        let endpoint = Url::parse(endpoint).map_err(|e| Error::usage(format!("the credentials endpoint {endpoint:?} is no URL: {e}")))?;
+        if !endpoint.username().is_empty() || endpoint.password().is_some() {
+            return Err(Error::usage("the credentials endpoint must not hold a user name or password; use a netrc file"));
+        }
+        require_private(&endpoint)?;
+        let mut http = Client::builder()
+            .user_agent(concat!("granulefs/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .cookie_store(true)
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT);
+        if endpoint.scheme() == "http" {
+            // Loopback: a proxy would carry the secrets off this machine in the clear.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|e| Error::store(format!("cannot set up the HTTP client: {}", words(e))))?;
+        Ok(Self { http, endpoint, earthdata_host: earthdata_host.to_owned(), identity, token_refused: AtomicBool::new(false) })
+    }
+
+    /// The /s3credentials URL.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        self.endpoint.as_str()
+    }
+
+    /// Has the conversation, or the one request that is left of it while the kept cookies serve.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the way out when Earthdata says no, [`Error::Transient`] for everything that may pass.
+    pub async fn grant(&self) -> Result<Grant, Error> {
+        if let Some(token) = self.identity.token.as_ref().filter(|_| !self.token_refused.load(Ordering::Relaxed)) {
+            let response = self.send(self.ask(&self.endpoint).bearer_auth(token.value.expose_secret())).await?;
+            if !is_token_refusal(response.status()) {
+                return self.read_grant(response).await;
+            }
+            tracing::debug!(endpoint = %self.endpoint, "the token was refused");
+            if self.identity.password.is_none() {
+                return Err(Refusal::TokenRefused {
+                    endpoint: self.endpoint().into(),
+                    host: self.earthdata_host.as_str().into(),
+                    origin: token.origin.as_str().into(),
+                }
+                .into());
+            }
+            tracing::warn!(endpoint = %self.endpoint, origin = token.origin, "the Earthdata token was refused; using the password from now on");
+            self.token_refused.store(true, Ordering::Relaxed);
+        }
+        self.converse().await
+    }
+
+    /// Follows the endpoint's redirects by hand, since each hop may see other secrets.
+    async fn converse(&self) -> Result<Grant, Error> {
+        let mut url = self.endpoint.clone();
+        let mut submitted = false;
+        for _ in 0..MAX_HOPS {
+            require_private(&url)?;
+            let response = if self.is_login_page(&url)? {
+                if std::mem::replace(&mut submitted, true) {
+                    return Err(self.astray("it asked for the password a second time"));
+                }
+                self.submit_password(&url).await?
+            } else {
+                self.send(self.ask(&url)).await?
+            };
+            if !response.status().is_redirection() {
+                return self.read_grant(response).await;
+            }
+            url = self.location(&url, response.headers())?;
+            if let Some(refusal) = denial_in(&url, &self.earthdata_host) {
+                return Err(refusal.into());
+            }
+        }
+        Err(self.astray("too many redirects"))
+    }
+
+    fn ask(&self, url: &Url) -> RequestBuilder {
+        self.http.get(url.clone()).header("app-name", "granulefs")
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let response = request.send().await.map_err(|e| Error::transient(format!("no answer: {}", words(e))))?;
+        tracing::debug!(host = response.url().host_str(), path = response.url().path(), status = %response.status(), "login");
+        Ok(response)
+    }
+
+    fn is_login_page(&self, url: &Url) -> Result<bool, Refusal> {
+        if !url.path().ends_with("/oauth/authorize") {
+            return Ok(false);
+        }
+        let host = host_of(url);
+        if host == self.earthdata_host {
+            return Ok(true);
+        }
+        Err(Refusal::ForeignLogin { endpoint: self.endpoint().into(), host: host.into(), configured: self.earthdata_host.as_str().into() })
+    }
+
+    /// Posts the form that NASA documents; a server that knows only the netrc way gets Basic.
+    ///
+    /// The answer is a redirect, or anything else that is no success.
+    async fn submit_password(&self, page: &Url) -> Result<Response, Error> {
+        let Some(found) = &self.identity.password else {
+            let origin = self.identity.token.as_ref().map_or("the identity", |token| &token.origin);
+            return Err(Refusal::TokenRefused {
+                endpoint: self.endpoint().into(),
+                host: self.earthdata_host.as_str().into(),
+                origin: origin.into(),
+            }
+            .into());
+        };
+        let (user, password) = (&found.value.user, found.value.password.expose_secret());
+        let wrong = || Refusal::WrongPassword { host: self.earthdata_host.as_str().into(), origin: found.origin.as_str().into() };
+        let form = [("credentials", BASE64.encode(format!("{user}:{password}")))];
+        let posted = self.send(self.http.post(page.clone()).header(ORIGIN, self.endpoint.as_str()).form(&form)).await?;
+        if posted.status().is_redirection() || is_passing(posted.status()) {
+            return Ok(posted);
+        }
+        let status = posted.status();
+        // A second try with a password that is wrong would count towards the account's lock.
+        if status == StatusCode::UNAUTHORIZED && self.text(posted).await?.contains("invalid_credentials") {
+            return Err(wrong().into());
+        }
+        let basic = self.send(self.ask(page).basic_auth(user, Some(password))).await?;
+        match basic.status() {
+            StatusCode::UNAUTHORIZED => Err(wrong().into()),
+            status if status.is_redirection() || is_passing(status) => Ok(basic),
+            other => Err(self.astray(&format!("the login page answered {status} to the form and {other} to Basic"))),
+        }
+    }
+
+    fn location(&self, from: &Url, headers: &HeaderMap) -> Result<Url, Error> {
+        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        location
+            .and_then(|location| from.join(location).ok())
+            .ok_or_else(|| self.astray(&format!("{} redirected to nowhere", host_of(from))))
+    }
+
+    /// Reads the credentials, or makes an error of every other answer of an endpoint.
+    async fn read_grant(&self, response: Response) -> Result<Grant, Error> {
+        let status = response.status();
+        let at_endpoint = response.url().path() == self.endpoint.path() && host_of(response.url()) == host_of(&self.endpoint);
+        let server_time = response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let place = format!("{}{}", host_of(response.url()), response.url().path());
+        let text = self.text(response).await?;
+        match status {
+            StatusCode::OK if at_endpoint => Grant::parse(&text, server_time.unwrap_or_else(SystemTime::now))
+                .map_err(|e| Error::transient(format!("{}: {e}", self.endpoint))),
+            StatusCode::OK => Err(self.astray(&format!("it ended at a page of {place}"))),
+            StatusCode::FORBIDDEN => Err(self.forbidden(&text).into()),
+            status if is_passing(status) => Err(Error::transient(format!("{place} answered {status}"))),
+            status => Err(self.astray(&format!("{place} answered {status}"))),
+        }
+    }
+
+    fn forbidden(&self, text: &str) -> Refusal {
+        #[derive(serde::Deserialize)]
+        struct Denial {
+            #[serde(default)]
+            error_description: String,
+            resolution_url: String,
+        }
+        match serde_json::from_str::<Denial>(text) {
+            Ok(denial) => resolution(&denial.error_description, Some(&denial.resolution_url), &self.earthdata_host),
+            Err(_) => Refusal::NoData { endpoint: self.endpoint().into() },
+        }
+    }
+
+    async fn text(&self, response: Response) -> Result<String, Error> {
+        response.text().await.map_err(|e| Error::transient(format!("the answer broke off: {}", words(e))))
+    }
+
+    fn astray(&self, detail: &str) -> Error {
+        Refusal::Conversation { endpoint: self.endpoint().into(), detail: detail.into() }.into()
+    }
+}
+
+/// Cumulus and TEA answer a refused bearer with a redirect to the login, TEA also with 401, a malformed one with 400.
+fn is_token_refusal(status: StatusCode) -> bool {
+    status.is_redirection() || status == StatusCode::UNAUTHORIZED || status == StatusCode::BAD_REQUEST
+}
+
+/// 424 is Cumulus' word for a failure of STS behind it.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(status, StatusCode::FAILED_DEPENDENCY | StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+}
+
+/// Earthdata Login says in the redirect's query what is missing; the page behind it says less.
+fn denial_in(url: &Url, earthdata_host: &str) -> Option<Refusal> {
+    let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let error = query("error")?;
+    Some(resolution(&query("error_msg").unwrap_or(error), query("resolution_url").as_deref(), earthdata_host))
+}
+
+fn resolution(message: &str, resolution_url: Option<&str>, earthdata_host: &str) -> Refusal {
+    let message = message.trim().trim_end_matches('.');
+    Refusal::Resolution {
+        message: if message.is_empty() { "an agreement or a profile entry is missing" } else { message }.into(),
+        resolution_url: resolution_url.map_or_else(|| format!("https://{earthdata_host}/profile"), str::to_owned).into(),
+    }
+}
+
+/// `host` or `host:port`, as `--earthdata-host` is written.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Lets https pass, and http to this machine itself.
+///
+/// # Errors
+/// [`Refusal::Unencrypted`] for everything else.
+pub fn require_private(url: &Url) -> Result<(), Refusal> {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback => Ok(()),
+        scheme => Err(Refusal::Unencrypted { url: format!("{scheme}://{}", host_of(url)).into() }),
+    }
+}
+
+/// [`require_private`] for a URL that is still text.
+///
+/// # Errors
+/// [`Error::Usage`] when it is no URL.
+pub fn require_private_url(url: &str) -> Result<(), Error> {
+    let parsed = Url::parse(url).map_err(|e| Error::usage(format!("{url:?} is no URL: {e}")))?;
+    Ok(require_private(&parsed)?)
+}
+
+/// An HTTP error with its causes and without its URL, whose query may hold a code.
+fn words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_go_over_https_or_to_loopback_only() {
+        let private = |url: &str| require_private(&Url::parse(url).unwrap()).is_ok();
+        assert!(["https://a.org/x", "http://localhost:1/", "http://127.0.0.2/", "http://[::1]:8/"].into_iter().all(private));
+        assert!(!["http://a.org/", "http://localhost.a.org/", "http://10.0.0.1/", "ftp://localhost/"].into_iter().any(private));
+    }
+
+    #[test]
+    fn what_is_missing_is_read_from_the_redirect() {
+        let url = "https://d.org/login?error=access_denied&error_msg=Please%20approve%20it.&resolution_url=https%3A%2F%2Fu.org%2Fa";
+        let refusal = denial_in(&Url::parse(url).unwrap(), "u.org").unwrap();
+        assert_eq!(refusal, Refusal::Resolution { message: "Please approve it".into(), resolution_url: "https://u.org/a".into() });
+        assert_eq!(denial_in(&Url::parse("https://d.org/login?code=1&state=2").unwrap(), "u.org"), None);
+    }
+}

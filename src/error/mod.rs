@@ -1,0 +1,111 @@
+//! What can go wrong, by what the caller can do about it, and the only table of errno values.
+
+mod refusal;
+
+use std::sync::Arc;
+
+pub use refusal::Refusal;
+
+/// A failed operation.
+///
+/// Cheap to clone: everyone who waits for one flight shares its failure.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// An answer said that there is no such key and no such prefix.
+    #[error("{0} does not exist")]
+    NotFound(Arc<str>),
+    /// Earthdata or S3 refused, and trying again without the user doing something will not help.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The object was replaced or removed after it was opened.
+    #[error("{0} was replaced or removed since it was opened; open it again")]
+    Replaced(Arc<str>),
+    /// The object's storage class allows no reading before a restore.
+    #[error("{what} is archived ({class}); it must be restored before it can be read")]
+    Archived {
+        /// The object's URL.
+        what: Arc<str>,
+        /// The storage class as S3 names it.
+        class: Arc<str>,
+    },
+    /// A fault that passes: throttling, a reset, a stall, a 5xx, a short answer. Worth another try.
+    #[error("{0}")]
+    Transient(Arc<str>),
+    /// The operation's deadline passed while transient faults were still being retried.
+    #[error("no answer within the deadline: {0}")]
+    Deadline(Arc<str>),
+    /// An answer that no retry will change, and that is about neither existence nor permission.
+    #[error("{0}")]
+    Store(Arc<str>),
+    /// The key that a name would have is longer than the 1,024 bytes S3 allows.
+    #[error("the key would be longer than 1,024 bytes")]
+    NameTooLong,
+    /// The name of an extended attribute that the node does not have.
+    #[error("no such attribute")]
+    NoAttribute,
+    /// An inode number or handle that is not, or no longer, known.
+    #[error("stale inode or handle")]
+    BadHandle,
+    /// A directory operation on a file.
+    #[error("not a directory")]
+    NotADirectory,
+    /// A file operation on a directory.
+    #[error("is a directory")]
+    IsADirectory,
+    /// A defect of granulefs: an operation panicked.
+    #[error("an operation failed inside granulefs: {0}")]
+    Defect(Arc<str>),
+    /// The command line, the environment or a file named there cannot be used as it is.
+    #[error("{0}")]
+    Usage(Arc<str>),
+}
+
+impl Error {
+    /// A [`Error::Transient`] with these words.
+    pub fn transient(words: impl Into<Arc<str>>) -> Self {
+        Self::Transient(words.into())
+    }
+
+    /// A [`Error::Store`] with these words.
+    pub fn store(words: impl Into<Arc<str>>) -> Self {
+        Self::Store(words.into())
+    }
+
+    /// A [`Error::Usage`] with these words.
+    pub fn usage(words: impl Into<Arc<str>>) -> Self {
+        Self::Usage(words.into())
+    }
+
+    /// The errno that a program reading the mount sees.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::NotFound(_) => libc::ENOENT,
+            Self::Refused(_) | Self::Archived { .. } => libc::EACCES,
+            Self::Replaced(_) => libc::ESTALE,
+            Self::Deadline(_) => libc::ETIMEDOUT,
+            Self::Transient(_) | Self::Store(_) | Self::Defect(_) => libc::EIO,
+            Self::NameTooLong => libc::ENAMETOOLONG,
+            Self::NoAttribute => libc::ENODATA,
+            Self::BadHandle => libc::EBADF,
+            Self::NotADirectory => libc::ENOTDIR,
+            Self::IsADirectory => libc::EISDIR,
+            Self::Usage(_) => libc::EINVAL,
+        }
+    }
+
+    /// Whether the failure tells of a fault worth a line in the log, rather than of a name that is not there.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_)
+                | Self::Archived { .. }
+                | Self::Replaced(_)
+                | Self::Transient(_)
+                | Self::Deadline(_)
+                | Self::Store(_)
+                | Self::Defect(_)
+        )
+    }
+}

@@ -1,0 +1,111 @@
+//! Every reason for which Earthdata or S3 refuses a user, each in words that say what to do.
+
+use std::sync::Arc;
+
+/// A refusal that only the user, or whoever runs the service, can cure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No token, no user name, no netrc entry.
+    #[error(
+        "no Earthdata Login identity found: set EARTHDATA_TOKEN, or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, \
+         or add \"machine {host} login USER password PASSWORD\" to {netrc}"
+    )]
+    NoIdentity {
+        /// The Earthdata Login host.
+        host: Arc<str>,
+        /// The netrc file that was looked at.
+        netrc: Arc<str>,
+    },
+    /// The login server says that user and password do not match.
+    #[error("Earthdata Login at {host} refused the user name or password from {origin}; check them at https://{host}/")]
+    WrongPassword {
+        /// The Earthdata Login host.
+        host: Arc<str>,
+        /// Where the identity was found.
+        origin: Arc<str>,
+    },
+    /// The bearer token was refused and there is no password to fall back on. Some endpoints say no more than this.
+    #[error(
+        "{endpoint} refused the token from {origin}: it may have expired (they live 60 days), or an agreement is missing; \
+         make a new token at https://{host}/ and look at https://{host}/profile for unaccepted EULAs"
+    )]
+    TokenRefused {
+        /// The /s3credentials URL.
+        endpoint: Arc<str>,
+        /// The Earthdata Login host.
+        host: Arc<str>,
+        /// Where the token was found.
+        origin: Arc<str>,
+    },
+    /// An agreement or an application is not accepted, or the profile is incomplete.
+    #[error("Earthdata Login wants something from you first: {message}; open {resolution_url} in a browser, then try again")]
+    Resolution {
+        /// Earthdata's own words.
+        message: Arc<str>,
+        /// The page that cures it.
+        resolution_url: Arc<str>,
+    },
+    /// The user's groups open nothing behind this endpoint.
+    #[error("{endpoint} says that this Earthdata user may not access any of its data; ask the data center for access")]
+    NoData {
+        /// The /s3credentials URL.
+        endpoint: Arc<str>,
+    },
+    /// The login conversation left the path that the documentation describes.
+    #[error("the login at {endpoint} did not end as it should: {detail}")]
+    Conversation {
+        /// The /s3credentials URL.
+        endpoint: Arc<str>,
+        /// What was seen, without secrets.
+        detail: Arc<str>,
+    },
+    /// The endpoint sends its logins to a host that is not the configured one.
+    #[error(
+        "{endpoint} sends its login to {host}, not to {configured}; no password was sent. \
+         If that host is right, name it with --earthdata-host {host}"
+    )]
+    ForeignLogin {
+        /// The /s3credentials URL.
+        endpoint: Arc<str>,
+        /// The host in the redirect.
+        host: Arc<str>,
+        /// The configured Earthdata Login host.
+        configured: Arc<str>,
+    },
+    /// A secret would have travelled unencrypted.
+    #[error("{url} is not https: secrets travel over https only (or over http to this machine itself)")]
+    Unencrypted {
+        /// Scheme and host of the URL.
+        url: Arc<str>,
+    },
+    /// Credentials are dead and no new ones could be had in time.
+    #[error("the S3 credentials have expired and {endpoint} gives no new ones: {cause}")]
+    NoCredentials {
+        /// The /s3credentials URL.
+        endpoint: Arc<str>,
+        /// Why the last attempt failed.
+        cause: Arc<str>,
+    },
+    /// S3 denied the request, with credentials known to be good.
+    #[error("S3 denies access to {what} ({code}) with the credentials in use; they may not cover it")]
+    Forbidden {
+        /// The URL of the object or prefix.
+        what: Arc<str>,
+        /// The error code S3 gave.
+        code: Arc<str>,
+    },
+    /// The credentials are good, but only inside the region.
+    #[error("S3 denies access to {what}: these credentials work only from inside AWS {region}; run granulefs on a machine there")]
+    OutOfRegion {
+        /// The URL of the object or prefix.
+        what: Arc<str>,
+        /// The region.
+        region: Arc<str>,
+    },
+    /// The environment's own AWS credentials could not be had.
+    #[error("no AWS credentials in the environment (--aws-credentials): {cause}")]
+    NoAmbient {
+        /// What the AWS credential chain said.
+        cause: Arc<str>,
+    },
+}

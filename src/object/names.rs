@@ -1,0 +1,187 @@
+//! Which names a listing shows, and how a name that cannot stand for itself is escaped.
+//!
+//! An escaped name is the key's component, with `%` and NUL percent-encoded, and a suffix that says what it is. No plain
+//! name ever ends in such a suffix (a key that does is escaped itself), so an escape collides with nothing. A suffix, not a
+//! prefix, keeps a shadowed object beside its directory in byte order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Entry, Page, Prefix};
+
+const OBJECT: &str = ".granulefs-object";
+const DIRECTORY: &str = ".granulefs-directory";
+
+/// The longest name the kernel's FUSE accepts, bytes.
+const MAX_NAME: usize = 1024;
+
+/// What a name in a directory asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// The component itself; a directory wins over an object.
+    Plain(String),
+    /// The object of this component, also where a directory shadows it.
+    Object(String),
+    /// The directory of this component.
+    Directory(String),
+}
+
+impl Name {
+    /// Reads a name as [`Shown`] writes it. `None`: no listing ever shows this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(stem) = name.strip_suffix(OBJECT) {
+            unescape(stem).map(Self::Object)
+        } else if let Some(stem) = name.strip_suffix(DIRECTORY) {
+            unescape(stem).map(Self::Directory)
+        } else if is_plain(name) {
+            Some(Self::Plain(name.to_owned()))
+        } else {
+            None
+        }
+    }
+}
+
+/// A name in a directory and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Unique within its directory.
+    pub name: Box<str>,
+    /// A directory or a file.
+    pub entry: Entry,
+}
+
+impl Shown {
+    /// The names that `page` adds to the directory `prefix`, in byte order, and how many keys have no name that the kernel
+    /// would take.
+    #[must_use]
+    pub fn of_page(prefix: &Prefix, page: Page) -> (Vec<Self>, usize) {
+        let mut unshowable = page.undecodable;
+        let mut shown = Vec::with_capacity(page.objects.len() + page.prefixes.len());
+        let mut add = |component: &str, suffix, entry| match escape_if_needed(component, suffix) {
+            Some(name) => shown.push(Self { name: name.into(), entry }),
+            None => unshowable += 1,
+        };
+        for directory in page.prefixes {
+            if let Some(component) = directory.as_str().strip_prefix(prefix.as_str()) {
+                let component = component.strip_suffix('/').unwrap_or(component).to_owned();
+                add(&component, DIRECTORY, Entry::Directory(directory));
+            }
+        }
+        for object in page.objects {
+            if let Some(component) = object.id.key.strip_prefix(prefix.as_str()) {
+                let is_marker = component.is_empty() && object.size == 0;
+                if !is_marker {
+                    let component = component.to_owned();
+                    add(&component, OBJECT, Entry::File(Arc::new(object)));
+                }
+            }
+        }
+        shown.sort_by(|a, b| a.name.cmp(&b.name));
+        (shown, unshowable)
+    }
+
+    /// Gives the plain name to the directory where an object has it too, and returns how many objects moved aside.
+    ///
+    /// `shown` is in byte order before and after.
+    pub fn resolve_shadows(shown: &mut Vec<Self>) -> usize {
+        let mut moved: BTreeMap<usize, Box<str>> = BTreeMap::new();
+        for at in 1..shown.len() {
+            if shown[at - 1].name == shown[at].name {
+                let file = if matches!(shown[at].entry, Entry::File(_)) { at } else { at - 1 };
+                moved.insert(file, escape(&shown[file].name, OBJECT).into());
+            }
+        }
+        let count = moved.len();
+        for (at, name) in moved {
+            shown[at].name = name;
+        }
+        if count > 0 {
+            shown.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        count
+    }
+
+    /// How many of `shown` no later page can precede or shadow, when the listing has reached the key `last`.
+    ///
+    /// S3 orders a directory as `name/`, readdir as `name`. So a directory `D` may still come, and belong before a name
+    /// already seen, when `D` starts `last` and the byte after it in `last` sorts below `/`.
+    #[must_use]
+    pub fn settled(prefix: &Prefix, shown: &[Self], last: &str) -> usize {
+        match Self::open_stems(prefix, last).next() {
+            Some(stem) => shown.partition_point(|s| *s.name < *stem),
+            None => shown.len(),
+        }
+    }
+
+    /// The names of directories that may still come although names after them were seen, shortest first.
+    pub fn open_stems<'a>(prefix: &Prefix, last: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let component = last.strip_prefix(prefix.as_str()).unwrap_or("");
+        let bytes = component.as_bytes();
+        // A key that ends here is a stem as well: `blue`, then `blue-x`, then `blue/`.
+        let open = move |&end: &usize| match bytes.get(end) {
+            Some(&next) => next < b'/',
+            None => !component.ends_with('/'),
+        };
+        (1..=component.len()).filter(open).map(move |end| &component[..end])
+    }
+}
+
+fn is_plain(component: &str) -> bool {
+    !component.is_empty()
+        && component != "."
+        && component != ".."
+        && !component.contains('\0')
+        && !component.ends_with(OBJECT)
+        && !component.ends_with(DIRECTORY)
+}
+
+fn escape_if_needed(component: &str, suffix: &str) -> Option<String> {
+    let name = if is_plain(component) { component.to_owned() } else { escape(component, suffix) };
+    (name.len() <= MAX_NAME).then_some(name)
+}
+
+fn escape(component: &str, suffix: &str) -> String {
+    let mut name = component.replace('%', "%25").replace('\0', "%00");
+    name.push_str(suffix);
+    name
+}
+
+fn unescape(stem: &str) -> Option<String> {
+    let component = stem.replace("%00", "\0").replace("%25", "%");
+    (escape(&component, "") == stem).then_some(component)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_component_has_one_name_and_every_name_one_component() {
+        let odd = ["", ".", "..", "a\0b", "100%", "%00", "%2500", "x.granulefs-object", ".granulefs-directory", "a", "ü +\n"];
+        let mut names = std::collections::BTreeSet::new();
+        for component in odd {
+            for suffix in [OBJECT, DIRECTORY] {
+                let name = escape_if_needed(component, suffix).unwrap();
+                let parsed = Name::parse(&name).unwrap();
+                match parsed {
+                    Name::Plain(c) => assert_eq!(c, component),
+                    Name::Object(c) => assert_eq!((c.as_str(), suffix), (component, OBJECT)),
+                    Name::Directory(c) => assert_eq!((c.as_str(), suffix), (component, DIRECTORY)),
+                }
+                assert!(!name.contains(['\0', '/']) && !["", ".", ".."].contains(&name.as_str()));
+                names.insert((name, is_plain(component) || suffix == OBJECT));
+            }
+        }
+        assert_eq!(names.len(), odd.len() * 2 - odd.iter().filter(|c| is_plain(c)).count());
+    }
+
+    #[test]
+    fn a_stem_stays_open_until_the_listing_has_passed_its_slash() {
+        let root = Prefix::new("p");
+        let stems = |last: &str| Shown::open_stems(&root, last).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(stems("p/MOD09.A2000-h08x"), ["MOD09", "MOD09.A2000", "MOD09.A2000-h08x"]);
+        assert_eq!(stems("p/blue"), ["blue"]);
+        assert_eq!(stems("p/a0b/"), Vec::<String>::new());
+    }
+}

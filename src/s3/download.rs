@@ -1,0 +1,79 @@
+//! One byte range of one object version, whatever happens to the connections that carry it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::{Backoff, Bucket, unquoted};
+use crate::error::Error;
+use crate::object::ObjectId;
+
+/// S3 sends a frame every few milliseconds; one that does not come for this long will not come on this connection.
+const STALL: Duration = Duration::from_secs(5);
+
+/// A ranged GET that continues from the byte reached when its connection breaks or stalls.
+#[derive(Debug)]
+pub struct Download {
+    bucket: Bucket,
+    object: ObjectId,
+    /// What is still to come, bytes.
+    rest: Range<u64>,
+    body: Option<ByteStream>,
+    backoff: Backoff,
+}
+
+impl Download {
+    pub(super) fn new(bucket: Bucket, object: ObjectId, range: Range<u64>) -> Self {
+        Self { bucket, object, rest: range, body: None, backoff: Backoff::default() }
+    }
+
+    /// The next bytes in order, never empty; `None` when the range is complete, and only then.
+    ///
+    /// # Errors
+    /// [`Error::Replaced`] when the object is no longer this version; otherwise those of every S3 request.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        while !self.rest.is_empty() {
+            let body = match &mut self.body {
+                Some(body) => body,
+                None => self.body.insert(self.bucket.open(&self.object, self.rest.clone()).await?),
+            };
+            let fault = match tokio::time::timeout(STALL, body.next()).await {
+                Ok(Some(Ok(mut frame))) if !frame.is_empty() => {
+                    let wanted = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
+                    frame.truncate(wanted);
+                    self.rest.start += frame.len() as u64;
+                    self.backoff = Backoff::default();
+                    self.bucket.received(frame.len());
+                    return Ok(Some(frame));
+                }
+                Ok(Some(Ok(_))) => continue,
+                Ok(Some(Err(error))) => format!("the answer broke off: {error}"),
+                Ok(None) => "the answer was too short".to_owned(),
+                Err(_) => format!("no bytes for {} s", STALL.as_secs()),
+            };
+            self.body = None;
+            let fault = Error::transient(format!("{}: {fault} at byte {}", self.object.url(), self.rest.start));
+            self.bucket.pause(&mut self.backoff, fault).await;
+        }
+        Ok(None)
+    }
+}
+
+/// Checks that `output` is `range` of this version, and nothing else.
+pub(super) fn body_of(output: GetObjectOutput, object: &ObjectId, range: &Range<u64>) -> Result<ByteStream, Error> {
+    if output.e_tag().map(unquoted) != Some(&object.etag) {
+        return Err(Error::Replaced(object.url().into()));
+    }
+    let start = match output.content_range() {
+        Some(answered) => answered.strip_prefix("bytes ").and_then(|r| r.split('-').next()?.parse().ok()),
+        // The whole object: a store that does not know ranges.
+        None => Some(0),
+    };
+    if start != Some(range.start) {
+        return Err(Error::store(format!("{}: the store answered another range than bytes {range:?}", object.url())));
+    }
+    Ok(output.body)
+}

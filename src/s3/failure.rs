@@ -1,0 +1,78 @@
+//! What a failed request to S3 means: the one place that looks at status and code.
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use crate::credentials::Doubt;
+use crate::error::{Error, Refusal};
+
+/// What to do about a failure.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Renew the credentials and replay; if that does not help, it is this error.
+    Renew(Doubt, Error),
+    /// Try again.
+    Again(Error),
+    /// No retry will change it.
+    Final(Error),
+}
+
+/// What the request was about, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About<'a> {
+    /// An `s3://` URL.
+    pub(super) what: &'a str,
+    /// The configured region.
+    pub(super) region: &'a str,
+    /// A request with `If-Match`, made for an object that existed when it was opened.
+    pub(super) is_open: bool,
+}
+
+pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>, about: About<'_>) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let what = about.what;
+    let Some(response) = error.raw_response() else {
+        return Failure::Again(Error::transient(format!("{what}: {}", DisplayErrorContext(error))));
+    };
+    let status = response.status().as_u16();
+    let service = error.as_service_error();
+    // HEAD answers have no body, so no code either.
+    let code = service.and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    let says = if code.is_empty() { format!("status {status}") } else { format!("{code}, status {status}") };
+    match (status, code) {
+        (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
+            Failure::Renew(Doubt::Dead, forbidden(what, &says))
+        }
+        (_, "RequestTimeTooSkewed" | "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
+            // The SDK has learned the server's clock from this very answer.
+            Failure::Again(Error::transient(format!("{what}: S3 answered {says}")))
+        }
+        (_, "NoSuchBucket") => Failure::Final(Error::store(format!("{what}: there is no such bucket; check its name"))),
+        (_, "InvalidObjectState") => Failure::Final(Error::Archived { what: what.into(), class: "an archive tier".into() }),
+        (403, _) => match service.and_then(ProvideErrorMetadata::message) {
+            // Told from other denials by the name of the policy only, and only to choose the words.
+            Some(message) if message.contains("s3-same-region-access-role") => {
+                Failure::Final(Refusal::OutOfRegion { what: what.into(), region: about.region.into() }.into())
+            }
+            _ => Failure::Renew(Doubt::Denied, forbidden(what, &says)),
+        },
+        // An expired token shows in the answer to a HEAD as a bare 400.
+        (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, Error::store(format!("{what}: S3 answered {says}"))),
+        (404 | 412, _) if about.is_open => Failure::Final(Error::Replaced(what.into())),
+        (404, _) => Failure::Final(Error::NotFound(what.into())),
+        (301 | 307, _) => {
+            let region = response.headers().get("x-amz-bucket-region").unwrap_or("another region");
+            let advice = format!("{what}: the bucket is in {region}; mount with --region {region}");
+            Failure::Final(Error::store(advice))
+        }
+        // A success whose body was cut or could not be read: the next one may be whole.
+        (200..=299 | 408 | 429 | 500..=599, _) => Failure::Again(Error::transient(format!("{what}: S3 answered {says}"))),
+        _ => Failure::Final(Error::store(format!("{what}: S3 answered {says}"))),
+    }
+}
+
+fn forbidden(what: &str, says: &str) -> Error {
+    Refusal::Forbidden { what: what.into(), code: says.into() }.into()
+}

@@ -1,0 +1,315 @@
+//! One bucket: a page of a listing, a HEAD, a byte range. The only door to the AWS SDK.
+//!
+//! Every request is tried until it is answered. It has no deadline: the caller cancels it by dropping it.
+
+mod client;
+mod download;
+mod failure;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::EncodingType;
+use percent_encoding::percent_decode_str;
+
+pub use download::Download;
+
+use crate::credentials::CredentialStore;
+use crate::error::Error;
+use crate::object::{Object, ObjectId, Page, Prefix};
+use failure::{About, Failure, classify};
+
+/// Where a bucket is and how it is spoken to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The bucket's name.
+    pub bucket: Arc<str>,
+    /// The AWS region, for signing.
+    pub region: String,
+    /// Another S3 than Amazon's.
+    pub endpoint_url: Option<String>,
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
+    pub path_style: bool,
+}
+
+/// A bucket, with the credentials to read it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    place: Place,
+    client: Client,
+    credentials: Arc<CredentialStore>,
+    counters: Counters,
+    fault: Mutex<Option<Error>>,
+}
+
+/// Requests sent, and bytes of object data received, since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// ListObjectsV2.
+    pub list: AtomicU64,
+    /// HeadObject.
+    pub head: AtomicU64,
+    /// GetObject.
+    pub get: AtomicU64,
+    /// Bytes of GetObject bodies.
+    pub bytes: AtomicU64,
+}
+
+impl Bucket {
+    /// Connects nowhere yet.
+    ///
+    /// # Errors
+    /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
+    pub fn new(place: Place, credentials: Arc<CredentialStore>) -> Result<Self, Error> {
+        let client = client::new(&place, credentials.clone())?;
+        let inner = Inner { place, client, credentials, counters: Counters::default(), fault: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.inner.place.bucket
+    }
+
+    /// The `s3://` URL of a key or prefix.
+    #[must_use]
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.name())
+    }
+
+    /// What was sent and received.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// What an operation whose deadline has passed was waiting for.
+    #[must_use]
+    pub fn trouble(&self) -> Error {
+        let fault = || self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let words = |fault: Option<Error>| fault.map_or_else(|| "S3 is slow".to_owned(), |fault| fault.to_string());
+        self.inner.credentials.trouble().unwrap_or_else(|| Error::Deadline(words(fault()).into()))
+    }
+
+    /// One page of the listing of `prefix` with delimiter `/`, after the page that gave the token `after`; of at most `limit`
+    /// names where that is given.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where listing is not allowed, [`Error::Store`] for no such bucket.
+    pub async fn page(&self, prefix: &Prefix, after: Option<&str>, limit: Option<i32>) -> Result<Page, Error> {
+        let mut backoff = Backoff::default();
+        loop {
+            let request = || {
+                self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
+                let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix.as_str());
+                list.delimiter("/")
+                    .encoding_type(EncodingType::Url)
+                    .set_max_keys(limit)
+                    .set_continuation_token(after.map(str::to_owned))
+                    .send()
+            };
+            let output = self.answer(&self.url(prefix.as_str()), false, request).await?;
+            match self.read_page(output, limit.is_some()) {
+                Ok(page) => return Ok(page),
+                Err(fault) => self.pause(&mut backoff, fault).await,
+            }
+        }
+    }
+
+    /// The object `key`, without its bytes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, [`Error::Refused`] when S3 would not say.
+    pub async fn head(&self, key: &str) -> Result<Object, Error> {
+        let request = || {
+            self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
+            self.inner.client.head_object().bucket(&**self.name()).key(key).send()
+        };
+        let head = self.answer(&self.url(key), false, request).await?;
+        let size = head.content_length().and_then(|size| u64::try_from(size).ok());
+        let (Some(etag), Some(size)) = (head.e_tag(), size) else {
+            return Err(Error::store(format!("{}: the store gives no size or no etag", self.url(key))));
+        };
+        Ok(Object {
+            id: self.id(key.into(), etag),
+            size,
+            modified: time(head.last_modified()),
+            storage_class: class(head.storage_class().map(|class| class.as_str())),
+        })
+    }
+
+    /// The bytes `range` of one version of an object.
+    #[must_use]
+    pub fn download(&self, object: &ObjectId, range: Range<u64>) -> Download {
+        Download::new(self.clone(), object.clone(), range)
+    }
+
+    async fn open(&self, object: &ObjectId, range: Range<u64>) -> Result<ByteStream, Error> {
+        let request = || {
+            self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
+            let get = self.inner.client.get_object().bucket(&*object.bucket).key(&*object.key);
+            let get = get.if_match(format!("\"{}\"", object.etag));
+            get.range(format!("bytes={}-{}", range.start, range.end - 1)).send()
+        };
+        let output = self.answer(&object.url(), true, request).await?;
+        download::body_of(output, object, &range)
+    }
+
+    fn received(&self, bytes: usize) {
+        self.inner.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Sends the request until it is answered, with renewed credentials where they were the reason.
+    async fn answer<T, E, F>(&self, what: &str, is_open: bool, request: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        // One for the expiry, one for an expiry during a long series of faults.
+        const MAX_RENEWALS: usize = 2;
+        let about = About { what, region: &self.inner.place.region, is_open };
+        let mut backoff = Backoff::default();
+        let mut renewals = 0;
+        loop {
+            let session = self.inner.credentials.session().await?;
+            let error = match request().await {
+                Ok(output) => {
+                    *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    return Ok(output);
+                }
+                Err(error) => error,
+            };
+            match classify(&error, about) {
+                Failure::Final(error) => return Err(error),
+                Failure::Again(fault) => self.pause(&mut backoff, fault).await,
+                Failure::Renew(doubt, error) => {
+                    tracing::debug!(what, %error, ?doubt, "refused");
+                    if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt).await? {
+                        return Err(error);
+                    }
+                    renewals += 1;
+                }
+            }
+        }
+    }
+
+    async fn pause(&self, backoff: &mut Backoff, fault: Error) {
+        // The first few faults of a request are S3's daily life.
+        const QUIET: u32 = 3;
+        if backoff.tries == QUIET {
+            tracing::warn!(%fault, "still trying");
+        } else {
+            tracing::debug!(%fault, tries = backoff.tries, "trying again");
+        }
+        *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        tokio::time::sleep(backoff.next()).await;
+    }
+
+    fn id(&self, key: Arc<str>, etag: &str) -> ObjectId {
+        ObjectId { bucket: self.name().clone(), key, etag: unquoted(etag).into() }
+    }
+
+    /// `is_probe`: asked for less than there may be, so that the rest is of no interest.
+    fn read_page(&self, output: ListObjectsV2Output, is_probe: bool) -> Result<Page, Error> {
+        let is_encoded = output.encoding_type() == Some(&EncodingType::Url);
+        let decode = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
+        let mut page = Page { next: output.next_continuation_token().map(Into::into), ..Page::default() };
+        if output.is_truncated() == Some(true) && page.next.is_none() && !is_probe {
+            return Err(Error::transient(format!("{}: a page was cut without saying where it goes on", self.url(""))));
+        }
+        if output.is_truncated() != Some(true) {
+            page.next = None;
+        }
+        for prefix in output.common_prefixes().iter().filter_map(|common| common.prefix()) {
+            match decode(prefix) {
+                Some(prefix) => page.prefixes.push(Prefix::new(&prefix)),
+                None => page.undecodable += 1,
+            }
+        }
+        for object in output.contents() {
+            let size = object.size().and_then(|size| u64::try_from(size).ok());
+            match (object.key().and_then(decode), object.e_tag(), size) {
+                (Some(key), Some(etag), Some(size)) => page.objects.push(Object {
+                    id: self.id(key.into(), etag),
+                    size,
+                    modified: time(object.last_modified()),
+                    storage_class: class(object.storage_class().map(|class| class.as_str())),
+                }),
+                _ => page.undecodable += 1,
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// Exponential, with full jitter, so that throttled machines spread out.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    fn next(&mut self) -> Duration {
+        let ceiling = Self::FIRST.saturating_mul(1 << self.tries.min(16)).min(Self::LONGEST);
+        self.tries += 1;
+        ceiling.mul_f64(fastrand::f64())
+    }
+}
+
+/// Undoes `encoding-type=url`, which writes a space as `+`.
+fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
+}
+
+fn unquoted(etag: &str) -> &str {
+    etag.trim_matches('"')
+}
+
+fn class(name: Option<&str>) -> Arc<str> {
+    name.unwrap_or("STANDARD").into()
+}
+
+fn time(modified: Option<&DateTime>) -> SystemTime {
+    modified.and_then(|time| SystemTime::try_from(*time).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_url_encoding() {
+        for (encoded, key) in
+            [("a+b%2Bc", "a b+c"), ("p%2Fq/r", "p/q/r"), ("%C3%BC%0A%25", "ü\n%"), ("a%20b", "a b"), ("100%25", "100%")]
+        {
+            assert_eq!(decoded(encoded).as_deref(), Some(key));
+        }
+        assert_eq!(decoded("%FF"), None);
+    }
+
+    #[test]
+    fn pauses_stay_below_their_ceiling() {
+        let mut backoff = Backoff::default();
+        for tries in 0..40 {
+            let ceiling = Duration::from_millis(50 << tries.min(7)).min(Backoff::LONGEST);
+            assert!(backoff.next() <= ceiling);
+        }
+    }
+}
