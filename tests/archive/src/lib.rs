@@ -1,1 +1,298 @@
-//! archive
+//! A DAAC on loopback: Earthdata Login, `/s3credentials` in the manner of both server families, and an S3 that is stricter than AWS.
+//!
+//! Tests hold an [`Archive`], fill its buckets, turn its [`Knobs`] while it runs, and ask it afterwards what was requested of it.
+
+mod access;
+mod answers;
+mod content;
+mod control;
+mod daac;
+mod fault;
+pub mod granules;
+mod journal;
+mod keys;
+mod knobs;
+mod leak;
+mod list;
+mod listing;
+mod login;
+mod names;
+mod netcdf;
+mod payload;
+mod range;
+mod refusal;
+mod s3;
+mod server;
+mod sessions;
+mod sigv4;
+mod store;
+mod world;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+pub use content::{Content, Object};
+pub use fault::{Failure, Fault};
+pub use journal::{Kind, Logged, Stats};
+pub use knobs::{BearerAnswer, EndpointAnswer, Expiration, Knobs, Listing, LoginAnswer, PasswordWays, Trap};
+pub use names::Synthetic;
+pub use store::Attributes;
+
+use names::Names;
+use server::Role;
+use world::{Addresses, World};
+
+/// What an archive is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The data centers; each has an endpoint of its own.
+    pub daacs: Vec<Daac>,
+    /// The one user of Earthdata Login.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
+    /// The region that requests must be signed for.
+    pub region: String,
+    /// The knobs to start with.
+    pub knobs: Knobs,
+    /// Threads that serve.
+    pub threads: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            daacs: vec![Daac { name: "PODAAC".into(), family: Family::Cumulus, buckets: vec!["granules".into()] }],
+            user: "ada".into(),
+            // Characters that a URL, a form and base64 each treat in their own way.
+            password: "p:w+d/ %41é~>?".into(),
+            region: "us-west-2".into(),
+            knobs: Knobs::default(),
+            threads: 2,
+        }
+    }
+}
+
+/// A data center: an endpoint, and the buckets that its credentials open.
+#[derive(Clone, Debug)]
+pub struct Daac {
+    /// Its name, for [`Archive::credentials_url`].
+    pub name: String,
+    /// Which server software it runs.
+    pub family: Family,
+    /// Its buckets.
+    pub buckets: Vec<String>,
+}
+
+/// The two kinds of servers that answer `/s3credentials`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Cumulus, as most DAACs run.
+    Cumulus,
+    /// The Thin Egress App, as ASF runs.
+    Tea,
+}
+
+/// A running archive; it stops when dropped.
+#[derive(Debug)]
+pub struct Archive {
+    world: Arc<World>,
+    runtime: Option<Runtime>,
+}
+
+impl Archive {
+    /// Starts an archive on free ports of loopback, with threads of its own.
+    ///
+    /// # Errors
+    /// When no thread can be started or no port be had.
+    pub fn start(setup: Setup) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(setup.threads).thread_name("archive").enable_all().build()?;
+        // Every server has an address of its own, since cookies know no ports.
+        let mut roles = vec![(Role::Login, 1), (Role::S3, 1), (Role::Trap, 9), (Role::Control, 1)];
+        roles.extend((0..setup.daacs.len()).map(|index| (Role::Daac(index), 10 + index as u8)));
+        let mut listeners = Vec::new();
+        for (role, host) in roles {
+            let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0))?;
+            listener.set_nonblocking(true)?;
+            listeners.push((role, listener.local_addr()?, listener));
+        }
+        let address = |wanted: Role| {
+            let found = listeners.iter().find(|(role, ..)| *role == wanted);
+            found.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), |(_, address, _)| *address)
+        };
+        let addresses = Addresses {
+            login: address(Role::Login),
+            daacs: (0..setup.daacs.len()).map(|index| address(Role::Daac(index))).collect(),
+            s3: address(Role::S3),
+            trap: address(Role::Trap),
+            control: address(Role::Control),
+        };
+        let world = Arc::new(World::new(setup, addresses));
+        let context = runtime.enter();
+        for (role, _, listener) in listeners {
+            runtime.spawn(server::listen(Arc::clone(&world), role, tokio::net::TcpListener::from_std(listener)?));
+        }
+        drop(context);
+        Ok(Self { world, runtime: Some(runtime) })
+    }
+
+    /// Returns the URL of the one S3 that serves all buckets.
+    #[must_use]
+    pub fn s3_url(&self) -> String {
+        format!("http://{}", self.world.addresses.s3)
+    }
+
+    /// Returns name and port of Earthdata Login.
+    #[must_use]
+    pub fn edl_host(&self) -> String {
+        self.world.login_host()
+    }
+
+    /// Returns the endpoint of a DAAC.
+    ///
+    /// # Panics
+    /// When there is no DAAC of that name.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a misspelt name is a mistake in the test that calls")]
+    pub fn credentials_url(&self, daac: &str) -> String {
+        let index = self.world.setup.daacs.iter().position(|known| known.name == daac);
+        self.world.credentials_url(index.expect("no DAAC of that name"))
+    }
+
+    /// Returns the URL of the control listener.
+    #[must_use]
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.world.addresses.control)
+    }
+
+    /// Returns the user's Earthdata token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.world.token
+    }
+
+    /// Returns the user's name.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.world.setup.user
+    }
+
+    /// Returns the user's password.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.world.setup.password
+    }
+
+    /// Puts an object, or a newer version of it: LastModified grows by a second at least. Makes the bucket if need be; a bucket of no DAAC
+    /// opens only to [`Archive::mint`] and [`Archive::static_keys`].
+    pub fn put(&self, bucket: &str, key: &str, content: impl Into<Content>) {
+        self.put_with(bucket, key, content, Attributes::default());
+    }
+
+    /// Puts an object with attributes of one's own choice. A file keeps its own.
+    pub fn put_with(&self, bucket: &str, key: &str, content: impl Into<Content>, attributes: Attributes) {
+        self.world.store.write().put(bucket, key, content.into(), attributes);
+    }
+
+    /// Deletes an object, a generated one too.
+    pub fn delete(&self, bucket: &str, key: &str) {
+        self.world.store.write().delete(bucket, key);
+    }
+
+    /// Puts every file of a real folder. The files are looked at by each request; new ones are seen by the next `put_folder`. An empty
+    /// directory becomes a marker.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn put_folder(&self, bucket: &str, prefix: &str, folder: impl AsRef<Path>) -> io::Result<()> {
+        self.world.store.write().put_folder(bucket, prefix, folder.as_ref())
+    }
+
+    /// Adds a set of generated objects.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read, in words.
+    pub fn synthetic(&self, bucket: &str, set: &Synthetic) -> Result<(), String> {
+        let names = Names::parse(set)?;
+        self.world.store.write().create(bucket).add(names);
+        Ok(())
+    }
+
+    /// Returns the object as it is now, to compare bytes and attributes with.
+    #[must_use]
+    pub fn expected(&self, bucket: &str, key: &str) -> Option<Object> {
+        self.world.store.read().get(bucket, key)
+    }
+
+    /// Turns knobs.
+    pub fn set(&self, change: impl FnOnce(&mut Knobs)) {
+        self.world.panel.turn(change);
+    }
+
+    /// Adds a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.set(|knobs| knobs.faults.push(fault));
+    }
+
+    /// Returns the counts.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.world.journal.stats()
+    }
+
+    /// Returns every request since the start or the last reset, oldest first, of the last 200,000.
+    #[must_use]
+    pub fn log(&self) -> Vec<Logged> {
+        self.world.journal.log()
+    }
+
+    /// Forgets counts and log.
+    pub fn reset_stats(&self) {
+        self.world.journal.reset();
+    }
+
+    /// Waits until the counts fulfil a condition; false when they did not in time.
+    pub fn wait_for(&self, condition: impl Fn(&Stats) -> bool, timeout: Duration) -> bool {
+        self.world.journal.wait_for(condition, timeout)
+    }
+
+    /// Makes session credentials that open every bucket: access key, secret key, session token.
+    #[must_use]
+    pub fn mint(&self, life: Duration) -> (String, String, String) {
+        let key = self.world.keys.mint(self.world.now() + life, None);
+        (key.id, key.secret, key.token.unwrap_or_default())
+    }
+
+    /// Returns keys without a session token that open every bucket for ever: access key, secret key.
+    #[must_use]
+    pub fn static_keys(&self) -> (String, String) {
+        let key = &self.world.static_key;
+        (key.id.clone(), key.secret.clone())
+    }
+
+    /// Returns every secret there is so far, to search a client's output for: password, tokens, secret keys, cookies.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![self.token().to_owned(), self.password().to_owned()];
+        for key in self.world.keys.all() {
+            secrets.push(key.secret);
+            secrets.extend(key.token);
+        }
+        secrets.extend(self.world.sessions.lock().cookies().cloned());
+        secrets
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        // Dropping a runtime waits for it, which is forbidden inside another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

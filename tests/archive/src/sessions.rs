@@ -1,0 +1,71 @@
+//! What Earthdata Login and the DAACs remember of who came by.
+
+use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use hyper::Request;
+
+use crate::content::hex;
+use crate::keys::Key;
+
+/// Codes, cookies, and the credentials handed out last.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    codes: HashMap<String, usize>,
+    cookies: HashMap<String, (usize, SystemTime)>,
+    logins: HashSet<String>,
+    pub(crate) issued: HashMap<usize, Key>,
+}
+
+impl Sessions {
+    /// A single-use code for a DAAC.
+    pub(crate) fn code(&mut self, daac: usize) -> String {
+        let code = random_hex(64);
+        self.codes.insert(code.clone(), daac);
+        code
+    }
+
+    /// Takes a code; it is good once, and only at its DAAC.
+    pub(crate) fn redeem(&mut self, code: &str, daac: usize) -> bool {
+        self.codes.remove(code) == Some(daac)
+    }
+
+    /// Remembers a cookie that a DAAC sets.
+    pub(crate) fn admit(&mut self, cookie: &str, daac: usize, until: SystemTime) {
+        self.cookies.insert(cookie.to_owned(), (daac, until));
+    }
+
+    pub(crate) fn is_admitted(&self, cookie: &str, daac: usize, now: SystemTime) -> bool {
+        self.cookies.get(cookie).is_some_and(|(owner, until)| *owner == daac && *until > now)
+    }
+
+    /// A session at Earthdata Login itself.
+    pub(crate) fn log_in(&mut self) -> String {
+        let session = random_hex(32);
+        self.logins.insert(session.clone());
+        session
+    }
+
+    pub(crate) fn is_logged_in(&self, session: &str) -> bool {
+        self.logins.contains(session)
+    }
+
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &String> {
+        self.cookies.keys().chain(&self.logins)
+    }
+}
+
+/// The value of a cookie that a request carries.
+pub(crate) fn cookie<'r>(request: &'r Request<Bytes>, name: &str) -> Option<&'r str> {
+    let values = request.headers().get_all("cookie").iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split("; "))
+        .find_map(|pair| pair.split_once('=').filter(|(known, _)| *known == name))
+        .map(|(_, value)| value)
+}
+
+pub(crate) fn random_hex(digits: usize) -> String {
+    let bytes: Vec<u8> = (0..digits.div_ceil(2)).map(|_| fastrand::u8(..)).collect();
+    hex(&bytes)
+}

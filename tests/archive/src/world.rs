@@ -1,0 +1,107 @@
+//! What all servers of one archive share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::journal::Journal;
+use crate::keys::{Key, Keys};
+use crate::knobs::{Knobs, Panel};
+use crate::sessions::{Sessions, random_hex};
+use crate::store::Store;
+use crate::{Family, Setup};
+
+/// The state of an archive.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) addresses: Addresses,
+    /// The bearer token of the one user there is.
+    pub(crate) token: String,
+    pub(crate) static_key: Key,
+    pub(crate) store: RwLock<Store>,
+    pub(crate) panel: Panel,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) keys: Keys,
+    pub(crate) sessions: Mutex<Sessions>,
+}
+
+/// Where the servers listen.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    pub(crate) login: SocketAddr,
+    pub(crate) daacs: Vec<SocketAddr>,
+    pub(crate) s3: SocketAddr,
+    pub(crate) trap: SocketAddr,
+    pub(crate) control: SocketAddr,
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup, addresses: Addresses) -> Self {
+        let keys = Keys::default();
+        let mut store = Store::default();
+        for bucket in setup.daacs.iter().flat_map(|daac| &daac.buckets) {
+            store.create(bucket);
+        }
+        Self {
+            addresses,
+            // Three parts with dots between: a JWT as far as anyone looks.
+            token: format!("eyJ0eXAiOiJKV1QiLCJvcmlnaW4iOiJFYXJ0aGRhdGEgTG9naW4ifQ.{}.{}", random_hex(120), random_hex(86)),
+            static_key: keys.mint_static(),
+            store: RwLock::new(store),
+            panel: Panel::new(setup.knobs.clone()),
+            journal: Arc::default(),
+            keys,
+            sessions: Mutex::default(),
+            setup,
+        }
+    }
+
+    pub(crate) fn knobs(&self) -> Arc<Knobs> {
+        self.panel.read()
+    }
+
+    /// The archive's own time.
+    pub(crate) fn now(&self) -> SystemTime {
+        let shift = self.knobs().clock_shift;
+        let seconds = Duration::from_secs(shift.unsigned_abs());
+        if shift < 0 { SystemTime::now() - seconds } else { SystemTime::now() + seconds }
+    }
+
+    /// The host name of Earthdata Login with its port. A name, where the DAACs are numbers, so that host rules matter.
+    pub(crate) fn login_host(&self) -> String {
+        format!("localhost:{}", self.addresses.login.port())
+    }
+
+    pub(crate) fn credentials_url(&self, daac: usize) -> String {
+        format!("http://{}/s3credentials", self.addresses.daacs[daac])
+    }
+
+    /// Where a login comes back to.
+    pub(crate) fn callback_url(&self, daac: usize) -> String {
+        format!("http://{}{}", self.addresses.daacs[daac], self.callback_path(daac))
+    }
+
+    pub(crate) fn callback_path(&self, daac: usize) -> &'static str {
+        let older = self.setup.daacs[daac].family == Family::Cumulus && self.knobs().older_callback;
+        if older { "/redirect" } else { "/login" }
+    }
+
+    /// The application id that a DAAC has at Earthdata Login.
+    pub(crate) fn client_id(&self, daac: usize) -> String {
+        format!("archive-{daac}-AbCdEfGhIjKlMn")
+    }
+
+    /// Hands out session credentials of a DAAC.
+    pub(crate) fn issue(&self, daac: usize) -> Key {
+        let knobs = self.knobs();
+        let now = self.now();
+        let mut sessions = self.sessions.lock();
+        let alive = sessions.issued.get(&daac).filter(|key| knobs.same_credentials && key.expires > Some(now)).cloned();
+        let key = alive.unwrap_or_else(|| self.keys.mint(now + knobs.credential_life, Some(daac)));
+        sessions.issued.insert(daac, key.clone());
+        key
+    }
+}
