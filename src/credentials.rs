@@ -75,7 +75,7 @@ pub enum Doubt {
 #[derive(Debug)]
 pub enum Source {
     /// Earthdata Login.
-    Earthdata(Login),
+    Earthdata(Box<Login>),
     /// The environment's own AWS credentials.
     Ambient(SharedCredentialsProvider),
 }
@@ -207,24 +207,25 @@ impl CredentialStore {
     /// # Errors
     /// [`Error::Refused`] when the credentials are dead and the source refuses to give others.
     pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt) -> Result<bool, Error> {
-        {
+        let is_cure_needed = {
             let mut state = self.state();
             let now = since_boot();
             if state.current.as_ref().is_none_or(|current| current.number != refused.number) {
                 return Ok(true);
             }
-            match doubt {
-                Doubt::Dead => state.is_dead = true,
-                Doubt::Denied if state.age(now) == Age::Expired => {}
-                Doubt::Denied if refused.grant.life.is_none() || now < state.not_before => return Ok(false),
-                Doubt::Denied if now.saturating_sub(refused.issued) < BELIEVED_WHEN_YOUNGER => return Ok(false),
-                Doubt::Denied => {
-                    drop(state);
-                    return Ok(self.renewal().await.is_ok_and(|session| session.number != refused.number));
-                }
+            state.is_dead |= doubt == Doubt::Dead;
+            let is_young = now.saturating_sub(refused.issued) < BELIEVED_WHEN_YOUNGER;
+            let is_static = refused.grant.life.is_none();
+            let is_dead = state.age(now) == Age::Expired;
+            if !is_dead && (is_young || is_static || now < state.not_before) {
+                return Ok(false);
             }
+            is_dead
+        };
+        if is_cure_needed {
+            return Ok(self.session().await?.number != refused.number);
         }
-        Ok(self.session().await?.number != refused.number)
+        Ok(self.renewal().await.is_ok_and(|session| session.number != refused.number))
     }
 
     /// What an operation whose deadline has passed was waiting for, if that was credentials.
@@ -307,7 +308,7 @@ mod tests {
         for spread in [0.0, 0.5, 1.0] {
             let session = session(Some(hour), spread);
             let age_at = |seconds| session.age(Duration::from_secs(100 + seconds));
-            assert_eq!([0, 2500, 2900, 3599, 3600, 90_000].map(age_at), {
+            assert_eq!([0_u64, 2500, 2900, 3599, 3600, 90_000].map(age_at), {
                 use Age::{Ageing, Expired, Fresh};
                 [Fresh, Fresh, Ageing, Ageing, Expired, Expired]
             });

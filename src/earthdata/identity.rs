@@ -42,7 +42,8 @@ impl Identity {
     /// [`Refusal::NoIdentity`] when there is none; [`Error::Usage`] when a file that is named cannot be read, or when a
     /// user name comes without a password.
     pub fn find(host: &str) -> Result<Self, Error> {
-        let token = variable("EARTHDATA_TOKEN").map(|token| Found { value: SecretString::from(token), origin: "EARTHDATA_TOKEN".into() });
+        let token =
+            variable("EARTHDATA_TOKEN").map(|token| Found { value: SecretString::from(token), origin: "EARTHDATA_TOKEN".into() });
         let netrc = netrc_path();
         let password = match (variable("EARTHDATA_USERNAME"), variable("EARTHDATA_PASSWORD")) {
             (Some(user), Some(password)) => Some(Found {
@@ -182,7 +183,10 @@ mod tests {
     fn debug_hides_the_secrets() {
         let identity = Identity {
             token: Some(Found { value: "tok-secret".into(), origin: "here".into() }),
-            password: Some(Found { value: Password { user: "jane".into(), password: "pw-secret".into() }, origin: "there".into() }),
+            password: Some(Found {
+                value: Password { user: "jane".into(), password: "pw-secret".into() },
+                origin: "there".into(),
+            }),
         };
         assert!(!format!("{identity:?}").contains("-secret"));
     }

@@ -38,7 +38,8 @@ impl Login {
     /// # Errors
     /// [`Error::Usage`] when `endpoint` is not a URL, [`Refusal::Unencrypted`] when it is not private.
     pub fn new(endpoint: &str, earthdata_host: &str, identity: Identity) -> Result<Self, Error> {
-        let endpoint = Url::parse(endpoint).map_err(|e| Error::usage(format!("the credentials endpoint {endpoint:?} is no URL: {e}")))?;
+        let endpoint =
+            Url::parse(endpoint).map_err(|e| Error::usage(format!("the credentials endpoint {endpoint:?} is no URL: {e}")))?;
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
             return Err(Error::usage("the credentials endpoint must not hold a user name or password; use a netrc file"));
         }
@@ -132,7 +133,11 @@ impl Login {
         if host == self.earthdata_host {
             return Ok(true);
         }
-        Err(Refusal::ForeignLogin { endpoint: self.endpoint().into(), host: host.into(), configured: self.earthdata_host.as_str().into() })
+        Err(Refusal::ForeignLogin {
+            endpoint: self.endpoint().into(),
+            host: host.into(),
+            configured: self.earthdata_host.as_str().into(),
+        })
     }
 
     /// Posts the form that NASA documents; a server that knows only the netrc way gets Basic.
@@ -295,9 +300,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_read_from_the_redirect() {
-        let url = "https://d.org/login?error=access_denied&error_msg=Please%20approve%20it.&resolution_url=https%3A%2F%2Fu.org%2Fa";
+        let url =
+            "https://d.org/login?error=access_denied&error_msg=Please%20approve%20it.&resolution_url=https%3A%2F%2Fu.org%2Fa";
         let refusal = denial_in(&Url::parse(url).unwrap(), "u.org").unwrap();
-        assert_eq!(refusal, Refusal::Resolution { message: "Please approve it".into(), resolution_url: "https://u.org/a".into() });
+        assert_eq!(
+            refusal,
+            Refusal::Resolution { message: "Please approve it".into(), resolution_url: "https://u.org/a".into() }
+        );
         assert_eq!(denial_in(&Url::parse("https://d.org/login?code=1&state=2").unwrap(), "u.org"), None);
     }
 }

@@ -18,11 +18,7 @@ impl Prefix {
     /// The prefix that `text` names, with or without its last slash.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        if text.is_empty() || text.ends_with('/') {
-            Self(text.into())
-        } else {
-            Self(format!("{text}/").into())
-        }
+        if text.is_empty() || text.ends_with('/') { Self(text.into()) } else { Self(format!("{text}/").into()) }
     }
 
     /// The prefix one `component` deeper. The component may be empty: `a//b` is a key.

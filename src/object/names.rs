@@ -84,7 +84,7 @@ impl Shown {
     /// Gives the plain name to the directory where an object has it too, and returns how many objects moved aside.
     ///
     /// `shown` is in byte order before and after.
-    pub fn resolve_shadows(shown: &mut Vec<Self>) -> usize {
+    pub fn resolve_shadows(shown: &mut [Self]) -> usize {
         let mut moved: BTreeMap<usize, Box<str>> = BTreeMap::new();
         for at in 1..shown.len() {
             if shown[at - 1].name == shown[at].name {

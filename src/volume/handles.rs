@@ -1,0 +1,59 @@
+//! Numbers for what the kernel has open.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Open things by number.
+#[derive(Debug)]
+pub(super) struct Handles<T> {
+    open: Mutex<Open<T>>,
+}
+
+#[derive(Debug)]
+struct Open<T> {
+    things: HashMap<u64, T>,
+    last: u64,
+}
+
+impl<T> Default for Handles<T> {
+    fn default() -> Self {
+        Self { open: Mutex::new(Open { things: HashMap::new(), last: 0 }) }
+    }
+}
+
+impl<T: Clone> Handles<T> {
+    pub(super) fn put(&self, thing: T) -> u64 {
+        self.open().put(thing)
+    }
+
+    /// A new number for what is open already, or for what `make` makes.
+    pub(super) fn share_or_put(&self, is_same: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> u64 {
+        let mut open = self.open();
+        let thing = open.things.values().find(|thing| is_same(thing)).cloned().unwrap_or_else(make);
+        open.put(thing)
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<T> {
+        self.open().things.get(&number).cloned()
+    }
+
+    pub(super) fn replace(&self, number: u64, thing: T) {
+        self.open().things.insert(number, thing);
+    }
+
+    pub(super) fn take(&self, number: u64) {
+        self.open().things.remove(&number);
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open<T>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Open<T> {
+    fn put(&mut self, thing: T) -> u64 {
+        self.last += 1;
+        self.things.insert(self.last, thing);
+        self.last
+    }
+}
