@@ -1,2 +1,46 @@
-//! granulefs
-fn main() {}
+//! The program: dispatch, print one error, exit code.
+
+use std::fs::File;
+use std::process::ExitCode;
+
+use clap::Parser;
+use granulefs::cli::{self, Cli, MountArgs, Verb};
+use granulefs::commands;
+use granulefs::error::Error;
+use tracing_subscriber::EnvFilter;
+
+/// Blocks come and go by the hundred a second; glibc gives their pages back each time, and faults them in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
+    let outcome = match cli.verb {
+        Verb::Mount(args) => log_to(&args).and_then(|()| commands::mount::run(&args)),
+        Verb::Unmount { mountpoint } => commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("granulefs: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn log_to(args: &MountArgs) -> Result<(), Error> {
+    let level = match args.verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    // Other crates at these levels would log request headers, and in them secrets.
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(format!("off,granulefs={level}"))).with_target(false);
+    match &args.log_file {
+        Some(path) => {
+            let file = File::options().create(true).append(true).open(path);
+            let file = file.map_err(|e| Error::usage(format!("cannot write the log file {}: {e}", path.display())))?;
+            log.with_ansi(false).with_writer(file).init();
+        }
+        None => log.with_writer(std::io::stderr).init(),
+    }
+    Ok(())
+}

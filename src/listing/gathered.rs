@@ -147,22 +147,22 @@ impl Gathered {
                 _ => tail.push(name),
             }
         }
-        tail.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| is_file(a).cmp(&is_file(b))));
-        tail.dedup_by(|a, b| a.name == b.name && is_file(a) == is_file(b));
+        tail.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| b.entry.is_directory().cmp(&a.entry.is_directory())));
+        tail.dedup_by(|a, b| a.name == b.name && a.entry.is_directory() == b.entry.is_directory());
         self.shadowed += Shown::resolve_shadows(&mut tail);
         let settled = if self.is_complete() {
             tail.len()
         } else {
-            self.first_open_stem().map_or(tail.len(), |stem| tail.partition_point(|shown| *shown.name < *stem))
+            // An escaped name may sort behind names that are still to come.
+            let reached = self.last.strip_prefix(self.prefix.as_str()).unwrap_or_default();
+            let stem = self.first_open_stem();
+            let is_settled = |name: &str| name <= reached && stem.as_deref().is_none_or(|stem| name < stem);
+            tail.partition_point(|shown| is_settled(&shown.name))
         };
         self.settled += settled;
         self.shown.append(&mut tail);
         settled > 0 || self.is_complete()
     }
-}
-
-fn is_file(shown: &Shown) -> bool {
-    matches!(shown.entry, Entry::File(_))
 }
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
             for shown in &given {
                 prop_assert_eq!(gathered.find(&shown.name), Some(&shown.entry));
                 let plain = shown.name.strip_suffix(".granulefs-object").unwrap_or(&shown.name);
-                prop_assert_eq!(matches!(shown.entry, Entry::Directory(_)), directories.contains(plain) && plain == &*shown.name);
+                prop_assert_eq!(shown.entry.is_directory(), directories.contains(plain) && plain == &*shown.name);
             }
         }
     }

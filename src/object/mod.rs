@@ -100,6 +100,14 @@ pub enum Entry {
     File(Arc<Object>),
 }
 
+impl Entry {
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Self::Directory(_))
+    }
+}
+
 /// One page of a listing with delimiter `/`, keys decoded.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

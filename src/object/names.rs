@@ -102,19 +102,11 @@ impl Shown {
         count
     }
 
-    /// How many of `shown` no later page can precede or shadow, when the listing has reached the key `last`.
+    /// The names of directories that may still come although names behind them were seen, shortest first, when the listing
+    /// has reached the key `last`.
     ///
     /// S3 orders a directory as `name/`, readdir as `name`. So a directory `D` may still come, and belong before a name
     /// already seen, when `D` starts `last` and the byte after it in `last` sorts below `/`.
-    #[must_use]
-    pub fn settled(prefix: &Prefix, shown: &[Self], last: &str) -> usize {
-        match Self::open_stems(prefix, last).next() {
-            Some(stem) => shown.partition_point(|s| *s.name < *stem),
-            None => shown.len(),
-        }
-    }
-
-    /// The names of directories that may still come although names after them were seen, shortest first.
     pub fn open_stems<'a>(prefix: &Prefix, last: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
         let component = last.strip_prefix(prefix.as_str()).unwrap_or("");
         let bytes = component.as_bytes();

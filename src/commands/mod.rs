@@ -1,0 +1,5 @@
+//! One file a verb.
+
+mod background;
+pub mod mount;
+pub mod unmount;

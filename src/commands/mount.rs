@@ -1,0 +1,119 @@
+//! `granulefs mount`
+
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use rustix::process::DumpableBehavior;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::background;
+use crate::cli::MountArgs;
+use crate::credentials::{CredentialStore, Source};
+use crate::earthdata::{Identity, Login, archive};
+use crate::error::{Error, Refusal};
+use crate::fuse::{MountSettings, Mounted, Mountpoint};
+use crate::s3::{Bucket, Place};
+use crate::volume::{Appearance, Limits, Volume};
+
+/// Mounts, and returns when the mount can be used, or with `--foreground` when it has ended.
+///
+/// # Errors
+/// Whatever keeps the mount from being usable; nothing is left behind then.
+pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
+    if !args.foreground && !background::is_child() {
+        return background::start();
+    }
+    // Secrets live in this process: no core file, no reading of its memory or environment by others.
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::debug!(%error, "core files stay possible");
+    }
+    let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
+    let served = runtime.block_on(serve(args, &runtime));
+    // Requests that are still under way would hold the process up.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
+    let mut stop = pin!(stop_signal()?);
+    let mountpoint = Mountpoint::claim(&args.mountpoint)?;
+    let volume = tokio::select! {
+        volume = open_volume(args) => volume?,
+        () = tokio::time::sleep(args.timeout) => return Err(Error::Deadline(format!("{} gives no listing", args.source).into())),
+        () = &mut stop => return Err(Error::usage("interrupted before the mount was ready")),
+    };
+    let settings = MountSettings {
+        source: args.source.to_string(),
+        allow_other: args.allow_other,
+        no_exec: args.noexec,
+        deadline: args.timeout,
+    };
+    let mounted = Mounted::new(volume, mountpoint, settings, runtime.handle().clone())?;
+    tracing::info!(source = %args.source, mountpoint = %args.mountpoint.display(), "mounted");
+    if !args.foreground
+        && let Err(error) = background::ready()
+    {
+        mounted.abandon()?;
+        return Err(error);
+    }
+    mounted.serve_until(stop).await?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Logs in and asks for the first page: what can be wrong shows now, in the user's terminal.
+async fn open_volume(args: &MountArgs) -> Result<Arc<Volume>, Error> {
+    let credentials = CredentialStore::new(credential_source(args).await?);
+    credentials.first_session().await?;
+    let place = Place {
+        bucket: args.source.bucket.as_str().into(),
+        region: args.region.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        path_style: args.path_style,
+    };
+    let appearance = Appearance {
+        uid: args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
+        gid: args.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
+        file_mode: args.file_mode,
+        dir_mode: args.dir_mode,
+    };
+    let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
+    let volume = Volume::new(Bucket::new(place, credentials)?, args.source.prefix.clone(), appearance, limits);
+    match volume.first_names().await {
+        Ok(true) => {}
+        Ok(false) if args.source.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
+        Ok(false) => return Err(Error::usage(format!("there is nothing below {}; check the prefix", args.source))),
+        Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) => {
+            eprintln!("granulefs: warning: {refusal}; names given in full may still open");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(Arc::new(volume))
+}
+
+async fn credential_source(args: &MountArgs) -> Result<Source, Error> {
+    if args.aws_credentials {
+        return Ok(Source::ambient().await);
+    }
+    let known = archive::known(&args.source.bucket).map(|known| known.endpoint.as_str());
+    let endpoint = args.credentials_endpoint.as_deref().or(known).ok_or_else(|| {
+        let bucket = &args.source.bucket;
+        Error::usage(format!("which data center has the bucket {bucket}? Name its URL with --credentials-endpoint"))
+    })?;
+    let identity = Identity::find(&args.earthdata_host)?;
+    Ok(Source::Earthdata(Box::new(Login::new(endpoint, &args.earthdata_host, identity)?)))
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let failed = |e| Error::store(format!("cannot listen for signals: {e}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

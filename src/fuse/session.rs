@@ -1,0 +1,116 @@
+//! A live mount: set up, watched, and ended.
+
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use fuser::{BackgroundSession, MountOption, Session, SessionACL};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::{Door, Mountpoint, mountpoint};
+use crate::error::Error;
+use crate::volume::Volume;
+
+/// Enough to decode while another one copies a large reply; they never wait for the network.
+const FUSE_THREADS: usize = 2;
+/// What files that are still open when the mount point is gone get before the process ends.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// How a volume is mounted.
+#[derive(Clone, Debug)]
+pub struct MountSettings {
+    /// What mount(8) and df(1) show as the source.
+    pub source: String,
+    /// Let every user in, not only the one who mounts.
+    pub allow_other: bool,
+    /// Let nobody execute files.
+    pub no_exec: bool,
+    /// How long an operation may take.
+    pub deadline: Duration,
+}
+
+/// A mounted volume.
+///
+/// The session is never dropped: fuser 0.18 would then unmount whatever is at the path by that time.
+#[derive(Debug)]
+pub struct Mounted {
+    mountpoint: Mountpoint,
+    device: Option<String>,
+    ended: watch::Receiver<bool>,
+    _session: ManuallyDrop<BackgroundSession>,
+}
+
+impl Mounted {
+    /// Mounts `volume`, whose operations run on `runtime`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the kernel or fusermount3 refuses.
+    pub fn new(volume: Arc<Volume>, mountpoint: Mountpoint, settings: MountSettings, runtime: Handle) -> Result<Self, Error> {
+        let failed = |e: std::io::Error| {
+            let advice = match e.kind() {
+                std::io::ErrorKind::NotFound => "; is there a /dev/fuse (modprobe fuse), and is the package fuse3 installed?",
+                _ if settings.allow_other => "; does /etc/fuse.conf say user_allow_other?",
+                _ => "",
+            };
+            Error::usage(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
+        };
+        let (tell_end, ended) = watch::channel(false);
+        let notifier = Arc::new(OnceLock::new());
+        let door = Door { volume, runtime, deadline: settings.deadline, notifier: notifier.clone(), ended: tell_end };
+        let session = Session::new(door, mountpoint.path(), &options(&settings)).map_err(failed)?;
+        // Nobody has read this lock before: the kernel's requests are answered from the next line on.
+        let _ = notifier.set(session.notifier());
+        let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
+        let device = mountpoint.device()?;
+        if let Some(device) = &device {
+            mountpoint::widen_read_ahead(device);
+        }
+        Ok(Self { mountpoint, device, ended, _session: session })
+    }
+
+    /// Serves until the mount is taken down from outside or `stop` comes, then lets open files finish for a moment.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when `stop` came and the mount cannot be taken down.
+    pub async fn serve_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let device = self.device.take().unwrap_or_default();
+        tokio::select! {
+            _ = self.ended.wait_for(|ended| *ended) => return Ok(()),
+            gone = mountpoint::gone(&device) => gone?,
+            () = stop => self.mountpoint.detach()?,
+        }
+        if tokio::time::timeout(GRACE, self.ended.wait_for(|ended| *ended)).await.is_err() {
+            tracing::warn!("files were still open; ending all the same");
+        }
+        Ok(())
+    }
+
+    /// Takes the mount down without serving it, since it turned out that nobody wants it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when neither the kernel nor fusermount3 will.
+    pub fn abandon(self) -> Result<(), Error> {
+        self.mountpoint.detach()
+    }
+}
+
+fn options(settings: &MountSettings) -> fuser::Config {
+    let mut config = fuser::Config::default();
+    config.mount_options = vec![
+        // A comma would end the option.
+        MountOption::FSName(settings.source.replace(',', "_")),
+        MountOption::Subtype("granulefs".into()),
+        MountOption::RO,
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoAtime,
+        MountOption::DefaultPermissions,
+    ];
+    if settings.no_exec {
+        config.mount_options.push(MountOption::NoExec);
+    }
+    config.acl = if settings.allow_other { SessionACL::All } else { SessionACL::Owner };
+    config.n_threads = Some(FUSE_THREADS);
+    config
+}
