@@ -62,28 +62,53 @@ fn odd(folder: &Path) -> io::Result<()> {
 }
 
 fn granule(day: Date, index: usize) -> File {
-    let (rows, columns) = GRID;
-    let step = 180.0 / rows as f32;
-    let axis = |name: &'static str, dimension, size: usize, first: f32, units: &str| Variable {
+    File {
+        dimensions: vec![("time", 1), ("lat", GRID.0 as u32), ("lon", GRID.1 as u32)],
+        attributes: vec![
+            ("Conventions", "CF-1.7".into()),
+            ("title", "Daily MUR SST, Final product (made by granulefs' local archive)".into()),
+            ("institution", "loopback".into()),
+            ("id", COLLECTION.into()),
+            ("time_coverage_start", Values::Text(format!("{day}T09:00:00Z"))),
+            ("spatial_resolution", Values::Floats(vec![180.0 / GRID.0 as f32])),
+        ],
+        variables: vec![
+            time(day),
+            axis("lat", "latitude", "degrees_north", 1, GRID.0, -90.0),
+            axis("lon", "longitude", "degrees_east", 2, GRID.1, -180.0),
+            temperature(index),
+        ],
+    }
+}
+
+fn time(day: Date) -> Variable {
+    let seconds = day.duration_since(Date::constant(1981, 1, 1)).as_secs() + 9 * 3600;
+    Variable {
+        name: "time",
+        dimensions: vec![0],
+        attributes: vec![("standard_name", "time".into()), ("units", "seconds since 1981-01-01 00:00:00 UTC".into())],
+        values: Values::Ints(vec![seconds as i32]),
+    }
+}
+
+fn axis(name: &'static str, meaning: &str, units: &str, dimension: usize, size: usize, first: f32) -> Variable {
+    let step = -2.0 * first / size as f32;
+    Variable {
         name,
         dimensions: vec![dimension],
         attributes: vec![
-            ("standard_name", if name == "lat" { "latitude".into() } else { "longitude".into() }),
+            ("standard_name", meaning.into()),
             ("units", units.into()),
             ("valid_min", Values::Floats(vec![first])),
             ("valid_max", Values::Floats(vec![-first])),
         ],
         values: Values::Floats((0..size).map(|cell| first + (cell as f32 + 0.5) * step).collect()),
-    };
-    let epoch = Date::constant(1981, 1, 1);
-    let seconds = (day.duration_since(epoch).as_secs() + 9 * 3600) as i32;
-    let time = Variable {
-        name: "time",
-        dimensions: vec![0],
-        attributes: vec![("standard_name", "time".into()), ("units", "seconds since 1981-01-01 00:00:00 UTC".into())],
-        values: Values::Ints(vec![seconds]),
-    };
-    let temperature = Variable {
+    }
+}
+
+fn temperature(index: usize) -> Variable {
+    let (rows, columns) = GRID;
+    Variable {
         name: "analysed_sst",
         dimensions: vec![0, 1, 2],
         attributes: vec![
@@ -95,29 +120,12 @@ fn granule(day: Date, index: usize) -> File {
             ("scale_factor", Values::Doubles(vec![0.001])),
             ("coordinates", "lon lat".into()),
         ],
-        values: Values::Shorts((0..rows * columns).map(|cell| kelvin(cell / columns, cell % columns, index)).collect()),
-    };
-    File {
-        dimensions: vec![("time", 1), ("lat", rows as u32), ("lon", columns as u32)],
-        attributes: vec![
-            ("Conventions", "CF-1.7".into()),
-            ("title", "Daily MUR SST, Final product (made by granulefs' local archive)".into()),
-            ("institution", "loopback".into()),
-            ("id", COLLECTION.into()),
-            ("time_coverage_start", Values::Text(format!("{day}T09:00:00Z"))),
-            ("spatial_resolution", Values::Floats(vec![step])),
-        ],
-        variables: vec![
-            time,
-            axis("lat", 1, rows, -90.0, "degrees_north"),
-            axis("lon", 2, columns, -180.0, "degrees_east"),
-            temperature,
-        ],
+        values: Values::Shorts((0..rows * columns).map(|cell| packed(cell / columns, cell % columns, index)).collect()),
     }
 }
 
 /// Warm at the equator, with waves that travel from day to day, and some land.
-fn kelvin(row: usize, column: usize, day: usize) -> i16 {
+fn packed(row: usize, column: usize, day: usize) -> i16 {
     let latitude = (row as f32 / GRID.0 as f32 - 0.5) * std::f32::consts::PI;
     let longitude = (column + 3 * day) as f32 / GRID.1 as f32 * std::f32::consts::TAU;
     if (5.0 * longitude).sin() * (3.0 * latitude).cos() > 0.8 {
@@ -129,7 +137,7 @@ fn kelvin(row: usize, column: usize, day: usize) -> i16 {
 fn metadata(name: &str, day: Date, size: usize, sum: &str) -> String {
     let umm = serde_json::json!({
         "GranuleUR": name.trim_end_matches(".nc"),
-        "CollectionReference": { "ShortName": "MUR-JPL-L4-GLOB-v4.1", "Version": "4.1" },
+        "CollectionReference": { "ShortName": COLLECTION, "Version": "4.1" },
         "TemporalExtent": { "SingleDateTime": format!("{day}T09:00:00Z") },
         "DataGranule": { "ArchiveAndDistributionInformation": [
             { "Name": name, "SizeInBytes": size, "Checksum": { "Value": sum, "Algorithm": "MD5" } },

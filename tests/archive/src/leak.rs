@@ -20,7 +20,6 @@ pub(crate) fn find(world: &World, role: Role, request: &Request<Bytes>) -> Optio
     let password = STANDARD.encode(format!("{}:{}", world.setup.user, world.setup.password));
     let body =
         form_urlencoded::parse(request.body()).any(|(_, value)| value == password || value == world.setup.password.as_str());
-    let trapped = role == Role::Trap;
     if authorization.starts_with("Basic ") && role != Role::Login {
         return Some("Basic credentials");
     }
@@ -33,7 +32,7 @@ pub(crate) fn find(world: &World, role: Role, request: &Request<Bytes>) -> Optio
     if [&world.token, &world.setup.password, &password].into_iter().any(|secret| target.contains(secret.as_str())) {
         return Some("secret in a URL");
     }
-    if trapped && (!authorization.is_empty() || request.headers().contains_key(COOKIE)) {
+    if role == Role::Trap && (!authorization.is_empty() || request.headers().contains_key(COOKIE)) {
         return Some("credentials at a foreign host");
     }
     None

@@ -7,6 +7,7 @@ mod answers;
 mod content;
 mod control;
 mod daac;
+mod exchange;
 mod fault;
 pub mod granules;
 mod journal;
@@ -18,7 +19,10 @@ mod listing;
 mod login;
 mod names;
 mod netcdf;
+mod panel;
 mod payload;
+#[cfg(test)]
+mod proof;
 mod range;
 mod refusal;
 mod s3;
@@ -26,6 +30,7 @@ mod server;
 mod sessions;
 mod sigv4;
 mod store;
+mod wire;
 mod world;
 
 use std::io;

@@ -77,12 +77,13 @@ impl Parameters {
     }
 
     fn write_token(&self, name: &str, from: &str) -> String {
-        URL_SAFE_NO_PAD.encode([&self.seal(name), from.as_bytes()].concat())
+        // Tokens never repeat, even where a page moved nothing on: paginators take a repeated token for an endless loop.
+        URL_SAFE_NO_PAD.encode([&self.seal(name), &fastrand::u64(..).to_le_bytes()[..], from.as_bytes()].concat())
     }
 
     fn read_token(&self, name: &str, token: &str) -> Option<String> {
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let from = token.strip_prefix(&self.seal(name))?;
+        let from = token.strip_prefix(&self.seal(name))?.get(8..)?;
         String::from_utf8(from.to_vec()).ok()
     }
 }

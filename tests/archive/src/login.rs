@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response};
 use percent_encoding::utf8_percent_encode;
 
@@ -36,7 +36,7 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>, knobs: &Knobs) -> 
     };
     let password = match *request.method() {
         Method::POST => match knobs.password_ways {
-            PasswordWays::BasicOr401 => return rejected(),
+            PasswordWays::BasicOr401 => return unauthorized(),
             PasswordWays::BasicOr405 => return with(html(405, "Method Not Allowed"), ALLOW, "GET, HEAD"),
             PasswordWays::Both | PasswordWays::Form => match form(world, &application, request) {
                 Ok(password) => Some(password),
@@ -52,7 +52,7 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>, knobs: &Knobs) -> 
         None if cookie(request, SESSION).is_some_and(|session| world.sessions.lock().is_logged_in(session)) => {
             accept(world, &application, knobs)
         }
-        None if application.wants_401 => unauthorized(401),
+        None if application.wants_401 => unauthorized(),
         None => html(200, "<form method=post action=/login><input name=username><input name=password type=password></form>"),
     }
 }
@@ -98,7 +98,8 @@ fn decode(base64: &str) -> Option<String> {
 
 fn authenticate(world: &World, application: &Application, password: &str, knobs: &Knobs) -> Response<Payload> {
     if password != format!("{}:{}", world.setup.user, world.setup.password) || knobs.login == LoginAnswer::WrongPassword {
-        return rejected_by(world);
+        world.journal.count(|stats| stats.rejected += 1);
+        return unauthorized();
     }
     world.journal.count(|stats| stats.authenticated += 1);
     let host = world.login_host();
@@ -132,22 +133,10 @@ fn refuse(application: &Application, message: &str, resolution: &str) -> Respons
     redirect(302, &format!("{redirect_uri}?error=access_denied&error_msg={message}&resolution_url={resolution}&state={state}"))
 }
 
-fn rejected_by(world: &World) -> Response<Payload> {
-    world.journal.count(|stats| stats.rejected += 1);
-    rejected()
-}
-
-fn rejected() -> Response<Payload> {
-    unauthorized(401)
-}
-
-fn unauthorized(status: u16) -> Response<Payload> {
-    let answer = json(status, r#"{"error":"invalid_credentials","error_description":"Invalid user credentials"}"#);
-    with(
-        answer,
-        WWW_AUTHENTICATE,
-        "Basic realm=\"Please enter your Earthdata Login credentials. If you do not have an account, please create one.\"",
-    )
+/// The 401 that asks for a password; the trap host gives it, too.
+pub(crate) fn unauthorized() -> Response<Payload> {
+    let answer = json(401, r#"{"error":"invalid_credentials","error_description":"Invalid user credentials"}"#);
+    with(answer, WWW_AUTHENTICATE, "Basic realm=\"Please enter your Earthdata Login credentials.\"")
 }
 
 fn invalid(complaint: &str) -> Response<Payload> {
@@ -156,11 +145,4 @@ fn invalid(complaint: &str) -> Response<Payload> {
 
 fn encode(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
-}
-
-/// Answers the host that no secret may reach: it asks for the password the way Earthdata Login does.
-pub(crate) fn trap() -> Response<Payload> {
-    let mut answer = unauthorized(401);
-    answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/again"));
-    answer
 }

@@ -83,6 +83,34 @@ impl Names {
     /// The key at a position below `count`.
     pub(crate) fn name(&self, index: u64) -> String {
         let mut name = String::with_capacity(64);
+        self.write(&mut name, index);
+        name
+    }
+
+    /// The position of the first key not before `key`.
+    pub(crate) fn position(&self, key: &str) -> u64 {
+        let mut name = String::with_capacity(64);
+        let mut is_before = |index| {
+            name.clear();
+            self.write(&mut name, index);
+            name.as_str() < key
+        };
+        // Most questions are about another set's keys; two looks settle those.
+        if self.count == 0 || !is_before(0) {
+            return 0;
+        }
+        if is_before(self.count - 1) {
+            return self.count;
+        }
+        let (mut low, mut high) = (1, self.count - 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_before(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    fn write(&self, name: &mut String, index: u64) {
         let mut below = self.count;
         let mut rest = index;
         let mut value = 0;
@@ -95,21 +123,10 @@ impl Names {
                         value = rest / below;
                         rest %= below;
                     }
-                    form.write(&mut name, value);
+                    form.write(name, value);
                 }
             }
         }
-        name
-    }
-
-    /// The position of the first key not before `key`.
-    pub(crate) fn position(&self, key: &str) -> u64 {
-        let (mut low, mut high) = (0, self.count);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.name(middle).as_str() < key { low = middle + 1 } else { high = middle }
-        }
-        low
     }
 
     pub(crate) fn find(&self, key: &str) -> Option<u64> {

@@ -8,7 +8,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::journal::Journal;
 use crate::keys::{Key, Keys};
-use crate::knobs::{Knobs, Panel};
+use crate::knobs::Knobs;
+use crate::panel::Panel;
 use crate::sessions::{Sessions, random_hex};
 use crate::store::Store;
 use crate::{Family, Setup};

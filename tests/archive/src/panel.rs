@@ -1,0 +1,69 @@
+//! The knobs as they stand, for servers to read while tests turn them.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::fault::Failure;
+use crate::journal::Kind;
+use crate::knobs::Knobs;
+
+/// The knobs as they stand, and word of every turn.
+#[derive(Debug)]
+pub(crate) struct Panel {
+    knobs: Mutex<Arc<Knobs>>,
+    turned: watch::Sender<()>,
+}
+
+impl Panel {
+    pub(crate) fn new(knobs: Knobs) -> Self {
+        Self { knobs: Mutex::new(Arc::new(knobs)), turned: watch::Sender::new(()) }
+    }
+
+    pub(crate) fn read(&self) -> Arc<Knobs> {
+        Arc::clone(&self.knobs.lock())
+    }
+
+    pub(crate) fn turn(&self, change: impl FnOnce(&mut Knobs)) {
+        change(Arc::make_mut(&mut self.knobs.lock()));
+        self.turned.send_replace(());
+    }
+
+    /// Resolves once `condition` holds; at once if it does already.
+    pub(crate) async fn until(&self, condition: impl Fn(&Knobs) -> bool) {
+        let mut turned = self.turned.subscribe();
+        while !condition(&self.read()) {
+            if turned.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Decides whether something goes wrong with this request, and counts it down.
+    pub(crate) fn draw(&self, kind: Kind, key: &str) -> Option<Failure> {
+        let mut knobs = self.knobs.lock();
+        let index = knobs.faults.iter().position(|fault| fault.happens(kind, key))?;
+        let fault = &mut Arc::make_mut(&mut knobs).faults[index];
+        if let Some(next) = &mut fault.next {
+            *next -= 1;
+        }
+        Some(fault.failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+
+    #[test]
+    fn a_fault_for_the_next_n_requests_happens_to_n_that_fit() {
+        let fault = Fault::new(Failure::SlowDown).on(Kind::Get).containing("x").next(2);
+        let panel = Panel::new(Knobs { faults: vec![fault], ..Knobs::default() });
+        let drawn: Vec<_> = [(Kind::Get, "x"), (Kind::Get, "y"), (Kind::List, "x"), (Kind::Get, "ax"), (Kind::Get, "x")]
+            .map(|(kind, key)| panel.draw(kind, key).is_some())
+            .into();
+        assert_eq!(drawn, [true, false, false, true, false]);
+    }
+}
