@@ -6,10 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::error::Error;
 
@@ -107,14 +106,16 @@ pub(super) fn widen_read_ahead(device: &str) {
     }
 }
 
-/// Waits until the mount `device` is nowhere in the tree any more.
-pub(super) async fn gone(device: &str) -> Result<(), Error> {
-    let failed = |e| Error::store(format!("cannot watch {MOUNT_TABLE}: {e}"));
-    // The kernel raises a priority event on this file whenever the table changes.
-    let table = AsyncFd::register_with_interest(File::open(MOUNT_TABLE).map_err(failed)?, Interest::PRIORITY);
-    let table = table.map_err(|e| failed(e.into()))?;
+/// Blocks until the mount `device` is nowhere in the tree any more.
+pub(super) fn wait_until_gone(device: &str) -> Result<(), Error> {
+    let failed = |e: std::io::Error| Error::store(format!("cannot watch {MOUNT_TABLE}: {e}"));
+    let table = File::open(MOUNT_TABLE).map_err(failed)?;
     while mount_table()?.iter().any(|mount| mount.device == device) {
-        table.ready(Interest::PRIORITY).await.map_err(failed)?.clear_ready();
+        // The kernel raises a priority event on this file whenever the table changes.
+        match poll(&mut [PollFd::new(&table, PollFlags::PRI)], None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(failed(e.into())),
+        }
     }
     Ok(())
 }

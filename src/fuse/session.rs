@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fuser::{BackgroundSession, MountOption, Session, SessionACL};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{Door, Mountpoint, mountpoint};
 use crate::error::Error;
@@ -36,8 +36,8 @@ pub struct MountSettings {
 #[derive(Debug)]
 pub struct Mounted {
     mountpoint: Mountpoint,
-    device: Option<String>,
     ended: watch::Receiver<bool>,
+    gone: oneshot::Receiver<()>,
     _session: ManuallyDrop<BackgroundSession>,
 }
 
@@ -62,11 +62,16 @@ impl Mounted {
         // Nobody has read this lock before: the kernel's requests are answered from the next line on.
         let _ = notifier.set(session.notifier());
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
-        let device = mountpoint.device()?;
-        if let Some(device) = &device {
-            mountpoint::widen_read_ahead(device);
+        let (tell_gone, gone) = oneshot::channel();
+        if let Some(device) = mountpoint.device()? {
+            mountpoint::widen_read_ahead(&device);
+            // A thread of its own, which the process's end takes along: nothing else can wait for the kernel's table.
+            std::thread::spawn(move || match mountpoint::wait_until_gone(&device) {
+                Ok(()) => drop(tell_gone.send(())),
+                Err(error) => tracing::warn!(%error, "the mount will be served until its last file is closed"),
+            });
         }
-        Ok(Self { mountpoint, device, ended, _session: session })
+        Ok(Self { mountpoint, ended, gone, _session: session })
     }
 
     /// Serves until the mount is taken down from outside or `stop` comes, then lets open files finish for a moment.
@@ -74,10 +79,9 @@ impl Mounted {
     /// # Errors
     /// [`Error::Usage`] when `stop` came and the mount cannot be taken down.
     pub async fn serve_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let device = self.device.take().unwrap_or_default();
         tokio::select! {
             _ = self.ended.wait_for(|ended| *ended) => return Ok(()),
-            gone = mountpoint::gone(&device) => gone?,
+            Ok(()) = self.gone => {}
             () = stop => self.mountpoint.detach()?,
         }
         if tokio::time::timeout(GRACE, self.ended.wait_for(|ended| *ended)).await.is_err() {
