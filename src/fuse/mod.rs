@@ -83,7 +83,7 @@ fn settle<T>(outcome: Result<T, Error>) -> Result<T, Errno> {
         if error.is_fault() {
             tracing::warn!(%error, errno = error.errno(), "failed");
         } else {
-            tracing::debug!(%error, errno = error.errno(), "answered");
+            tracing::trace!(%error, errno = error.errno(), "answered");
         }
         Errno::from_i32(error.errno())
     })

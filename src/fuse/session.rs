@@ -104,7 +104,8 @@ fn options(settings: &MountSettings) -> fuser::Config {
     config.mount_options = vec![
         // A comma would end the option.
         MountOption::FSName(settings.source.replace(',', "_")),
-        MountOption::Subtype("granulefs".into()),
+        // fuser's own option for this gets lost when it mounts without fusermount3.
+        MountOption::CUSTOM("subtype=granulefs".into()),
         MountOption::RO,
         MountOption::NoSuid,
         MountOption::NoDev,
