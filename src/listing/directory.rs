@@ -81,7 +81,8 @@ impl Directory {
         self.pages.join((), || async move {
             let next = directory.gathered().next().clone();
             let Next::Page(token) = next else { return Ok(()) };
-            let page = bucket.page(&directory.prefix, token.as_deref()).await?;
+            let at = token.map_or(crate::s3::Position::Start, crate::s3::Position::Token);
+            let page = bucket.page(&directory.prefix, &at).await?;
             let mut progress = directory.gathered().absorb(page);
             // All names so far start alike, and a directory of just that start would come first. Rather than reading on
             // for a million names, ask.

@@ -2,6 +2,9 @@
 
 mod directory;
 mod gathered;
+mod packed;
+mod segments;
+mod split;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

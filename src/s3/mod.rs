@@ -53,6 +53,17 @@ struct Inner {
     fault: Mutex<Option<Error>>,
 }
 
+/// Where a page of a listing starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// At the first key.
+    Start,
+    /// At the first key that sorts behind this one, which need not exist.
+    After(String),
+    /// Where the page ended that gave this token.
+    Token(Arc<str>),
+}
+
 /// Requests sent, and bytes of object data received, since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -103,12 +114,20 @@ impl Bucket {
         self.inner.credentials.trouble().unwrap_or_else(|| Error::Deadline(words(fault()).into()))
     }
 
-    /// One page of the listing of `prefix` with delimiter `/`, after the page that gave the token `after`.
+    /// One page of the listing of `prefix` with delimiter `/`.
     ///
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed, [`Error::Store`] for no such bucket.
-    pub async fn page(&self, prefix: &Prefix, after: Option<&str>) -> Result<Page, Error> {
-        self.list(prefix, after, None).await
+    pub async fn page(&self, prefix: &Prefix, at: &Position) -> Result<Page, Error> {
+        self.list(prefix, Some("/"), at, None).await
+    }
+
+    /// One page of all keys below `prefix`, at any depth.
+    ///
+    /// # Errors
+    /// Those of [`Self::page`].
+    pub async fn subtree_page(&self, prefix: &Prefix, at: &Position) -> Result<Page, Error> {
+        self.list(prefix, None, at, None).await
     }
 
     /// Whether any key starts with `prefix`.
@@ -116,23 +135,30 @@ impl Bucket {
     /// # Errors
     /// Those of [`Self::page`].
     pub async fn has_keys(&self, prefix: &Prefix) -> Result<bool, Error> {
-        let mut page = self.list(prefix, None, Some(1)).await?;
+        let mut page = self.list(prefix, Some("/"), &Position::Start, Some(1)).await?;
         // A page may be empty and not the last.
-        while page.is_empty() && page.next.is_some() {
-            page = self.list(prefix, page.next.as_deref(), Some(1)).await?;
+        while page.is_empty()
+            && let Some(token) = page.next
+        {
+            page = self.list(prefix, Some("/"), &Position::Token(token), Some(1)).await?;
         }
         Ok(!page.is_empty())
     }
 
-    async fn list(&self, prefix: &Prefix, after: Option<&str>, limit: Option<i32>) -> Result<Page, Error> {
+    async fn list(&self, prefix: &Prefix, delimiter: Option<&str>, at: &Position, limit: Option<i32>) -> Result<Page, Error> {
         let what = self.url(prefix.as_str());
         let mut backoff = Backoff::default();
         loop {
             let request = || {
                 self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
                 let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix.as_str());
-                let list = list.delimiter("/").encoding_type(EncodingType::Url).set_max_keys(limit);
-                list.set_continuation_token(after.map(str::to_owned)).send()
+                let list = list.set_delimiter(delimiter.map(Into::into)).encoding_type(EncodingType::Url).set_max_keys(limit);
+                match at {
+                    Position::Start => list,
+                    Position::After(key) => list.start_after(key),
+                    Position::Token(token) => list.continuation_token(&**token),
+                }
+                .send()
             };
             let output = self.answer(&what, false, request).await?;
             match answers::page(self.name(), &output) {
