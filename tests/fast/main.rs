@@ -4,9 +4,21 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
+mod credentials;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod login;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
+mod permissions;
+#[cfg(test)]
+mod reading;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
