@@ -81,16 +81,14 @@ impl Directory {
         self.pages.join((), || async move {
             let next = directory.gathered().next().clone();
             let Next::Page(token) = next else { return Ok(()) };
-            let page = bucket.page(&directory.prefix, token.as_deref(), None).await?;
+            let page = bucket.page(&directory.prefix, token.as_deref()).await?;
             let mut progress = directory.gathered().absorb(page);
             // All names so far start alike, and a directory of just that start would come first. Rather than reading on
             // for a million names, ask.
             while !progress && let Some(stem) = directory.open_stem() {
-                let probe = bucket.page(&directory.prefix.child(&stem), None, Some(1)).await;
-                let is_directory = match probe {
-                    Ok(page) => !page.objects.is_empty() || !page.prefixes.is_empty(),
+                let is_directory = match bucket.has_keys(&directory.prefix.child(&stem)).await {
                     Err(Error::Refused(Refusal::Forbidden { .. })) => false,
-                    Err(error) => return Err(error),
+                    answer => answer?,
                 };
                 progress = directory.gathered().close_stem(stem, is_directory);
             }

@@ -241,9 +241,7 @@ async fn directory(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<
     if prefix.as_str().len() > MAX_KEY {
         return Ok(None);
     }
-    let page = bucket.page(&prefix, None, Some(1)).await?;
-    let exists = !page.objects.is_empty() || !page.prefixes.is_empty() || page.next.is_some();
-    Ok(exists.then_some(Entry::Directory(prefix)))
+    Ok(bucket.has_keys(&prefix).await?.then_some(Entry::Directory(prefix)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
