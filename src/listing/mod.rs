@@ -230,7 +230,12 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Option
 }
 
 async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
-    match bucket.head(&parent.key(component)).await {
+    let key = parent.key(component);
+    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for it.
+    if key.is_empty() {
+        return Ok(None);
+    }
+    match bucket.head(&key).await {
         Ok(object) => Ok(Some(Entry::File(Arc::new(object)))),
         Err(Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
