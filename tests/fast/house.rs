@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Archive, Content, Daac, Family, Knobs, Object, Setup};
+use archive::{Archive, Content, Daac, Family, Knobs, Object, Setup, Stats};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use granulefs::credentials::{CredentialStore, Source};
@@ -84,6 +84,16 @@ impl House {
     pub(crate) fn bytes(&self, key: &str) -> Vec<u8> {
         let object = self.expected(key);
         object.read(0..object.size).unwrap().to_vec()
+    }
+
+    /// Waits until the archive's counts fulfil a condition, without holding up the thread.
+    pub(crate) async fn counts(&self, condition: impl Fn(&Stats) -> bool) {
+        soon(async {
+            while !condition(&self.archive.stats()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     pub(crate) fn endpoint(&self) -> String {
