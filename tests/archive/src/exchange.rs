@@ -90,7 +90,7 @@ fn read(role: Role, request: &Request<Bytes>) -> (Logged, Option<Result<Target, 
 }
 
 fn on_s3(
-    world: &Arc<World>,
+    world: &World,
     request: &Request<Bytes>,
     target: Result<Target, Refusal>,
     knobs: &Knobs,

@@ -74,7 +74,7 @@ pub struct Stats {
     pub expired: u64,
     /// S3 requests refused for their signature, key, token or time, other than expired.
     pub unauthorized: u64,
-    /// S3 requests refused by a policy.
+    /// S3 requests answered 403 AccessDenied, unless counted as expired.
     pub denied: u64,
     /// Faults that happened.
     pub faults: u64,

@@ -4,36 +4,41 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::Request;
-use hyper::header::{AUTHORIZATION, COOKIE};
+use hyper::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
 
 use crate::server::Role;
+use crate::sessions::cookies;
 use crate::world::World;
 
 /// Names the secret that a request shows to a server that must not see it.
 ///
-/// The password belongs to Earthdata Login, the bearer token to `/s3credentials`, nothing at all to the trap host, and no secret to any URL.
+/// The password belongs to Earthdata Login, the bearer token to `/s3credentials`, a cookie to the host that set it, nothing at all to the
+/// trap host, and no secret into a URL.
 pub(crate) fn find(world: &World, role: Role, request: &Request<Bytes>) -> Option<&'static str> {
-    let path = request.uri().path();
-    let authorization = request.headers().get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let authorization = authorization.unwrap_or_default();
-    let target = request.uri().to_string();
-    let password = STANDARD.encode(format!("{}:{}", world.setup.user, world.setup.password));
-    let body =
-        form_urlencoded::parse(request.body()).any(|(_, value)| value == password || value == world.setup.password.as_str());
+    let authorization = request.headers().get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let authorization = authorization.as_deref().unwrap_or_default();
     if authorization.starts_with("Basic ") && role != Role::Login {
         return Some("Basic credentials");
     }
-    if authorization.starts_with("Bearer ") && !(matches!(role, Role::Daac(_)) && path == "/s3credentials") {
+    if authorization.starts_with("Bearer ") && !(matches!(role, Role::Daac(_)) && request.uri().path() == "/s3credentials") {
         return Some("bearer token");
     }
-    if body && role != Role::Login {
+    if !authorization.is_empty() && role == Role::Trap {
+        return Some("authorization at a foreign host");
+    }
+    let password = world.setup.password.as_str();
+    let pair = STANDARD.encode(format!("{}:{password}", world.setup.user));
+    if role != Role::Login && form_urlencoded::parse(request.body()).any(|(_, value)| value == pair || value == password) {
         return Some("password in a body");
     }
-    if [&world.token, &world.setup.password, &password].into_iter().any(|secret| target.contains(secret.as_str())) {
+    let target = request.uri().to_string();
+    let target = percent_decode_str(&target).decode_utf8_lossy();
+    if [&world.token, password, &pair].into_iter().any(|secret| target.contains(secret)) {
         return Some("secret in a URL");
     }
-    if role == Role::Trap && (!authorization.is_empty() || request.headers().contains_key(COOKIE)) {
-        return Some("credentials at a foreign host");
-    }
-    None
+    let sessions = world.sessions.lock();
+    cookies(request)
+        .any(|(_, value)| sessions.owner(value).is_some_and(|owner| owner != role))
+        .then_some("cookie of another host")
 }

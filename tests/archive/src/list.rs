@@ -168,7 +168,7 @@ fn seconds(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use crate::names::{Names, Synthetic};
-    use crate::store::Store;
+    use crate::store::{Attributes, Store};
     use std::time::Instant;
 
     #[test]
@@ -186,6 +186,33 @@ mod tests {
         let knobs = Knobs::default();
         assert_eq!(url("a b+c/%é~\n*", &knobs), "a+b%2Bc/%25%C3%A9%7E%0A*");
         assert_eq!(url("a b", &Knobs { space_as_percent: true, ..knobs }), "a%20b");
+    }
+
+    #[test]
+    fn the_manners_of_other_stores_can_be_put_on() {
+        let mut store = Store::default();
+        for key in ["a/b c", "a/d", "e"] {
+            store.put("b", key, "".into(), Attributes::default());
+        }
+        let list = |query: &str, knobs: Knobs| {
+            let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            let parameters = Parameters::parse(&query).unwrap();
+            let first = parameters.first("b", &knobs).unwrap();
+            let asked =
+                Query { prefix: &parameters.prefix, delimiter: parameters.delimiter(), from: first, most: knobs.page_size };
+            write("b", &parameters, 1000, &listing::page(store.bucket("b").unwrap(), &asked), &knobs)
+        };
+        let usual = Knobs { page_size: 1, ..Knobs::default() };
+        let page = list("encoding-type=url", usual.clone());
+        assert!(page.contains("<Key>a/b+c</Key>") && page.contains("<NextContinuationToken>"), "{page}");
+        let other = Knobs { slash_as_percent: true, space_as_percent: true, tokenless_pages: true, ..usual.clone() };
+        let page = list("encoding-type=url&prefix=a/", other.clone());
+        assert!(page.contains("<Key>a%2Fb%20c</Key>") && page.contains("<Prefix>a/</Prefix>"), "{page}");
+        assert!(page.contains("<IsTruncated>true<") && !page.contains("NextContinuationToken"), "{page}");
+        assert!(list("encoding-type=url&delimiter=/", other).contains("<Prefix>a/</Prefix></CommonPrefixes>"));
+        let after = "delimiter=/&start-after=a/b+c";
+        assert!(list(after, usual.clone()).contains("<Prefix>a/</Prefix></CommonPrefixes>"));
+        assert!(list(after, Knobs { start_after_skips_group: true, ..usual }).contains("<Key>e</Key>"));
     }
 
     #[test]

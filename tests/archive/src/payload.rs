@@ -1,6 +1,5 @@
 //! Bodies: paced, metered, and cut where a fault says so.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +17,8 @@ use crate::journal::{InFlight, Meter};
 /// Long enough for hyper to write out what it holds before a body ends too early.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// The smallest piece that a paced body sends; below it the timer's millisecond would be coarser than the pace.
+/// The piece that a paced body sends at a time: two milliseconds' worth, so that a fast pace is not all timers, and this much at
+/// least, since the timer's millisecond is coarse; but never more than 50 milliseconds' worth, so that a slow pace trickles.
 const PIECE: u64 = 64 * 1024;
 
 /// How a body that is cut ends.
@@ -40,12 +40,6 @@ impl fmt::Display for Cut {
 }
 
 impl std::error::Error for Cut {}
-
-impl From<Infallible> for Cut {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 /// What a body yields: a frame, its end, or the connection's.
 type Next = Option<Result<Frame<Bytes>, Cut>>;
@@ -127,8 +121,8 @@ impl Payload {
     }
 
     fn piece(&self, limit: u64) -> u64 {
-        // Two milliseconds' worth, so that a fast pace is not all timers.
-        let most = self.pace.as_ref().map_or(FRAME as u64, |pace| (pace.rate / 500).clamp(PIECE, FRAME as u64));
+        let paced = |rate: u64| (rate / 500).max(PIECE).min(rate.div_ceil(20)).min(FRAME as u64);
+        let most = self.pace.as_ref().map_or(FRAME as u64, |pace| paced(pace.rate));
         most.min(limit - self.sent)
     }
 

@@ -318,8 +318,14 @@ fn a_secret_at_the_wrong_host_is_a_leak() {
     let elsewhere = format!("http://{}/oauth/authorize", archive.edl_host());
     ask("GET", &elsewhere, &[("authorization", &bearer)], "");
     ask("GET", &endpoint, &[("authorization", "Basic YTpi")], "");
-    assert_eq!(archive.stats().leaks, 2);
-    assert_eq!(archive.log()[1].leak.as_deref(), Some("bearer token"));
+    let first = ask("GET", &endpoint, &[], "").header("location");
+    let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", archive.user(), archive.password())));
+    let session = ask("GET", &first, &[("authorization", &basic)], "").cookie();
+    ask("GET", &endpoint, &[("cookie", &session)], "");
+    ask("GET", &format!("{endpoint}?token={}", archive.token()), &[], "");
+    let leaks: Vec<_> = archive.log().into_iter().filter_map(|logged| logged.leak).collect();
+    assert_eq!(leaks, ["bearer token", "Basic credentials", "cookie of another host", "secret in a URL"]);
+    assert_eq!(archive.stats().leaks, 4);
 }
 
 #[test]

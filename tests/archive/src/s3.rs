@@ -1,7 +1,5 @@
 //! S3: which operation a request is, whether it may, and GetObject and HeadObject.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED};
 use hyper::{Method, Request, Response, StatusCode};
@@ -94,7 +92,7 @@ fn log(request: &Request<Bytes>, target: &Target) -> Logged {
 
 /// Answers a request.
 pub(crate) fn answer(
-    world: &Arc<World>,
+    world: &World,
     request: &Request<Bytes>,
     target: &Target,
     knobs: &Knobs,

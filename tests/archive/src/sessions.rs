@@ -8,6 +8,7 @@ use hyper::Request;
 
 use crate::content::hex;
 use crate::keys::Key;
+use crate::server::Role;
 
 /// Codes, cookies, and the credentials handed out last.
 #[derive(Debug, Default)]
@@ -51,18 +52,28 @@ impl Sessions {
         self.logins.contains(session)
     }
 
+    /// Whose a cookie is, if it is any server's of this archive.
+    pub(crate) fn owner(&self, cookie: &str) -> Option<Role> {
+        match self.cookies.get(cookie) {
+            Some((daac, _)) => Some(Role::Daac(*daac)),
+            None => self.logins.contains(cookie).then_some(Role::Login),
+        }
+    }
+
     pub(crate) fn cookies(&self) -> impl Iterator<Item = &String> {
         self.cookies.keys().chain(&self.logins)
     }
 }
 
+/// The cookies that a request carries, name and value.
+pub(crate) fn cookies(request: &Request<Bytes>) -> impl Iterator<Item = (&str, &str)> {
+    let values = request.headers().get_all("cookie").iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split("; ")).filter_map(|pair| pair.split_once('='))
+}
+
 /// The value of a cookie that a request carries.
 pub(crate) fn cookie<'r>(request: &'r Request<Bytes>, name: &str) -> Option<&'r str> {
-    let values = request.headers().get_all("cookie").iter().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split("; "))
-        .find_map(|pair| pair.split_once('=').filter(|(known, _)| *known == name))
-        .map(|(_, value)| value)
+    cookies(request).find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 pub(crate) fn random_hex(digits: usize) -> String {
