@@ -6,6 +6,7 @@
 use std::env;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::error::Error;
@@ -23,8 +24,11 @@ pub(super) fn is_child() -> bool {
 pub(super) fn start() -> Result<ExitCode, Error> {
     let failed = |e: std::io::Error| Error::store(format!("cannot start the background process: {e}"));
     let program = env::current_exe().map_err(failed)?;
+    let mut arguments = env::args_os();
     let mut child = Command::new(program)
-        .args(env::args_os().skip(1))
+        // As mount(8)'s helper it reads its arguments by its name.
+        .arg0(arguments.next().unwrap_or_default())
+        .args(arguments)
         .env(MARK, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
