@@ -55,12 +55,13 @@ pub(super) fn start() -> Result<ExitCode, Error> {
 /// [`Error::Store`] when the parent is gone: nobody waits for this mount any more.
 pub(super) fn ready() -> Result<(), Error> {
     let failed = |e: std::io::Error| Error::store(format!("the command that started this mount is gone: {e}"));
-    let mut output = std::io::stdout();
-    output.write_all(READY).and_then(|()| output.flush()).map_err(failed)?;
     let nothing = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-    rustix::stdio::dup2_stdout(&nothing).map_err(|e| failed(e.into()))?;
-    rustix::stdio::dup2_stderr(&nothing).map_err(|e| failed(e.into()))?;
     rustix::process::setsid().map_err(|e| failed(e.into()))?;
     // A mount must not keep the directory busy that it was started from.
-    env::set_current_dir("/").map_err(failed)
+    env::set_current_dir("/").map_err(failed)?;
+    let mut output = std::io::stdout();
+    output.write_all(READY).and_then(|()| output.flush()).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&nothing).map_err(|e| failed(e.into()))?;
+    // Last, since the parent returns at the end of this stream.
+    rustix::stdio::dup2_stdout(&nothing).map_err(|e| failed(e.into()))
 }
