@@ -5,4 +5,8 @@
 #[cfg(test)]
 mod harness;
 
+mod failures;
 mod lifecycle;
+mod mountpoints;
+mod options;
+mod others;

@@ -14,6 +14,8 @@ pub(crate) use process::Process;
 pub(crate) use ran::{Ran, run, tool, wait};
 pub(crate) use site::{BUCKET, Site};
 
+/// The program that is tested.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_granulefs");
 /// Far more than anything healthy takes, on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -37,10 +37,15 @@ impl Place {
 
     /// The types of what the kernel has mounted here.
     pub(crate) fn mounted(&self) -> Vec<String> {
+        let here = self.mounts();
+        here.iter().map(|line| line.split(" - ").nth(1).unwrap().split(' ').next().unwrap().to_owned()).collect()
+    }
+
+    /// The lines of proc(5)'s mountinfo for this place.
+    pub(crate) fn mounts(&self) -> Vec<String> {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mountpoint = self.mountpoint();
-        let here = table.lines().filter(|line| line.split(' ').nth(4) == mountpoint.to_str());
-        here.map(|line| line.split(" - ").nth(1).unwrap().split(' ').next().unwrap().to_owned()).collect()
+        table.lines().filter(|line| line.split(' ').nth(4) == mountpoint.to_str()).map(str::to_owned).collect()
     }
 }
 

@@ -1,42 +1,81 @@
 //! A mount to be made, and one that was.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{PATIENCE, Place, Process, Ran, eventually, run};
+use super::{PATIENCE, PROGRAM, Place, Process, Ran, eventually, run};
 
 /// A call of `granulefs mount`. It gets nothing of the test's own environment but the way to the tools.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    command: Command,
+    /// What comes before the source.
+    words: Vec<OsString>,
+    source: String,
+    /// What comes behind the mount point.
+    options: Vec<OsString>,
+    environment: BTreeMap<String, OsString>,
+    own_group: bool,
     place: Place,
 }
 
 impl Plan {
-    pub(crate) fn new(source: &str) -> Self {
-        let place = Place::new();
-        Self { command: Command::new(env!("CARGO_BIN_EXE_granulefs")), place }.at_place(source)
+    pub(crate) fn new(place: Place, source: &str) -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let environment = BTreeMap::from([("PATH".into(), path), ("HOME".into(), place.home().into())]);
+        let words = vec![PROGRAM.into(), "mount".into()];
+        let options = vec!["--log-file".into(), place.log().into()];
+        Self { words, source: source.into(), options, environment, own_group: false, place }
     }
 
-    fn at_place(mut self, source: &str) -> Self {
-        self.command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).env("HOME", self.place.home());
-        self.command.arg("mount").arg(source).arg(self.place.mountpoint()).arg("--log-file").arg(self.place.log());
-        self
-    }
-
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.command.env(name, value);
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.into(), value.into());
         self
     }
 
     pub(crate) fn without(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
+        self.environment.remove(name);
         self
     }
 
     pub(crate) fn args(mut self, arguments: &[&str]) -> Self {
-        self.command.args(arguments);
+        self.options.extend(arguments.iter().map(OsString::from));
+        self
+    }
+
+    /// As the helper that mount(8) calls: a link named `mount.granulefs`.
+    pub(crate) fn as_helper(mut self, options: &str) -> Self {
+        let helper = self.place.home().join("mount.granulefs");
+        symlink(PROGRAM, &helper).unwrap();
+        self.words = vec![helper.into()];
+        self.with_only(options)
+    }
+
+    /// As `mount -t granulefs`.
+    pub(crate) fn as_mount_8(mut self, options: &str) -> Self {
+        self.words = ["mount", "-t", "granulefs"].map(OsString::from).into();
+        self.with_only(options)
+    }
+
+    fn with_only(mut self, options: &str) -> Self {
+        self.options = vec!["-o".into(), format!("{options},log_file={}", self.place.log().display()).into()];
+        self
+    }
+
+    /// As another user than root, who must have the place already.
+    pub(crate) fn as_user(mut self, id: &str) -> Self {
+        let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
+        self.words.splice(0..0, prefix.map(OsString::from));
+        self
+    }
+
+    /// In a process group of its own, as a shell starts it.
+    pub(crate) fn in_own_group(mut self) -> Self {
+        self.own_group = true;
         self
     }
 
@@ -49,8 +88,8 @@ impl Plan {
     /// # Panics
     /// When the program does not say that it did, says anything else, or has not.
     #[track_caller]
-    pub(crate) fn mount(mut self) -> Mount {
-        let ran = run(&mut self.command);
+    pub(crate) fn mount(self) -> Mount {
+        let ran = self.run();
         assert_eq!((ran.code, ran.text().as_str(), ran.stderr.as_str()), (Some(0), "", ""));
         assert_eq!(self.place.mounted(), ["fuse.granulefs"]);
         let servers = Process::all_for(&self.place.mountpoint());
@@ -60,7 +99,7 @@ impl Plan {
 
     /// Starts `--foreground`, and waits until it is mounted.
     #[track_caller]
-    pub(crate) fn serve(mut self) -> (Mount, Child) {
+    pub(crate) fn serve(self) -> (Mount, Child) {
         let mut child = self.start("--foreground");
         eventually("it is mounted", PATIENCE, || {
             assert_eq!(child.try_wait().unwrap(), None, "it ended");
@@ -70,14 +109,25 @@ impl Plan {
     }
 
     /// Starts it with one more argument and waits for nothing.
-    pub(crate) fn start(&mut self, argument: &str) -> Child {
-        self.command.arg(argument).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    pub(crate) fn start(&self, argument: &str) -> Child {
+        let mut command = self.command();
+        command.arg(argument).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs it to its end, whatever that is.
     #[track_caller]
-    pub(crate) fn run(&mut self) -> Ran {
-        run(&mut self.command)
+    pub(crate) fn run(&self) -> Ran {
+        run(&mut self.command())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).arg(&self.source).arg(self.place.mountpoint()).args(&self.options);
+        command.env_clear().envs(&self.environment);
+        if self.own_group {
+            command.process_group(0);
+        }
+        command
     }
 
     /// Runs what must fail, and returns the one message that says why.
@@ -85,7 +135,7 @@ impl Plan {
     /// # Panics
     /// When it does not fail with exit code 1 and one line, or leaves a process or a mount behind.
     #[track_caller]
-    pub(crate) fn refusal(mut self) -> String {
+    pub(crate) fn refusal(self) -> String {
         let ran = self.run();
         assert_eq!((ran.code, ran.text().as_str()), (Some(1), ""), "stderr: {}", ran.stderr);
         assert_eq!(Process::all_for(&self.place.mountpoint()), []);
@@ -120,6 +170,11 @@ impl Mount {
 
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Leaves the place as it is, for another mount there.
+    pub(crate) fn into_place(self) -> Place {
+        self.place
     }
 
     /// What the program has logged so far.

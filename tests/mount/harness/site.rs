@@ -4,7 +4,7 @@ use std::path::Path;
 
 use archive::{Archive, Setup};
 
-use super::{Mount, Plan};
+use super::{Mount, Place, Plan};
 
 /// The bucket of the default set-up.
 pub(crate) const BUCKET: &str = "granules";
@@ -42,11 +42,25 @@ impl Site {
 
     /// A mount of `source` on a place of its own, for the one who has the token.
     pub(crate) fn plan(&self, source: &str) -> Plan {
-        Plan::new(source)
+        self.plan_on(Place::new(), source)
+    }
+
+    pub(crate) fn plan_on(&self, place: Place, source: &str) -> Plan {
+        Plan::new(place, source)
             .env("EARTHDATA_HOST", &self.archive.edl_host())
             .env("S3_CREDENTIAL_ENDPOINT", &self.archive.credentials_url("PODAAC"))
             .env("AWS_ENDPOINT_URL_S3", &self.archive.s3_url())
             .env("EARTHDATA_TOKEN", self.archive.token())
+    }
+
+    /// A mount of `source` for one who has AWS credentials of their own, that open every bucket.
+    pub(crate) fn plan_with_keys(&self, source: &str) -> Plan {
+        let (access_key, secret_key) = self.archive.static_keys();
+        Plan::new(Place::new(), source)
+            .args(&["--aws-credentials"])
+            .env("AWS_ENDPOINT_URL_S3", &self.archive.s3_url())
+            .env("AWS_ACCESS_KEY_ID", &access_key)
+            .env("AWS_SECRET_ACCESS_KEY", &secret_key)
     }
 
     /// [`Self::plan`] carried out.
