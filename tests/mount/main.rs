@@ -5,8 +5,12 @@
 #[cfg(test)]
 mod harness;
 
+mod attributes;
 mod failures;
 mod lifecycle;
 mod mountpoints;
+mod names;
 mod options;
 mod others;
+mod tools;
+mod writing;
