@@ -48,6 +48,11 @@ impl Directory {
         self.gathered().is_whole()
     }
 
+    /// Whether listing is not allowed, and these are the names that were known at the time.
+    pub(super) fn is_partial(&self) -> bool {
+        self.gathered().is_partial()
+    }
+
     pub(super) async fn names(self: &Arc<Self>, bucket: &Bucket, from: usize) -> Result<Vec<Shown>, Error> {
         loop {
             {

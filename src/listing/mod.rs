@@ -79,7 +79,7 @@ impl Listings {
     /// The directory `prefix`: the one that is known, or a new one that has not been asked for yet.
     pub fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
         let mut directories = lock(&self.directories);
-        if let Some(directory) = directories.get(prefix).filter(|directory| self.freshness(directory.began()) > Duration::ZERO) {
+        if let Some(directory) = directories.get(prefix).filter(|directory| self.fresh_for(directory) > Duration::ZERO) {
             return directory.clone();
         }
         let directory = Arc::new(Directory::new(prefix.clone()));
@@ -112,7 +112,8 @@ impl Listings {
     /// For how long the directory's names may still be believed.
     #[must_use]
     pub fn fresh_for(&self, directory: &Directory) -> Duration {
-        self.freshness(directory.began())
+        // Another name that is looked up belongs to those known at once.
+        if directory.is_partial() { Duration::ZERO } else { self.freshness(directory.began()) }
     }
 
     /// What `name` stands for in `parent`: from what is known, or with one round trip.
@@ -232,7 +233,12 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Option
 }
 
 async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
-    match bucket.head(&parent.key(component)).await {
+    let key = parent.key(component);
+    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for it.
+    if key.is_empty() {
+        return Ok(None);
+    }
+    match bucket.head(&key).await {
         Ok(object) => Ok(Some(Entry::File(Arc::new(object)))),
         Err(Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error),

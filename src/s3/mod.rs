@@ -4,6 +4,7 @@
 
 mod answers;
 mod client;
+mod clock;
 mod download;
 mod failure;
 
@@ -20,9 +21,10 @@ use aws_sdk_s3::types::EncodingType;
 
 pub use download::Download;
 
-use crate::credentials::CredentialStore;
+use crate::credentials::{CredentialStore, Doubt};
 use crate::error::Error;
 use crate::object::{Object, ObjectId, Page, Prefix};
+use clock::Clock;
 use failure::{About, Failure, classify};
 
 /// Where a bucket is and how it is spoken to.
@@ -50,6 +52,7 @@ struct Inner {
     client: Client,
     credentials: Arc<CredentialStore>,
     counters: Counters,
+    clock: Clock,
     fault: Mutex<Option<Error>>,
 }
 
@@ -84,7 +87,8 @@ impl Bucket {
     /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
     pub fn new(place: Place, credentials: Arc<CredentialStore>) -> Result<Self, Error> {
         let client = client::new(&place, credentials.clone())?;
-        let inner = Inner { place, client, credentials, counters: Counters::default(), fault: Mutex::default() };
+        let (counters, clock) = (Counters::default(), Clock::default());
+        let inner = Inner { place, client, credentials, counters, clock, fault: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -220,6 +224,7 @@ impl Bucket {
         let mut renewals = 0;
         loop {
             let session = self.inner.credentials.session().await?;
+            let ahead = self.inner.clock.ahead();
             let error = match request().await {
                 Ok(output) => {
                     *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -227,9 +232,13 @@ impl Bucket {
                 }
                 Err(error) => error,
             };
+            let is_skewed = || error.raw_response().is_some_and(|refusal| self.inner.clock.explains(ahead, refusal));
             match classify(&error, about) {
                 Failure::Final(error) => return Err(error),
                 Failure::Again(fault) => self.pause(&mut backoff, fault).await,
+                Failure::Renew(Doubt::Denied, error) if is_skewed() => {
+                    self.pause(&mut backoff, Error::transient(format!("{error}; this machine's clock is wrong"))).await;
+                }
                 Failure::Renew(doubt, error) => {
                     tracing::debug!(what, %error, ?doubt, "refused");
                     if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt).await? {
