@@ -1,32 +1,82 @@
-//! One directory: its pages, fetched one after the other as far as somebody reads.
+//! One directory: its pages, fetched as far as somebody reads, and side by side when there are many.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::gathered::{Gathered, Next, Summary};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+
+use super::gathered::{Gathered, Summary};
+use super::segments::{Job, Landed, Segments};
 use crate::error::{Error, Refusal};
-use crate::flight::Flights;
-use crate::object::{Entry, Prefix, Shown};
+use crate::object::{Entry, Page, Prefix, Shown};
 use crate::s3::Bucket;
 
 /// Names handed out at once: what fills a few of the kernel's buffers.
 const BATCH: usize = 512;
-/// When fewer names than this are left, the next page is fetched before it is asked for.
-const LOW_WATER: usize = 1000;
+/// Pages are fetched until this many names are there beyond what was asked for: one page ahead.
+const AHEAD: usize = 1000;
+/// Whoever has read this far is going to read all, so that everything is worth fetching.
+const WHOLE: usize = 3000;
+/// Pages on their way at once. S3 serves thousands a second; a page costs milliseconds of this machine's time.
+const MOST_ALOFT: usize = 16;
 
 /// A listing as it stood from one moment on. Whoever holds it sees each name once, at one position.
 #[derive(Debug)]
 pub struct Directory {
+    bucket: Bucket,
     prefix: Prefix,
     began: Instant,
-    gathered: Mutex<Gathered>,
-    pages: Flights<(), ()>,
+    state: Mutex<State>,
+    /// How many handles are open.
+    readers: watch::Sender<usize>,
+    /// Changes whenever the state has.
+    news: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    gathered: Gathered,
+    segments: Segments,
+    /// Up to where names were asked for.
+    wanted: usize,
+    is_driven: bool,
+    failures: u64,
+    last_failure: Option<Error>,
 }
 
 impl Directory {
-    pub(super) fn new(prefix: Prefix) -> Self {
-        let gathered = Mutex::new(Gathered::new(prefix.clone()));
-        Self { prefix, began: Instant::now(), gathered, pages: Flights::default() }
+    pub(super) fn new(bucket: Bucket, prefix: Prefix) -> Self {
+        let state = State {
+            gathered: Gathered::new(bucket.name().clone(), prefix.clone()),
+            segments: Segments::new(prefix.clone()),
+            wanted: 0,
+            is_driven: false,
+            failures: 0,
+            last_failure: None,
+        };
+        Self {
+            bucket,
+            prefix,
+            began: Instant::now(),
+            state: Mutex::new(state),
+            readers: watch::Sender::new(0),
+            news: watch::Sender::new(()),
+        }
+    }
+
+    /// A directory all of whose names came with those of others, in a listing that began at `began`.
+    pub(super) fn complete(bucket: Bucket, prefix: Prefix, page: Page, began: Instant) -> Self {
+        let directory = Self { began, ..Self::new(bucket, prefix) };
+        {
+            let mut state = directory.state();
+            let names = Landed::of_page(&directory.prefix, page);
+            state.segments.clear();
+            state.gathered.absorb(names);
+            state.gathered.finish();
+        }
+        directory
     }
 
     /// Which directory it is.
@@ -40,73 +90,185 @@ impl Directory {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Entry> {
-        self.gathered().find(name).cloned()
+        self.state().gathered.find(name)
     }
 
     /// Whether a name that is not here does not exist.
     pub(super) fn is_whole(&self) -> bool {
-        self.gathered().is_whole()
+        self.state().gathered.is_whole()
     }
 
     /// Whether listing is not allowed, and these are the names that were known at the time.
     pub(super) fn is_partial(&self) -> bool {
-        self.gathered().is_partial()
+        self.state().gathered.is_partial()
     }
 
-    pub(super) async fn names(self: &Arc<Self>, bucket: &Bucket, from: usize) -> Result<Vec<Shown>, Error> {
-        loop {
-            {
-                let gathered = self.gathered();
-                let names = gathered.names(from, BATCH);
-                if !names.is_empty() || gathered.is_complete() {
-                    let is_low = gathered.available() < from + LOW_WATER;
-                    if is_low && !gathered.is_complete() && from > 0 && !self.pages.is_aloft(&()) {
-                        // Its failure is nobody's: who needs the page asks again.
-                        tokio::spawn(self.next_page(bucket));
-                    }
-                    return Ok(names);
-                }
-            }
-            self.next_page(bucket).await?;
-        }
-    }
-
-    /// Ends a listing that is refused with what is known of it.
-    pub(super) fn settle_for(&self, names: Vec<Shown>) {
-        *self.gathered() = Gathered::of_names(self.prefix.clone(), names);
+    /// Whether nobody has asked for a page yet.
+    pub(super) fn is_cold(&self) -> bool {
+        let state = self.state();
+        state.wanted == 0 && !state.gathered.is_complete()
     }
 
     /// Once, when the listing is complete.
     pub(super) fn take_summary(&self) -> Option<Summary> {
-        self.gathered().take_summary()
+        self.state().gathered.take_summary()
     }
 
-    fn next_page(self: &Arc<Self>, bucket: &Bucket) -> impl Future<Output = Result<(), Error>> + Send + 'static {
-        let (directory, bucket) = (self.clone(), bucket.clone());
-        self.pages.join((), || async move {
-            let next = directory.gathered().next().clone();
-            let Next::Page(token) = next else { return Ok(()) };
-            let at = token.map_or(crate::s3::Position::Start, crate::s3::Position::Token);
-            let page = bucket.page(&directory.prefix, &at).await?;
-            let mut progress = directory.gathered().absorb(page);
-            // All names so far start alike, and a directory of just that start would come first. Rather than reading on
-            // for a million names, ask.
-            while !progress && let Some(stem) = directory.open_stem() {
-                let is_directory = match bucket.has_keys(&directory.prefix.child(&stem)).await {
-                    Err(Error::Refused(Refusal::Forbidden { .. })) => false,
-                    answer => answer?,
-                };
-                progress = directory.gathered().close_stem(stem, is_directory);
+    /// Ends a listing that is refused with what is known of it.
+    pub(super) fn settle_for(&self, names: Vec<Shown>) {
+        let mut state = self.state();
+        state.segments.clear();
+        state.gathered.settle_for(names);
+    }
+
+    /// Names from position `from` on; none at the end.
+    pub(super) async fn names(self: &Arc<Self>, from: usize) -> Result<Vec<Shown>, Error> {
+        let mut news = self.news.subscribe();
+        let failures = self.state().failures;
+        loop {
+            news.mark_unchanged();
+            {
+                let mut state = self.state();
+                let names = state.gathered.names(from, BATCH);
+                state.wanted = state.wanted.max(from + names.len() + AHEAD);
+                if !state.gathered.is_complete() && !state.is_driven {
+                    if let Some(error) = state.last_failure.clone().filter(|_| state.failures > failures && names.is_empty()) {
+                        return Err(error);
+                    }
+                    if state.is_short() {
+                        state.is_driven = true;
+                        tokio::spawn(self.clone().drive());
+                    }
+                }
+                if !names.is_empty() || state.gathered.is_complete() {
+                    return Ok(names);
+                }
             }
-            Ok(())
-        })
+            // The directory holds the sender.
+            let _ = news.changed().await;
+        }
     }
 
-    fn open_stem(&self) -> Option<String> {
-        self.gathered().first_open_stem()
+    /// Fetches pages until there are enough, or nobody reads any more. There is one of these at a time.
+    async fn drive(self: Arc<Self>) {
+        let _landing = Driven(self.clone());
+        let mut aloft = FuturesUnordered::new();
+        let mut readers = self.readers.subscribe();
+        loop {
+            let jobs = {
+                let mut state = self.state();
+                if !state.is_short() {
+                    return state.rest();
+                }
+                let most = if state.wanted > WHOLE { MOST_ALOFT } else { 1 };
+                state.segments.jobs(most)
+            };
+            aloft.extend(jobs.into_iter().map(|job| self.fetch(job)));
+            let fetched = tokio::select! {
+                fetched = aloft.next() => fetched,
+                _ = readers.wait_for(|readers| *readers == 0) => None,
+            };
+            let Some((job, fetched)) = fetched else { return self.state().rest() };
+            let landed = match fetched {
+                Ok(page) => self.land(&job, page).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = landed {
+                return self.state().fail(error);
+            }
+            self.news.send_replace(());
+        }
     }
 
-    fn gathered(&self) -> MutexGuard<'_, Gathered> {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn fetch(&self, job: Job) -> (Job, Result<Page, Error>) {
+        let page = self.bucket.page(&self.prefix, &job.at).await;
+        (job, page)
+    }
+
+    async fn land(&self, job: &Job, page: Page) -> Result<(), Error> {
+        let mut held_back = self.state().absorb(job, page);
+        // All names so far start alike, and a directory of just that start would come first. Rather than reading on for a
+        // million names, ask.
+        while let Some(stem) = held_back {
+            let is_directory = match self.bucket.has_keys(&self.prefix.child(&stem)).await {
+                Err(Error::Refused(Refusal::Forbidden { .. })) => false,
+                answer => answer?,
+            };
+            let mut state = self.state();
+            held_back = if state.gathered.close_stem(stem, is_directory) { None } else { state.gathered.first_open_stem() };
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_short(&self) -> bool {
+        !self.gathered.is_complete() && (self.wanted > WHOLE || self.gathered.available() < self.wanted)
+    }
+
+    /// Takes a page in. Answers the stem that holds all its names back, if one does.
+    fn absorb(&mut self, job: &Job, page: Page) -> Option<String> {
+        self.segments.land(job, page);
+        let (mut read, mut progress) = (false, false);
+        while let Some(landed) = self.segments.next() {
+            read |= !landed.names.is_empty();
+            progress |= self.gathered.absorb(landed);
+        }
+        if self.segments.is_empty() {
+            self.gathered.finish();
+            return None;
+        }
+        (read && !progress).then(|| self.gathered.first_open_stem()).flatten()
+    }
+
+    fn rest(&mut self) {
+        self.segments.abandon();
+        self.is_driven = false;
+    }
+
+    /// Those who wait now hear of it; those who come later ask again.
+    fn fail(&mut self, error: Error) {
+        self.failures += 1;
+        self.last_failure = Some(error);
+        self.rest();
+    }
+}
+
+/// Lets waiters look again when the driver is gone, also after a panic.
+struct Driven(Arc<Directory>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state().fail(Error::Defect("a listing".into()));
+        }
+        self.0.news.send_replace(());
+    }
+}
+
+/// A directory that somebody reads: pages are fetched only as long as one of these lives.
+#[derive(Debug)]
+pub struct Reading(Arc<Directory>);
+
+impl Reading {
+    pub(super) fn new(directory: Arc<Directory>) -> Self {
+        directory.readers.send_modify(|readers| *readers += 1);
+        Self(directory)
+    }
+
+    /// What is read.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.0
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.readers.send_modify(|readers| *readers -= 1);
     }
 }

@@ -1,83 +1,76 @@
-//! The names of one directory as its pages come in: in byte order, each once, shown only when no later page can change them.
+//! The names of one directory as its pages come in: in byte order, each once, given out only when no later page can change them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::object::{Entry, Page, Prefix, Shown};
+use super::packed::Packed;
+use super::segments::Landed;
+use crate::object::{Entry, Prefix, Shown};
 
 /// What the pages so far have told.
 #[derive(Debug)]
 pub(super) struct Gathered {
+    bucket: Arc<str>,
     prefix: Prefix,
-    /// In byte order; a later page may still change those from `settled` on.
-    shown: Vec<Shown>,
-    settled: usize,
+    settled: Packed,
+    /// In byte order, behind `settled`: a later page may still change these.
+    tail: Vec<Shown>,
     /// Names that came after a name that sorts behind them was given out. Only escaped names can.
     stragglers: Vec<Shown>,
-    /// Names known to be no directory that is still to come, or one that is in `shown` already.
+    /// Names known to be no directory that is still to come, or one that is here already.
     closed: BTreeSet<String>,
+    /// The last key so far, without the prefix.
     last: String,
-    next: Next,
-    unshowable: usize,
-    shadowed: usize,
+    is_complete: bool,
     /// Made of names that were looked up, where listing is not allowed.
     is_partial: bool,
     is_summed: bool,
+    unshowable: usize,
+    shadowed: usize,
 }
 
 /// What a complete listing amounts to.
 #[derive(Debug)]
 pub(super) struct Summary {
-    pub(super) names: usize,
+    /// Memory, bytes.
+    pub(super) bytes: usize,
     /// Objects shown under an escaped name because a directory has theirs.
     pub(super) shadowed: usize,
     /// Keys that no name can show.
     pub(super) unshowable: usize,
 }
 
-/// Where the listing goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// With the page of this token; `None` is the first page.
-    Page(Option<std::sync::Arc<str>>),
-    /// Nowhere: every name is known.
-    Complete,
-}
-
 impl Gathered {
-    pub(super) fn new(prefix: Prefix) -> Self {
+    pub(super) fn new(bucket: Arc<str>, prefix: Prefix) -> Self {
         Self {
+            bucket,
             prefix,
-            shown: Vec::new(),
-            settled: 0,
+            settled: Packed::default(),
+            tail: Vec::new(),
             stragglers: Vec::new(),
             closed: BTreeSet::new(),
             last: String::new(),
-            next: Next::Page(None),
-            unshowable: 0,
-            shadowed: 0,
+            is_complete: false,
             is_partial: false,
             is_summed: false,
+            unshowable: 0,
+            shadowed: 0,
         }
     }
 
-    /// A directory of which only these names are known.
-    pub(super) fn of_names(prefix: Prefix, mut shown: Vec<Shown>) -> Self {
-        shown.sort_by(|a, b| a.name.cmp(&b.name));
-        let settled = shown.len();
-        Self { shown, settled, next: Next::Complete, is_partial: true, ..Self::new(prefix) }
-    }
-
-    pub(super) fn next(&self) -> &Next {
-        &self.next
+    /// Ends with these names, which are not all there are.
+    pub(super) fn settle_for(&mut self, names: Vec<Shown>) {
+        *self = Self { is_partial: true, ..Self::new(self.bucket.clone(), self.prefix.clone()) };
+        self.finish_with(names);
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.next == Next::Complete
+        self.is_complete
     }
 
     /// Whether a name that is not here does not exist.
     pub(super) fn is_whole(&self) -> bool {
-        self.is_complete() && !self.is_partial
+        self.is_complete && !self.is_partial
     }
 
     pub(super) fn is_partial(&self) -> bool {
@@ -86,52 +79,60 @@ impl Gathered {
 
     /// Once, when the listing is complete.
     pub(super) fn take_summary(&mut self) -> Option<Summary> {
-        if !self.is_complete() || std::mem::replace(&mut self.is_summed, true) {
+        if !self.is_complete || std::mem::replace(&mut self.is_summed, true) {
             return None;
         }
-        let names = self.shown.len() + self.stragglers.len();
-        Some(Summary { names, shadowed: self.shadowed, unshowable: self.unshowable })
+        let bytes = size_of::<Self>() + self.settled.bytes() + self.prefix.as_str().len();
+        Some(Summary { bytes, shadowed: self.shadowed, unshowable: self.unshowable })
     }
 
     /// Up to `count` names from position `from` on, of those that can be given out.
     pub(super) fn names(&self, from: usize, count: usize) -> Vec<Shown> {
-        let stragglers = if self.is_complete() { self.stragglers.as_slice() } else { &[] };
-        self.shown[..self.settled].iter().chain(stragglers).skip(from).take(count).cloned().collect()
+        let settled = self.settled.iter(&self.prefix, &self.bucket, from);
+        let stragglers = if self.is_complete { self.stragglers.as_slice() } else { &[] };
+        let stragglers = stragglers.iter().skip(from.saturating_sub(self.settled.len()));
+        settled.chain(stragglers.cloned()).take(count).collect()
     }
 
     /// How many names can be given out.
     pub(super) fn available(&self) -> usize {
-        self.settled + if self.is_complete() { self.stragglers.len() } else { 0 }
+        self.settled.len() + if self.is_complete { self.stragglers.len() } else { 0 }
     }
 
     /// The entry of a name that can be given out.
-    pub(super) fn find(&self, name: &str) -> Option<&Entry> {
-        let settled = &self.shown[..self.settled];
-        let found = settled.binary_search_by(|shown| (*shown.name).cmp(name)).ok().map(|at| &settled[at]);
-        found.or_else(|| self.stragglers.iter().find(|shown| &*shown.name == name)).map(|shown| &shown.entry)
+    pub(super) fn find(&self, name: &str) -> Option<Entry> {
+        let straggler = || self.stragglers.iter().find(|shown| &*shown.name == name).map(|shown| shown.entry.clone());
+        self.settled.find(&self.prefix, &self.bucket, name).or_else(straggler)
     }
 
-    /// Takes the next page in. Answers whether that, or the page before, let any name be given out.
-    pub(super) fn absorb(&mut self, page: Page) -> bool {
-        let last_object = page.objects.last().map_or("", |object| &object.id.key);
-        let last_prefix = page.prefixes.last().map_or("", Prefix::as_str);
-        let last = last_object.max(last_prefix).to_owned();
-        // An empty page in the middle says nothing of how far the listing has come.
-        if last > self.last {
-            self.last = last;
+    /// Takes the next page in. Answers whether that let any name be given out.
+    pub(super) fn absorb(&mut self, page: Landed) -> bool {
+        // An empty page says nothing of how far the listing has come.
+        if page.last > self.last {
+            self.last = page.last;
         }
-        self.next = page.next.clone().map_or(Next::Complete, |token| Next::Page(Some(token)));
-        let (names, unshowable) = Shown::of_page(&self.prefix, page);
-        self.unshowable += unshowable;
-        self.merge(names)
+        self.unshowable += page.unshowable;
+        self.merge(page.names)
+    }
+
+    /// There are no more pages.
+    pub(super) fn finish(&mut self) {
+        self.finish_with(Vec::new());
+    }
+
+    fn finish_with(&mut self, names: Vec<Shown>) {
+        self.is_complete = true;
+        self.merge(names);
+        self.closed = BTreeSet::new();
+        self.tail.shrink_to_fit();
     }
 
     /// The name whose nature holds all others back, when no page can tell for long.
     pub(super) fn first_open_stem(&self) -> Option<String> {
-        Shown::open_stems(&self.prefix, &self.last).find(|stem| !self.closed.contains(*stem)).map(str::to_owned)
+        Shown::open_stems(&self.last).find(|stem| !self.closed.contains(*stem)).map(str::to_owned)
     }
 
-    /// Takes in what a request of its own found out about `stem`.
+    /// Takes in what a request of its own found out about `stem`. Answers as [`Self::absorb`].
     pub(super) fn close_stem(&mut self, stem: String, is_directory: bool) -> bool {
         let entry = Entry::Directory(self.prefix.child(&stem));
         let names = if is_directory { vec![Shown { name: stem.as_str().into(), entry }] } else { Vec::new() };
@@ -140,44 +141,43 @@ impl Gathered {
     }
 
     fn merge(&mut self, names: Vec<Shown>) -> bool {
-        let mut tail = self.shown.split_off(self.settled);
+        let last_settled = self.settled.last_name().map(str::to_owned);
         for name in names {
-            match self.shown.last() {
-                Some(last) if name.name <= last.name => {
+            match &last_settled {
+                Some(last) if *name.name <= **last => {
                     if self.find(&name.name).is_none() {
                         self.stragglers.push(name);
                     }
                 }
-                _ => tail.push(name),
+                _ => self.tail.push(name),
             }
         }
+        let tail = &mut self.tail;
         tail.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| b.entry.is_directory().cmp(&a.entry.is_directory())));
         tail.dedup_by(|a, b| a.name == b.name && a.entry.is_directory() == b.entry.is_directory());
-        self.shadowed += Shown::resolve_shadows(&mut tail);
-        let settled = if self.is_complete() {
-            tail.len()
+        self.shadowed += Shown::resolve_shadows(tail);
+        let settled = if self.is_complete {
+            self.tail.len()
         } else {
-            // An escaped name may sort behind names that are still to come.
-            let reached = self.last.strip_prefix(self.prefix.as_str()).unwrap_or_default();
             let stem = self.first_open_stem();
-            let is_settled = |name: &str| name <= reached && stem.as_deref().is_none_or(|stem| name < stem);
-            tail.partition_point(|shown| is_settled(&shown.name))
+            // An escaped name may sort behind names that are still to come.
+            let is_settled = |name: &str| *name <= *self.last && stem.as_deref().is_none_or(|stem| name < stem);
+            self.tail.partition_point(|shown| is_settled(&shown.name))
         };
-        self.settled += settled;
-        self.shown.append(&mut tail);
-        settled > 0 || self.is_complete()
+        self.settled.append(&self.tail[..settled]);
+        self.tail.drain(..settled);
+        settled > 0
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::SystemTime;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::object::{Object, ObjectId};
+    use crate::object::{Object, ObjectId, Page};
 
     fn object(key: &str) -> Object {
         let id = ObjectId { bucket: "b".into(), key: key.into(), etag: "e".into() };
@@ -229,11 +229,16 @@ mod tests {
             let directories: BTreeSet<String> = keys.iter()
                 .filter_map(|key| key["p/".len()..].split_once('/').map(|(directory, _)| directory.to_owned()))
                 .collect();
-            let mut gathered = Gathered::new(Prefix::new("p"));
+            let prefix = Prefix::new("p");
+            let mut gathered = Gathered::new("b".into(), prefix.clone());
             let mut given = Vec::new();
             for page in pages(&keys, size) {
-                let mut progress = gathered.absorb(page);
-                while probing && !progress && let Some(stem) = gathered.first_open_stem() {
+                let is_last = page.next.is_none();
+                let mut progress = gathered.absorb(Landed::of_page(&prefix, page));
+                if is_last {
+                    gathered.finish();
+                }
+                while probing && !progress && !is_last && let Some(stem) = gathered.first_open_stem() {
                     let is_directory = directories.contains(&stem);
                     progress = gathered.close_stem(stem, is_directory);
                 }
@@ -247,7 +252,8 @@ mod tests {
             prop_assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
             prop_assert_eq!(gathered.shadowed, shadowed.len());
             for shown in &given {
-                prop_assert_eq!(gathered.find(&shown.name), Some(&shown.entry));
+                let found = gathered.find(&shown.name);
+                prop_assert_eq!(found.as_ref(), Some(&shown.entry));
                 let plain = shown.name.strip_suffix(".granulefs-object").unwrap_or(&shown.name);
                 prop_assert_eq!(shown.entry.is_directory(), directories.contains(plain) && plain == &*shown.name);
             }

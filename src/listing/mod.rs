@@ -14,10 +14,12 @@ use crate::error::{Error, Refusal};
 use crate::flight::Flights;
 use crate::object::{Entry, MAX_KEY, Name, Prefix, Shown};
 use crate::s3::Bucket;
-pub use directory::Directory;
+pub use directory::{Directory, Reading};
 
-/// Names in all listings that are kept; about 400 bytes each.
-const LISTED_NAMES: usize = 500_000;
+/// Memory for complete listings, bytes: five million names, or a million directories of a few.
+const LISTINGS_SIZE: usize = 512 << 20;
+/// What a directory weighs beside its names, bytes, rounded up.
+const DIRECTORY_SIZE: usize = 1024;
 /// Names looked up one by one that are kept.
 const LOOKED_UP_NAMES: usize = 100_000;
 /// An absence is believed for this part of the time that a presence is, and never longer than [`LONGEST_ABSENCE`]: granules
@@ -69,21 +71,25 @@ impl Listings {
         Self {
             bucket,
             ttl,
-            directories: Mutex::new(Bounded::new(LISTED_NAMES)),
+            directories: Mutex::new(Bounded::new(LISTINGS_SIZE)),
             looked_up: Mutex::new(Bounded::new(LOOKED_UP_NAMES)),
             lookups: Flights::default(),
             escaped: Mutex::default(),
         }
     }
 
-    /// The directory `prefix`: the one that is known, or a new one that has not been asked for yet.
-    pub fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
+    /// Reads the directory `prefix`: the listing that is known, or a new one that has not been asked for yet.
+    pub fn read(&self, prefix: &Prefix) -> Reading {
+        Reading::new(self.directory(prefix))
+    }
+
+    fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
         let mut directories = lock(&self.directories);
         if let Some(directory) = directories.get(prefix).filter(|directory| self.fresh_for(directory) > Duration::ZERO) {
             return directory.clone();
         }
-        let directory = Arc::new(Directory::new(prefix.clone()));
-        directories.insert(prefix.clone(), directory.clone(), 1);
+        let directory = Arc::new(Directory::new(self.bucket.clone(), prefix.clone()));
+        directories.insert(prefix.clone(), directory.clone(), DIRECTORY_SIZE);
         directory
     }
 
@@ -92,7 +98,7 @@ impl Listings {
     /// # Errors
     /// Those of [`Bucket::page`]. Where listing is not allowed, what was looked up stands in, if there is anything.
     pub async fn names(&self, directory: &Arc<Directory>, from: usize) -> Result<Vec<Shown>, Error> {
-        match directory.names(&self.bucket, from).await {
+        match directory.names(from).await {
             Ok(names) => {
                 self.note(directory);
                 Ok(names)
@@ -103,7 +109,7 @@ impl Listings {
                     return Err(refusal.into());
                 }
                 directory.settle_for(known);
-                directory.names(&self.bucket, from).await
+                directory.names(from).await
             }
             Err(error) => Err(error),
         }
@@ -195,7 +201,7 @@ impl Listings {
         let Some(summary) = directory.take_summary() else { return };
         let mut directories = lock(&self.directories);
         if directories.get(directory.prefix()).is_some_and(|kept| Arc::ptr_eq(kept, directory)) {
-            directories.insert(directory.prefix().clone(), directory.clone(), summary.names + 1);
+            directories.insert(directory.prefix().clone(), directory.clone(), DIRECTORY_SIZE + summary.bytes);
         }
         drop(directories);
         if summary.shadowed + summary.unshowable == 0 {

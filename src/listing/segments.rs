@@ -5,7 +5,6 @@
 //! behind it; so cuts are counted against the pages that are known to be there.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::split::Alphabet;
 use crate::object::{Page, Prefix, Shown};
@@ -53,6 +52,17 @@ pub(super) struct Landed {
     pub(super) unshowable: usize,
     /// The last key, without the prefix; empty where the page was.
     pub(super) last: String,
+}
+
+impl Landed {
+    /// The names that `page` gives to the directory `prefix`.
+    pub(super) fn of_page(prefix: &Prefix, page: Page) -> Self {
+        let last_object = page.objects.last().map_or("", |object| &object.id.key);
+        let last_prefix = page.prefixes.last().map_or("", Prefix::as_str);
+        let last = last_object.max(last_prefix).strip_prefix(prefix.as_str()).unwrap_or_default().to_owned();
+        let (names, unshowable) = Shown::of_page(prefix, page);
+        Self { names, unshowable, last }
+    }
 }
 
 /// A page to fetch.
@@ -120,20 +130,18 @@ impl Segments {
                 segment.next = None;
             }
         }
-        let last_object = page.objects.last().map_or("", |object| &object.id.key);
-        let last_prefix = page.prefixes.last().map_or("", Prefix::as_str);
-        let last = last_object.max(last_prefix).strip_prefix(self.prefix.as_str()).unwrap_or_default().to_owned();
-        let (names, unshowable) = Shown::of_page(&self.prefix, page);
+        let landed = Landed::of_page(&self.prefix, page);
+        let names = &landed.names;
         for shown in names.iter().step_by((names.len() / LESSONS).max(1)).chain(names.last()) {
             self.alphabet.learn(&shown.name);
         }
         if self.first_name.is_none() {
             self.first_name = names.first().map(|shown| shown.name.to_string());
         }
-        if !last.is_empty() {
-            segment.reached = last.trim_end_matches('/').to_owned();
+        if !landed.last.is_empty() {
+            segment.reached = landed.last.trim_end_matches('/').to_owned();
         }
-        segment.landed.push_back(Landed { names, unshowable, last });
+        segment.landed.push_back(landed);
     }
 
     /// The next page in order, when it is there.
@@ -148,6 +156,11 @@ impl Segments {
             }
             self.queue.pop_front();
         }
+    }
+
+    /// Nothing more is to be fetched.
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
     }
 
     /// Forgets that pages are on their way: whoever fetched them is gone.
@@ -241,6 +254,7 @@ fn before(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::SystemTime;
 
     use super::*;

@@ -103,19 +103,18 @@ impl Shown {
     }
 
     /// The names of directories that may still come although names behind them were seen, shortest first, when the listing
-    /// has reached the key `last`.
+    /// has reached the key `last`, given without the directory's prefix.
     ///
     /// S3 orders a directory as `name/`, readdir as `name`. So a directory `D` may still come, and belong before a name
     /// already seen, when `D` starts `last` and the byte after it in `last` sorts below `/`.
-    pub fn open_stems<'a>(prefix: &Prefix, last: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let component = last.strip_prefix(prefix.as_str()).unwrap_or("");
-        let bytes = component.as_bytes();
+    pub fn open_stems(last: &str) -> impl Iterator<Item = &str> {
+        let bytes = last.as_bytes();
         // A key that ends here is a stem as well: `blue`, then `blue-x`, then `blue/`.
         let open = move |&end: &usize| match bytes.get(end) {
             Some(&next) => next < b'/',
-            None => !component.ends_with('/'),
+            None => !last.ends_with('/'),
         };
-        (1..=component.len()).filter(open).map(move |end| &component[..end])
+        (1..=last.len()).filter(open).map(move |end| &last[..end])
     }
 }
 
@@ -170,10 +169,9 @@ mod tests {
 
     #[test]
     fn a_stem_stays_open_until_the_listing_has_passed_its_slash() {
-        let root = Prefix::new("p");
-        let stems = |last: &str| Shown::open_stems(&root, last).map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(stems("p/MOD09.A2000-h08x"), ["MOD09", "MOD09.A2000", "MOD09.A2000-h08x"]);
-        assert_eq!(stems("p/blue"), ["blue"]);
-        assert_eq!(stems("p/a0b/"), Vec::<String>::new());
+        let stems = |last: &str| Shown::open_stems(last).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(stems("MOD09.A2000-h08x"), ["MOD09", "MOD09.A2000", "MOD09.A2000-h08x"]);
+        assert_eq!(stems("blue"), ["blue"]);
+        assert_eq!(stems("a0b/"), Vec::<String>::new());
     }
 }

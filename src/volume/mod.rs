@@ -16,7 +16,7 @@ use handles::Handles;
 use crate::cache::BlockCache;
 use crate::error::Error;
 use crate::inodes::{Inodes, ROOT};
-use crate::listing::{Directory, Listings};
+use crate::listing::{Listings, Reading};
 use crate::object::{Entry, Prefix, Shown};
 use crate::reader::OpenObject;
 use crate::s3::Bucket;
@@ -30,7 +30,7 @@ pub struct Volume {
     cache: Arc<BlockCache>,
     inodes: Inodes,
     files: Handles<Arc<OpenObject>>,
-    directories: Handles<Arc<Directory>>,
+    directories: Handles<Arc<Reading>>,
 }
 
 /// What a volume keeps, and for how long.
@@ -80,8 +80,8 @@ impl Volume {
     /// # Errors
     /// Those of [`Bucket::page`].
     pub async fn first_names(&self) -> Result<bool, Error> {
-        let root = self.listings.directory(&self.prefix(ROOT)?);
-        Ok(!self.listings.names(&root, 0).await?.is_empty())
+        let root = self.listings.read(&self.prefix(ROOT)?);
+        Ok(!self.listings.names(root.directory(), 0).await?.is_empty())
     }
 
     /// What `name` is in the directory `parent`. Costs one round trip, unless it is known.
@@ -158,7 +158,7 @@ impl Volume {
     /// # Errors
     /// [`Error::NotADirectory`], [`Error::BadHandle`].
     pub fn open_directory(&self, number: u64) -> Result<u64, Error> {
-        Ok(self.directories.put(self.listings.directory(&self.prefix(number)?)))
+        Ok(self.directories.put(Arc::new(self.listings.read(&self.prefix(number)?))))
     }
 
     /// Names from position `from` (a [`Listed::next`], 0 to start over) on, and for how long they may be believed.
@@ -167,15 +167,16 @@ impl Volume {
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed and nothing is known, [`Error::BadHandle`].
     pub async fn read_directory(&self, handle: u64, from: u64) -> Result<(Vec<Listed>, Duration), Error> {
-        let mut directory = self.directories.get(handle).ok_or(Error::BadHandle)?;
-        if from == 0 && self.listings.fresh_for(&directory).is_zero() {
+        let mut reading = self.directories.get(handle).ok_or(Error::BadHandle)?;
+        if from == 0 && self.listings.fresh_for(reading.directory()).is_zero() {
             // rewinddir shows the directory as it is now.
-            directory = self.listings.directory(directory.prefix());
-            self.directories.replace(handle, directory.clone());
+            reading = Arc::new(self.listings.read(reading.directory().prefix()));
+            self.directories.replace(handle, reading.clone());
         }
-        let names = self.listings.names(&directory, usize::try_from(from).unwrap_or(usize::MAX)).await?;
+        let directory = reading.directory();
+        let names = self.listings.names(directory, usize::try_from(from).unwrap_or(usize::MAX)).await?;
         let listed = names.into_iter().zip(from + 1..).map(|(shown, next)| Listed { shown, next });
-        Ok((listed.collect(), self.listings.fresh_for(&directory)))
+        Ok((listed.collect(), self.listings.fresh_for(directory)))
     }
 
     /// Gives a directory's handle back.
