@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use granulefs::credentials::{CredentialStore, Session};
 use granulefs::error::{Error, Refusal};
 use granulefs::object::Prefix;
+use granulefs::s3::Position;
 
 use crate::house::{House, soon, within};
 
@@ -101,7 +102,7 @@ async fn a_request_that_outlives_its_credentials_is_replayed() {
         house.archive.reset_stats();
         let request = async {
             match kind {
-                Kind::List => soon(bucket.page(&Prefix::new("d"), None)).await.unwrap().objects.len() == 1,
+                Kind::List => soon(bucket.page(&Prefix::new("d"), &Position::Start)).await.unwrap().objects.len() == 1,
                 Kind::Head => soon(bucket.head("d/f")).await.unwrap() == object,
                 _ => soon(bucket.download(&object.id, 0..7).next()).await.unwrap().unwrap() == "content",
             }
@@ -137,7 +138,7 @@ async fn credentials_that_die_before_their_time_are_renewed() {
     for round in 2..=3 {
         tokio::time::sleep(SECOND + AT_ONCE / 4).await;
         let prefix = Prefix::new("d");
-        let everyone = join_all((0..16).map(|_| bucket.page(&prefix, None)));
+        let everyone = join_all((0..16).map(|_| bucket.page(&prefix, &Position::Start)));
         assert!(soon(everyone).await.iter().all(Result::is_ok));
         // HEAD has no body to say why it is refused.
         soon(bucket.head("d/f")).await.unwrap();
@@ -200,7 +201,7 @@ async fn sixteen_readers_through_expiries_cost_as_many_logins_as_expiries() {
                 }
                 assert_eq!(at, right.len());
                 if number % 4 == 0 {
-                    assert_eq!(soon(bucket.page(&Prefix::new("d"), None)).await.unwrap().objects.len(), 1);
+                    assert_eq!(soon(bucket.page(&Prefix::new("d"), &Position::Start)).await.unwrap().objects.len(), 1);
                 }
                 tokio::time::sleep(LOOK).await;
             }
