@@ -27,7 +27,6 @@ const MOST_ALOFT: usize = 16;
 pub struct Directory {
     bucket: Bucket,
     prefix: Prefix,
-    began: Instant,
     state: Mutex<State>,
     /// How many handles are open.
     readers: watch::Sender<usize>,
@@ -37,6 +36,7 @@ pub struct Directory {
 
 #[derive(Debug)]
 struct State {
+    began: Instant,
     gathered: Gathered,
     segments: Segments,
     /// Up to where names were asked for.
@@ -49,6 +49,7 @@ struct State {
 impl Directory {
     pub(super) fn new(bucket: Bucket, prefix: Prefix) -> Self {
         let state = State {
+            began: Instant::now(),
             gathered: Gathered::new(bucket.name().clone(), prefix.clone()),
             segments: Segments::new(prefix.clone()),
             wanted: 0,
@@ -56,27 +57,17 @@ impl Directory {
             failures: 0,
             last_failure: None,
         };
-        Self {
-            bucket,
-            prefix,
-            began: Instant::now(),
-            state: Mutex::new(state),
-            readers: watch::Sender::new(0),
-            news: watch::Sender::new(()),
-        }
+        Self { bucket, prefix, state: Mutex::new(state), readers: watch::Sender::new(0), news: watch::Sender::new(()) }
     }
 
-    /// A directory all of whose names came with those of others, in a listing that began at `began`.
-    pub(super) fn complete(bucket: Bucket, prefix: Prefix, page: Page, began: Instant) -> Self {
-        let directory = Self { began, ..Self::new(bucket, prefix) };
-        {
-            let mut state = directory.state();
-            let names = Landed::of_page(&directory.prefix, page);
-            state.segments.clear();
-            state.gathered.absorb(names);
-            state.gathered.finish();
-        }
-        directory
+    /// Takes all names at once, from a listing of more than this directory that began at `began`.
+    pub(super) fn fill(&self, names: Page, began: Instant) {
+        let landed = Landed::of_page(&self.prefix, names);
+        let mut state = self.state();
+        state.began = began;
+        state.segments.clear();
+        state.gathered.absorb(landed);
+        state.gathered.finish();
     }
 
     /// Which directory it is.
@@ -86,7 +77,7 @@ impl Directory {
     }
 
     pub(super) fn began(&self) -> Instant {
-        self.began
+        self.state().began
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Entry> {
@@ -96,6 +87,11 @@ impl Directory {
     /// Whether a name that is not here does not exist.
     pub(super) fn is_whole(&self) -> bool {
         self.state().gathered.is_whole()
+    }
+
+    /// Whether every name is known that ever will be.
+    pub(super) fn is_complete(&self) -> bool {
+        self.state().gathered.is_complete()
     }
 
     /// Whether listing is not allowed, and these are the names that were known at the time.

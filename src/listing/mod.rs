@@ -5,6 +5,8 @@ mod gathered;
 mod packed;
 mod segments;
 mod split;
+mod walk;
+mod walks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use crate::flight::Flights;
 use crate::object::{Entry, MAX_KEY, Name, Prefix, Shown};
 use crate::s3::Bucket;
 pub use directory::{Directory, Reading};
+use walk::Filled;
+use walks::Walks;
 
 /// Memory for complete listings, bytes: five million names, or a million directories of a few.
 const LISTINGS_SIZE: usize = 512 << 20;
@@ -48,7 +52,9 @@ type Looked = (Prefix, Box<str>);
 #[derive(Debug)]
 pub struct Listings {
     bucket: Bucket,
+    root: Prefix,
     ttl: Duration,
+    walks: Walks,
     directories: Mutex<Bounded<Prefix, Arc<Directory>>>,
     looked_up: Mutex<Bounded<Looked, Learned>>,
     lookups: Flights<Looked, Learned>,
@@ -65,17 +71,19 @@ pub struct Escaped {
 }
 
 impl Listings {
-    /// Nothing known yet; what is learned is believed for `ttl`.
+    /// Nothing known yet of what is below `root`; what is learned is believed for `ttl`.
     #[must_use]
-    pub fn new(bucket: Bucket, ttl: Duration) -> Self {
-        Self {
+    pub fn new(bucket: Bucket, root: Prefix, ttl: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            walks: Walks::new(bucket.clone()),
             bucket,
+            root,
             ttl,
             directories: Mutex::new(Bounded::new(LISTINGS_SIZE)),
             looked_up: Mutex::new(Bounded::new(LOOKED_UP_NAMES)),
             lookups: Flights::default(),
             escaped: Mutex::default(),
-        }
+        })
     }
 
     /// Reads the directory `prefix`: the listing that is known, or a new one that has not been asked for yet.
@@ -97,7 +105,10 @@ impl Listings {
     ///
     /// # Errors
     /// Those of [`Bucket::page`]. Where listing is not allowed, what was looked up stands in, if there is anything.
-    pub async fn names(&self, directory: &Arc<Directory>, from: usize) -> Result<Vec<Shown>, Error> {
+    pub async fn names(self: &Arc<Self>, directory: &Arc<Directory>, from: usize) -> Result<Vec<Shown>, Error> {
+        if from == 0 {
+            self.follow(directory).await;
+        }
         match directory.names(from).await {
             Ok(names) => {
                 self.note(directory);
@@ -112,6 +123,28 @@ impl Listings {
                 directory.names(from).await
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Lets a walk bring the directory's names, or the next page of it where one has.
+    async fn follow(self: &Arc<Self>, directory: &Directory) {
+        let prefix = directory.prefix();
+        if directory.is_complete() {
+            let (listings, prefix) = (self.clone(), prefix.clone());
+            if self.walks.is_halfway(&prefix) {
+                tokio::spawn(async move { listings.walks.pass(&prefix, |filled| listings.put(filled)).await });
+            }
+        } else if directory.is_cold() && *prefix != self.root {
+            self.walks.lead_to(&prefix.parent(), prefix, |filled| self.put(filled)).await;
+        }
+    }
+
+    /// Keeps a directory that a walk has filled.
+    fn put(&self, filled: &Filled) {
+        let directory = self.directory(&filled.prefix);
+        if directory.is_cold() {
+            directory.fill(filled.names.clone(), filled.began);
+            self.note(&directory);
         }
     }
 

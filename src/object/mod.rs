@@ -27,6 +27,12 @@ impl Prefix {
         Self(format!("{}{component}/", self.0).into())
     }
 
+    /// The prefix that holds this one; the empty one holds itself.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        Self::of_key(self.0.strip_suffix('/').unwrap_or(&self.0)).0
+    }
+
     /// The key of the object called `component` directly below.
     #[must_use]
     pub fn key(&self, component: &str) -> String {

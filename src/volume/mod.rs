@@ -26,7 +26,7 @@ use crate::s3::Bucket;
 pub struct Volume {
     bucket: Bucket,
     appearance: Appearance,
-    listings: Listings,
+    listings: Arc<Listings>,
     cache: Arc<BlockCache>,
     inodes: Inodes,
     files: Handles<Arc<OpenObject>>,
@@ -65,7 +65,7 @@ impl Volume {
     #[must_use]
     pub fn new(bucket: Bucket, root: Prefix, appearance: Appearance, limits: Limits) -> Self {
         Self {
-            listings: Listings::new(bucket.clone(), limits.metadata_ttl),
+            listings: Listings::new(bucket.clone(), root.clone(), limits.metadata_ttl),
             cache: BlockCache::new(bucket.clone(), limits.cache_size),
             inodes: Inodes::new(root),
             files: Handles::default(),
