@@ -37,8 +37,13 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
         self.entries.contains(key)
     }
 
-    /// Puts `value` in, and drops what was not used for longest until the rest fits.
+    /// Puts `value` in, and drops what was not used for longest until the rest fits. What does not fit by itself is not kept,
+    /// and costs no other its place.
     pub fn insert(&mut self, key: K, value: V, weight: usize) {
+        if weight > self.limit {
+            self.remove(&key);
+            return;
+        }
         self.weight += weight;
         if let Some((_, replaced)) = self.entries.put(key, (value, weight)) {
             self.weight -= replaced;
@@ -96,6 +101,6 @@ mod tests {
         map.insert(0, 9, 4);
         assert_eq!((map.get(&0).copied(), map.weight()), (Some(9), 9));
         map.insert(7, 7, 11);
-        assert_eq!((map.weight(), map.iter().count()), (0, 0));
+        assert_eq!((map.weight(), map.contains(&7)), (9, false));
     }
 }

@@ -240,11 +240,12 @@ async fn list(volume: Arc<Volume>, handle: u64, offset: u64) -> Result<(Vec<List
 
 /// Lets the kernel forget a file's name, as far as it will at once.
 async fn forget_name(volume: &Volume, notifier: &Arc<OnceLock<Notifier>>, number: u64) {
-    let Some((parent, name)) = volume.discard(number) else { return };
+    let Some((parent, names)) = volume.discard(number) else { return };
     let notifier = notifier.clone();
     // Blocks while a lookup in that directory waits for us, so not on a thread that answers lookups.
     let forgotten = tokio::task::spawn_blocking(move || {
-        notifier.get().map(|notifier| notifier.inval_entry(INodeNo(parent), OsStr::new(&name)))
+        let notifier = notifier.get()?;
+        Some(names.map(|name| notifier.inval_entry(INodeNo(parent), OsStr::new(&name))))
     });
     let outcome = tokio::time::timeout(INVALIDATION_PATIENCE, forgotten).await;
     tracing::debug!(parent, ?outcome, "the kernel was told that a name is stale");

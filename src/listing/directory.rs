@@ -7,7 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::gathered::{Gathered, Summary};
+use super::Escaped;
+use super::gathered::Gathered;
 use super::segments::{Job, Landed, Segments};
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, Page, Prefix, Shown};
@@ -89,11 +90,6 @@ impl Directory {
         self.state().gathered.is_whole()
     }
 
-    /// Whether every name is known that ever will be.
-    pub(super) fn is_complete(&self) -> bool {
-        self.state().gathered.is_complete()
-    }
-
     /// Whether listing is not allowed, and these are the names that were known at the time.
     pub(super) fn is_partial(&self) -> bool {
         self.state().gathered.is_partial()
@@ -105,9 +101,18 @@ impl Directory {
         state.wanted == 0 && !state.gathered.is_complete()
     }
 
-    /// Once, when the listing is complete.
-    pub(super) fn take_summary(&self) -> Option<Summary> {
-        self.state().gathered.take_summary()
+    /// Whether no name has come yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().gathered.available() == 0
+    }
+
+    /// Memory, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.state().gathered.bytes()
+    }
+
+    pub(super) fn escaped(&self) -> Escaped {
+        self.state().gathered.escaped()
     }
 
     /// Ends a listing that is refused with what is known of it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::Escaped;
 use super::packed::Packed;
 use super::segments::Landed;
 use crate::object::{Entry, Prefix, Shown};
@@ -24,20 +25,7 @@ pub(super) struct Gathered {
     is_complete: bool,
     /// Made of names that were looked up, where listing is not allowed.
     is_partial: bool,
-    is_summed: bool,
-    unshowable: usize,
-    shadowed: usize,
-}
-
-/// What a complete listing amounts to.
-#[derive(Debug)]
-pub(super) struct Summary {
-    /// Memory, bytes.
-    pub(super) bytes: usize,
-    /// Objects shown under an escaped name because a directory has theirs.
-    pub(super) shadowed: usize,
-    /// Keys that no name can show.
-    pub(super) unshowable: usize,
+    escaped: Escaped,
 }
 
 impl Gathered {
@@ -52,9 +40,7 @@ impl Gathered {
             last: String::new(),
             is_complete: false,
             is_partial: false,
-            is_summed: false,
-            unshowable: 0,
-            shadowed: 0,
+            escaped: Escaped::default(),
         }
     }
 
@@ -77,13 +63,14 @@ impl Gathered {
         self.is_partial
     }
 
-    /// Once, when the listing is complete.
-    pub(super) fn take_summary(&mut self) -> Option<Summary> {
-        if !self.is_complete || std::mem::replace(&mut self.is_summed, true) {
-            return None;
-        }
-        let bytes = size_of::<Self>() + self.settled.bytes() + self.prefix.as_str().len();
-        Some(Summary { bytes, shadowed: self.shadowed, unshowable: self.unshowable })
+    /// Memory, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        // What is held back is a page or so, unpacked.
+        self.settled.bytes() + (self.tail.len() + self.stragglers.len()) * 400
+    }
+
+    pub(super) fn escaped(&self) -> Escaped {
+        self.escaped
     }
 
     /// Up to `count` names from position `from` on, of those that can be given out.
@@ -111,7 +98,7 @@ impl Gathered {
         if page.last > self.last {
             self.last = page.last;
         }
-        self.unshowable += page.unshowable;
+        self.escaped.unshowable += page.unshowable;
         self.merge(page.names)
     }
 
@@ -155,7 +142,7 @@ impl Gathered {
         let tail = &mut self.tail;
         tail.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| b.entry.is_directory().cmp(&a.entry.is_directory())));
         tail.dedup_by(|a, b| a.name == b.name && a.entry.is_directory() == b.entry.is_directory());
-        self.shadowed += Shown::resolve_shadows(tail);
+        self.escaped.shadowed += Shown::resolve_shadows(tail);
         let settled = if self.is_complete {
             self.tail.len()
         } else {
@@ -250,7 +237,7 @@ mod tests {
             let mut expected = plain_model(&keys);
             expected.extend(shadowed.iter().map(|d| format!("{d}.granulefs-object")));
             prop_assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
-            prop_assert_eq!(gathered.shadowed, shadowed.len());
+            prop_assert_eq!(gathered.escaped().shadowed, shadowed.len());
             for shown in &given {
                 let found = gathered.find(&shown.name);
                 prop_assert_eq!(found.as_ref(), Some(&shown.entry));

@@ -1,35 +1,36 @@
 //! What is known about prefixes: their listings, the names looked up in them, and how long that stays true.
+//!
+//! A [`Directory`] is listed as far as somebody reads it: page by page, in [`segments`] side by side when it is long, or with
+//! many others by one of the [`walks`] when a whole tree is read. A name is looked up by itself unless a listing knows it.
 
 mod directory;
 mod gathered;
+mod lookups;
 mod packed;
 mod segments;
 mod split;
+mod trust;
 mod walk;
 mod walks;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bounded::Bounded;
 use crate::error::{Error, Refusal};
-use crate::flight::Flights;
-use crate::object::{Entry, MAX_KEY, Name, Prefix, Shown};
+use crate::object::{Entry, Name, Prefix, Shown};
 use crate::s3::Bucket;
 pub use directory::{Directory, Reading};
+use lookups::Lookups;
+use trust::Trust;
 use walk::Filled;
 use walks::Walks;
 
-/// Memory for complete listings, bytes: five million names, or a million directories of a few.
+/// Memory for listings, bytes: five million names, or half a million directories of a few.
 const LISTINGS_SIZE: usize = 512 << 20;
 /// What a directory weighs beside its names, bytes, rounded up.
 const DIRECTORY_SIZE: usize = 1024;
-/// Names looked up one by one that are kept.
-const LOOKED_UP_NAMES: usize = 100_000;
-/// An absence is believed for this part of the time that a presence is, and never longer than [`LONGEST_ABSENCE`]: granules
-/// appear, and hardly ever go.
-const ABSENCE_PART: u32 = 10;
-const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
 
 /// What a name stands for, and for how long that may be believed.
 #[derive(Clone, Debug)]
@@ -40,34 +41,25 @@ pub struct Answer {
     pub fresh_for: Duration,
 }
 
-#[derive(Clone, Debug)]
-struct Learned {
-    entry: Option<Entry>,
-    at: Instant,
+/// Keys that do not stand under their own name, in the listings that are remembered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Escaped {
+    /// Objects under an escaped name because a directory has theirs.
+    pub shadowed: usize,
+    /// Keys that no name can show.
+    pub unshowable: usize,
 }
-
-type Looked = (Prefix, Box<str>);
 
 /// The directories of one bucket.
 #[derive(Debug)]
 pub struct Listings {
     bucket: Bucket,
     root: Prefix,
-    ttl: Duration,
-    walks: Walks,
+    trust: Trust,
     directories: Mutex<Bounded<Prefix, Arc<Directory>>>,
-    looked_up: Mutex<Bounded<Looked, Learned>>,
-    lookups: Flights<Looked, Learned>,
-    escaped: Mutex<Escaped>,
-}
-
-/// Keys that do not stand under their own name, in the listings that were read to the end.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Escaped {
-    /// Objects under an escaped name because a directory has theirs.
-    pub shadowed: u64,
-    /// Keys that no name can show.
-    pub unshowable: u64,
+    lookups: Lookups,
+    walks: Walks,
+    are_escapes_told: AtomicBool,
 }
 
 impl Listings {
@@ -75,30 +67,19 @@ impl Listings {
     #[must_use]
     pub fn new(bucket: Bucket, root: Prefix, ttl: Duration) -> Arc<Self> {
         Arc::new(Self {
-            walks: Walks::new(bucket.clone()),
-            bucket,
             root,
-            ttl,
+            trust: Trust { ttl },
             directories: Mutex::new(Bounded::new(LISTINGS_SIZE)),
-            looked_up: Mutex::new(Bounded::new(LOOKED_UP_NAMES)),
-            lookups: Flights::default(),
-            escaped: Mutex::default(),
+            lookups: Lookups::new(bucket.clone()),
+            walks: Walks::new(bucket.clone()),
+            are_escapes_told: AtomicBool::new(false),
+            bucket,
         })
     }
 
     /// Reads the directory `prefix`: the listing that is known, or a new one that has not been asked for yet.
     pub fn read(&self, prefix: &Prefix) -> Reading {
         Reading::new(self.directory(prefix))
-    }
-
-    fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
-        let mut directories = lock(&self.directories);
-        if let Some(directory) = directories.get(prefix).filter(|directory| self.fresh_for(directory) > Duration::ZERO) {
-            return directory.clone();
-        }
-        let directory = Arc::new(Directory::new(self.bucket.clone(), prefix.clone()));
-        directories.insert(prefix.clone(), directory.clone(), DIRECTORY_SIZE);
-        directory
     }
 
     /// Names of `directory` from position `from` on, in byte order; none at its end. Waits for pages as long as it takes.
@@ -109,50 +90,27 @@ impl Listings {
         if from == 0 {
             self.follow(directory).await;
         }
-        match directory.names(from).await {
-            Ok(names) => {
-                self.note(directory);
-                Ok(names)
-            }
-            Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) => {
-                let known = self.looked_up_in(directory.prefix());
+        let names = match directory.names(from).await {
+            // Positions that were given out go on to mean the same: only a listing that has not begun may end like this.
+            Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) if directory.is_empty() => {
+                let known = self.lookups.present_in(directory.prefix(), self.trust);
                 if known.is_empty() {
                     return Err(refusal.into());
                 }
                 directory.settle_for(known);
-                directory.names(from).await
+                directory.names(from).await?
             }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Lets a walk bring the directory's names, or the next page of it where one has.
-    async fn follow(self: &Arc<Self>, directory: &Directory) {
-        let prefix = directory.prefix();
-        if directory.is_complete() {
-            let (listings, prefix) = (self.clone(), prefix.clone());
-            if self.walks.is_halfway(&prefix) {
-                tokio::spawn(async move { listings.walks.pass(&prefix, |filled| listings.put(filled)).await });
-            }
-        } else if directory.is_cold() && *prefix != self.root {
-            self.walks.lead_to(&prefix.parent(), prefix, |filled| self.put(filled)).await;
-        }
-    }
-
-    /// Keeps a directory that a walk has filled.
-    fn put(&self, filled: &Filled) {
-        let directory = self.directory(&filled.prefix);
-        if directory.is_cold() {
-            directory.fill(filled.names.clone(), filled.began);
-            self.note(&directory);
-        }
+            names => names?,
+        };
+        self.weigh(directory);
+        Ok(names)
     }
 
     /// For how long the directory's names may still be believed.
     #[must_use]
     pub fn fresh_for(&self, directory: &Directory) -> Duration {
         // Another name that is looked up belongs to those known at once.
-        if directory.is_partial() { Duration::ZERO } else { self.freshness(directory.began()) }
+        if directory.is_partial() { Duration::ZERO } else { self.trust.in_presence(directory.began()) }
     }
 
     /// What `name` stands for in `parent`: from what is known, or with one round trip.
@@ -161,135 +119,92 @@ impl Listings {
     /// [`Error::NameTooLong`]; [`Error::Refused`] when S3 would say neither yes nor no.
     pub async fn lookup(&self, parent: &Prefix, name: &str) -> Result<Answer, Error> {
         let Some(parsed) = Name::parse(name) else {
-            return Ok(Answer { entry: None, fresh_for: self.absence() });
+            return Ok(Answer { entry: None, fresh_for: self.trust.in_absence(Instant::now()) });
         };
-        let (Name::Plain(component) | Name::Object(component) | Name::Directory(component)) = &parsed;
-        if parent.as_str().len() + component.len() > MAX_KEY {
-            return Err(Error::NameTooLong);
-        }
-        if let Some(answer) = self.known(parent, name) {
+        if let Some(answer) = self.listed(parent, name) {
             return Ok(answer);
         }
-        let key: Looked = (parent.clone(), name.into());
-        let flight = self.lookups.join(key.clone(), || {
-            let (bucket, parent) = (self.bucket.clone(), parent.clone());
-            async move {
-                let at = Instant::now();
-                let entry = resolve(&bucket, &parent, &parsed).await?;
-                Ok(Learned { entry, at })
-            }
-        });
-        let learned = flight.await?;
-        lock(&self.looked_up).insert(key, learned.clone(), 1);
-        Ok(self.answer(learned.entry, learned.at))
+        let learned = match self.lookups.known(parent, name, self.trust) {
+            Some(learned) => learned,
+            None => self.lookups.ask(parent, name, parsed).await?,
+        };
+        Ok(Answer { fresh_for: self.trust.in_lookup(&learned), entry: learned.entry })
     }
 
-    /// Forgets what is known about the name of `key`, since it was found to be no longer true.
-    pub fn forget(&self, key: &str) {
+    /// Forgets what is known about the object `key`, since it was found to be no longer true. Answers the directory that shows
+    /// it, and the names that it may have there.
+    pub fn forget(&self, key: &str) -> (Prefix, [String; 2]) {
         let (parent, component) = Prefix::of_key(key);
+        let names = Name::of_object(component);
         lock(&self.directories).remove(&parent);
-        lock(&self.looked_up).remove(&(parent, component.into()));
+        names.iter().for_each(|name| self.lookups.forget(&parent, name));
+        (parent, names)
     }
 
     /// How many keys do not stand under their own name.
     #[must_use]
     pub fn escaped(&self) -> Escaped {
-        *lock(&self.escaped)
+        let directories = lock(&self.directories);
+        directories.iter().map(|(_, directory)| directory.escaped()).fold(Escaped::default(), |sum, one| Escaped {
+            shadowed: sum.shadowed + one.shadowed,
+            unshowable: sum.unshowable + one.unshowable,
+        })
     }
 
-    fn known(&self, parent: &Prefix, name: &str) -> Option<Answer> {
-        if let Some(directory) = lock(&self.directories).get(parent).cloned() {
-            let answer = self.answer(directory.find(name), directory.began());
-            let is_said = answer.entry.is_some() || directory.is_whole();
-            if is_said && answer.fresh_for > Duration::ZERO {
-                return Some(answer);
-            }
+    fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
+        let mut directories = lock(&self.directories);
+        if let Some(directory) = directories.get(prefix).filter(|directory| !self.fresh_for(directory).is_zero()) {
+            return directory.clone();
         }
-        let learned = lock(&self.looked_up).get(&(parent.clone(), name.into())).cloned()?;
-        Some(self.answer(learned.entry, learned.at)).filter(|answer| answer.fresh_for > Duration::ZERO)
+        let directory = Arc::new(Directory::new(self.bucket.clone(), prefix.clone()));
+        directories.insert(prefix.clone(), directory.clone(), DIRECTORY_SIZE);
+        directory
     }
 
-    fn answer(&self, entry: Option<Entry>, at: Instant) -> Answer {
-        let believed = if entry.is_some() { self.ttl } else { self.absence() };
-        Answer { entry, fresh_for: believed.saturating_sub(at.elapsed()) }
+    /// What a listing knows of a name. One that knows all names also knows which there are not.
+    fn listed(&self, parent: &Prefix, name: &str) -> Option<Answer> {
+        let directory = lock(&self.directories).get(parent).cloned()?;
+        let fresh_for = self.fresh_for(&directory);
+        let entry = directory.find(name);
+        let is_said = entry.is_some() || directory.is_whole();
+        // The kernel asks again for what is absent, and is answered here.
+        let fresh_for = if entry.is_some() { fresh_for } else { fresh_for.min(self.trust.in_absence(Instant::now())) };
+        (is_said && !fresh_for.is_zero()).then_some(Answer { entry, fresh_for })
     }
 
-    fn absence(&self) -> Duration {
-        (self.ttl / ABSENCE_PART).min(LONGEST_ABSENCE)
+    /// Lets a walk bring the directory's names, or the next page of it where one has.
+    async fn follow(self: &Arc<Self>, directory: &Directory) {
+        let prefix = directory.prefix();
+        if directory.is_cold() && *prefix != self.root {
+            self.walks.lead_to(&prefix.parent(), prefix, |filled| self.put(filled)).await;
+        } else if self.walks.is_halfway(prefix) {
+            let (listings, prefix) = (self.clone(), prefix.clone());
+            tokio::spawn(async move { listings.walks.pass(&prefix, |filled| listings.put(filled)).await });
+        }
     }
 
-    fn freshness(&self, since: Instant) -> Duration {
-        self.ttl.saturating_sub(since.elapsed())
-    }
-
-    fn looked_up_in(&self, prefix: &Prefix) -> Vec<Shown> {
-        let looked_up = lock(&self.looked_up);
-        let here =
-            looked_up.iter().filter(|((parent, _), learned)| parent == prefix && self.freshness(learned.at) > Duration::ZERO);
-        here.filter_map(|((_, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
+    /// Keeps a directory that a walk has filled.
+    fn put(&self, filled: &Filled) {
+        let directory = self.directory(&filled.prefix);
+        if directory.is_cold() {
+            directory.fill(filled.names.clone(), filled.began);
+            self.weigh(&directory);
+        }
     }
 
     /// Counts the directory's names against the limit, and says once that some are escaped.
-    fn note(&self, directory: &Arc<Directory>) {
-        let Some(summary) = directory.take_summary() else { return };
+    fn weigh(&self, directory: &Arc<Directory>) {
         let mut directories = lock(&self.directories);
         if directories.get(directory.prefix()).is_some_and(|kept| Arc::ptr_eq(kept, directory)) {
-            directories.insert(directory.prefix().clone(), directory.clone(), DIRECTORY_SIZE + summary.bytes);
+            directories.insert(directory.prefix().clone(), directory.clone(), DIRECTORY_SIZE + directory.bytes());
         }
         drop(directories);
-        if summary.shadowed + summary.unshowable == 0 {
-            return;
-        }
-        let mut escaped = lock(&self.escaped);
-        if escaped.shadowed + escaped.unshowable == 0 {
+        let Escaped { shadowed, unshowable } = directory.escaped();
+        if shadowed + unshowable > 0 && !self.are_escapes_told.swap(true, Ordering::Relaxed) {
             let url = self.bucket.url(directory.prefix().as_str());
-            tracing::warn!(url, summary.shadowed, summary.unshowable, "some keys have no plain name here; said once a mount");
-        }
-        escaped.shadowed += summary.shadowed as u64;
-        escaped.unshowable += summary.unshowable as u64;
-    }
-}
-
-/// Asks S3 what a name is: its key and the prefix of its name, side by side.
-async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Option<Entry>, Error> {
-    match name {
-        Name::Object(component) => object(bucket, parent, component).await,
-        Name::Directory(component) => directory(bucket, parent, component).await,
-        Name::Plain(component) => {
-            let both = futures_util::future::join(object(bucket, parent, component), directory(bucket, parent, component));
-            match both.await {
-                (_, Ok(Some(directory))) => Ok(Some(directory)),
-                (Ok(Some(file)), _) => Ok(Some(file)),
-                // Neither listing nor reading says anything: a directory on the way to a key given in full.
-                (Err(Error::Refused(Refusal::Forbidden { .. })), Err(Error::Refused(Refusal::Forbidden { .. }))) => {
-                    Ok(Some(Entry::Directory(parent.child(component))))
-                }
-                (Ok(None), Ok(None)) => Ok(None),
-                (Err(error), _) | (_, Err(error)) => Err(error),
-            }
+            tracing::warn!(url, shadowed, unshowable, "some keys have no plain name here; said once a mount");
         }
     }
-}
-
-async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
-    let key = parent.key(component);
-    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for it.
-    if key.is_empty() {
-        return Ok(None);
-    }
-    match bucket.head(&key).await {
-        Ok(object) => Ok(Some(Entry::File(Arc::new(object)))),
-        Err(Error::NotFound(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-async fn directory(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
-    let prefix = parent.child(component);
-    if prefix.as_str().len() > MAX_KEY {
-        return Ok(None);
-    }
-    Ok(bucket.has_keys(&prefix).await?.then_some(Entry::Directory(prefix)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

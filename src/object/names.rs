@@ -42,6 +42,20 @@ impl Name {
     }
 }
 
+impl Name {
+    /// The names under which an object of this component may be shown: its own, and the escaped one.
+    #[must_use]
+    pub fn of_object(component: &str) -> [String; 2] {
+        [component.to_owned(), escape(component, OBJECT)]
+    }
+
+    /// Whether a component can stand for itself, so that it is escaped only where a directory has its name.
+    #[must_use]
+    pub fn is_plain(component: &str) -> bool {
+        is_plain(component)
+    }
+}
+
 /// A name in a directory and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {

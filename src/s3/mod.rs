@@ -123,7 +123,7 @@ impl Bucket {
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed, [`Error::Store`] for no such bucket.
     pub async fn page(&self, prefix: &Prefix, at: &Position) -> Result<Page, Error> {
-        self.list(prefix, Some("/"), at, None).await
+        self.list(prefix.as_str(), Some("/"), at, None).await
     }
 
     /// One page of all keys below `prefix`, at any depth.
@@ -131,7 +131,7 @@ impl Bucket {
     /// # Errors
     /// Those of [`Self::page`].
     pub async fn subtree_page(&self, prefix: &Prefix, at: &Position) -> Result<Page, Error> {
-        self.list(prefix, None, at, None).await
+        self.list(prefix.as_str(), None, at, None).await
     }
 
     /// Whether any key starts with `prefix`.
@@ -139,23 +139,38 @@ impl Bucket {
     /// # Errors
     /// Those of [`Self::page`].
     pub async fn has_keys(&self, prefix: &Prefix) -> Result<bool, Error> {
-        let mut page = self.list(prefix, Some("/"), &Position::Start, Some(1)).await?;
+        let mut page = self.list(prefix.as_str(), Some("/"), &Position::Start, Some(1)).await?;
         // A page may be empty and not the last.
         while page.is_empty()
             && let Some(token) = page.next
         {
-            page = self.list(prefix, Some("/"), &Position::Token(token), Some(1)).await?;
+            page = self.list(prefix.as_str(), Some("/"), &Position::Token(token), Some(1)).await?;
         }
         Ok(!page.is_empty())
     }
 
-    async fn list(&self, prefix: &Prefix, delimiter: Option<&str>, at: &Position, limit: Option<i32>) -> Result<Page, Error> {
-        let what = self.url(prefix.as_str());
+    /// The object `key` as a listing describes it, for where a HEAD says nothing. `None`: there is no such key.
+    ///
+    /// # Errors
+    /// Those of [`Self::page`].
+    pub async fn listed(&self, key: &str) -> Result<Option<Object>, Error> {
+        let mut page = self.list(key, None, &Position::Start, Some(1)).await?;
+        while page.is_empty()
+            && let Some(token) = page.next
+        {
+            page = self.list(key, None, &Position::Token(token), Some(1)).await?;
+        }
+        // Of all keys that start with it, the key itself comes first.
+        Ok(page.objects.into_iter().find(|object| *object.id.key == *key))
+    }
+
+    async fn list(&self, prefix: &str, delimiter: Option<&str>, at: &Position, limit: Option<i32>) -> Result<Page, Error> {
+        let what = self.url(prefix);
         let mut backoff = Backoff::default();
         loop {
             let request = || {
                 self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
-                let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix.as_str());
+                let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix);
                 let list = list.set_delimiter(delimiter.map(Into::into)).encoding_type(EncodingType::Url).set_max_keys(limit);
                 match at {
                     Position::Start => list,

@@ -184,14 +184,14 @@ impl Volume {
         self.directories.take(handle);
     }
 
-    /// Forgets the version of a file that S3 no longer has, and answers where the kernel may still remember it.
-    pub fn discard(&self, number: u64) -> Option<(u64, String)> {
+    /// Forgets the version of a file that S3 no longer has, and answers the directory and the names by which the kernel may
+    /// still remember it.
+    pub fn discard(&self, number: u64) -> Option<(u64, [String; 2])> {
         let Ok(Entry::File(object)) = self.entry(number) else { return None };
-        self.listings.forget(&object.id.key);
-        let (parent, name) = Prefix::of_key(&object.id.key);
+        let (parent, names) = self.listings.forget(&object.id.key);
         let root = self.prefix(ROOT).ok()?;
         let parent = if parent == root { ROOT } else { self.inodes.number(&Entry::Directory(parent)) };
-        Some((parent, name.to_owned()))
+        Some((parent, names))
     }
 
     /// The value of an extended attribute.
@@ -239,8 +239,8 @@ impl Volume {
             ("s3.bytes", requests.bytes.load(Ordering::Relaxed)),
             ("cache.bytes", self.cache.weight() as u64),
             ("inodes", self.inodes.count() as u64),
-            ("names.shadowed", escaped.shadowed),
-            ("names.unshowable", escaped.unshowable),
+            ("names.shadowed", escaped.shadowed as u64),
+            ("names.unshowable", escaped.unshowable as u64),
         ];
         lines.iter().map(|(name, value)| format!("{name} {value}\n")).collect()
     }

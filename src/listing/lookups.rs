@@ -1,0 +1,134 @@
+//! Names looked up one by one, without a listing: asked for with one round trip, and remembered.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use futures_util::future::join;
+
+use super::Trust;
+use crate::bounded::Bounded;
+use crate::error::{Error, Refusal};
+use crate::flight::Flights;
+use crate::object::{Entry, MAX_KEY, Name, Prefix, Shown};
+use crate::s3::Bucket;
+
+/// Names that are remembered.
+const REMEMBERED: usize = 100_000;
+
+/// What was found out about a name.
+#[derive(Clone, Debug)]
+pub(super) struct Learned {
+    /// `None`: there is no such name.
+    pub(super) entry: Option<Entry>,
+    /// Nobody said that this directory exists; it is taken for one because it may be on the way to a key given in full.
+    pub(super) is_assumed: bool,
+    pub(super) at: Instant,
+}
+
+type Place = (Prefix, Box<str>);
+
+/// The names that were looked up in one bucket.
+#[derive(Debug)]
+pub(super) struct Lookups {
+    bucket: Bucket,
+    names: Mutex<Bounded<Place, Learned>>,
+    flights: Flights<Place, Learned>,
+}
+
+impl Lookups {
+    pub(super) fn new(bucket: Bucket) -> Self {
+        Self { bucket, names: Mutex::new(Bounded::new(REMEMBERED)), flights: Flights::default() }
+    }
+
+    /// What is remembered of a name, if it may still be believed.
+    pub(super) fn known(&self, parent: &Prefix, name: &str, trust: Trust) -> Option<Learned> {
+        self.names().get(&(parent.clone(), name.into())).filter(|learned| !trust.in_lookup(learned).is_zero()).cloned()
+    }
+
+    /// Asks S3 what `name`, which parses to `parsed`, is.
+    ///
+    /// # Errors
+    /// [`Error::NameTooLong`]; [`Error::Refused`] when S3 would say neither yes nor no.
+    pub(super) async fn ask(&self, parent: &Prefix, name: &str, parsed: Name) -> Result<Learned, Error> {
+        let (Name::Plain(component) | Name::Object(component) | Name::Directory(component)) = &parsed;
+        if parent.as_str().len() + component.len() > MAX_KEY {
+            return Err(Error::NameTooLong);
+        }
+        let place: Place = (parent.clone(), name.into());
+        let flight = self.flights.join(place.clone(), || {
+            let (bucket, parent) = (self.bucket.clone(), parent.clone());
+            async move { resolve(&bucket, &parent, &parsed).await }
+        });
+        let learned = flight.await?;
+        self.names().insert(place, learned.clone(), 1);
+        Ok(learned)
+    }
+
+    /// The names of `prefix` that were looked up, exist, and may still be believed.
+    pub(super) fn present_in(&self, prefix: &Prefix, trust: Trust) -> Vec<Shown> {
+        let names = self.names();
+        let here = names.iter().filter(|((parent, _), learned)| parent == prefix && !trust.in_lookup(learned).is_zero());
+        here.filter_map(|((_, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
+    }
+
+    pub(super) fn forget(&self, parent: &Prefix, name: &str) {
+        self.names().remove(&(parent.clone(), name.into()));
+    }
+
+    fn names(&self) -> MutexGuard<'_, Bounded<Place, Learned>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Learned, Error> {
+    let at = Instant::now();
+    let mut is_assumed = false;
+    let entry = match name {
+        Name::Directory(component) => directory(bucket, parent, component).await?,
+        Name::Object(component) if !Name::is_plain(component) => object(bucket, parent, component).await?,
+        Name::Object(component) => {
+            // Only what a directory shadows is shown like this.
+            let (object, directory) = join(object(bucket, parent, component), directory(bucket, parent, component)).await;
+            directory?.and(object?)
+        }
+        Name::Plain(component) => {
+            match join(object(bucket, parent, component), directory(bucket, parent, component)).await {
+                (_, Ok(Some(directory))) => Some(directory),
+                (Ok(Some(file)), _) => Some(file),
+                (Ok(None), Ok(None)) => None,
+                // HEAD needs leave to list the whole bucket before it says that a key is missing; a listing of just this key
+                // may be allowed.
+                (Err(Error::Refused(Refusal::Forbidden { .. })), Ok(None)) => {
+                    bucket.listed(&parent.key(component)).await?.map(|object| Entry::File(Arc::new(object)))
+                }
+                (Ok(None) | Err(Error::Refused(Refusal::Forbidden { .. })), Err(Error::Refused(Refusal::Forbidden { .. }))) => {
+                    is_assumed = true;
+                    Some(Entry::Directory(parent.child(component)))
+                }
+                (Err(error), _) | (_, Err(error)) => return Err(error),
+            }
+        }
+    };
+    Ok(Learned { entry, is_assumed, at })
+}
+
+async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
+    let key = parent.key(component);
+    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for it.
+    if key.is_empty() {
+        return Ok(None);
+    }
+    match bucket.head(&key).await {
+        Ok(object) => Ok(Some(Entry::File(Arc::new(object)))),
+        Err(Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn directory(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
+    let prefix = parent.child(component);
+    if prefix.as_str().len() > MAX_KEY {
+        return Ok(None);
+    }
+    Ok(bucket.has_keys(&prefix).await?.then_some(Entry::Directory(prefix)))
+}
