@@ -133,8 +133,9 @@ impl Gathered {
 
     /// Takes in what a request of its own found out about `stem`.
     pub(super) fn close_stem(&mut self, stem: String, is_directory: bool) -> bool {
-        let entry = Entry::Directory(self.prefix.child(&stem));
-        let names = if is_directory { vec![Shown { name: stem.as_str().into(), entry }] } else { Vec::new() };
+        let prefixes = if is_directory { vec![self.prefix.child(&stem)] } else { Vec::new() };
+        // The listing will count it if it has no name.
+        let (names, _) = Shown::of_page(&self.prefix, Page { prefixes, ..Page::default() });
         self.closed.insert(stem);
         self.merge(names)
     }
