@@ -6,6 +6,7 @@
 use std::env;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::error::Error;
@@ -23,8 +24,11 @@ pub(super) fn is_child() -> bool {
 pub(super) fn start() -> Result<ExitCode, Error> {
     let failed = |e: std::io::Error| Error::store(format!("cannot start the background process: {e}"));
     let program = env::current_exe().map_err(failed)?;
+    let mut arguments = env::args_os();
     let mut child = Command::new(program)
-        .args(env::args_os().skip(1))
+        // As mount(8)'s helper it reads its arguments by its name.
+        .arg0(arguments.next().unwrap_or_default())
+        .args(arguments)
         .env(MARK, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -51,12 +55,13 @@ pub(super) fn start() -> Result<ExitCode, Error> {
 /// [`Error::Store`] when the parent is gone: nobody waits for this mount any more.
 pub(super) fn ready() -> Result<(), Error> {
     let failed = |e: std::io::Error| Error::store(format!("the command that started this mount is gone: {e}"));
-    let mut output = std::io::stdout();
-    output.write_all(READY).and_then(|()| output.flush()).map_err(failed)?;
     let nothing = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-    rustix::stdio::dup2_stdout(&nothing).map_err(|e| failed(e.into()))?;
-    rustix::stdio::dup2_stderr(&nothing).map_err(|e| failed(e.into()))?;
     rustix::process::setsid().map_err(|e| failed(e.into()))?;
     // A mount must not keep the directory busy that it was started from.
-    env::set_current_dir("/").map_err(failed)
+    env::set_current_dir("/").map_err(failed)?;
+    let mut output = std::io::stdout();
+    output.write_all(READY).and_then(|()| output.flush()).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&nothing).map_err(|e| failed(e.into()))?;
+    // Last, since the parent returns at the end of this stream.
+    rustix::stdio::dup2_stdout(&nothing).map_err(|e| failed(e.into()))
 }

@@ -255,7 +255,8 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         words = format!("{words}: {error}");
         cause = error.source();
     }
-    words
+    // The SDK writes a list of what it tried.
+    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

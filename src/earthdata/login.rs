@@ -120,7 +120,10 @@ impl Login {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|e| Error::transient(format!("no answer: {}", words(e))))?;
+        let response = request.send().await.map_err(|e| {
+            let host = e.url().map(host_of).unwrap_or_default();
+            Error::transient(format!("no answer from {host}: {}", words(e)))
+        })?;
         tracing::debug!(host = response.url().host_str(), path = response.url().path(), status = %response.status(), "login");
         Ok(response)
     }

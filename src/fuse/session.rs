@@ -52,6 +52,7 @@ impl Mounted {
             let advice = match e.kind() {
                 std::io::ErrorKind::NotFound => "; is there a /dev/fuse (modprobe fuse), and is the package fuse3 installed?",
                 _ if settings.allow_other => "; does /etc/fuse.conf say user_allow_other?",
+                std::io::ErrorKind::PermissionDenied => "; may this user read and write /dev/fuse?",
                 _ => "",
             };
             Error::usage(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))

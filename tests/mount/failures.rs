@@ -1,0 +1,147 @@
+//! What keeps a mount from being usable is said in one clear message, with exit code 1, and leaves nothing behind (issue 2, "What a
+//! user does"). That there is one message, and that nothing is left, is part of every [`Plan::refusal`].
+
+use std::time::{Duration, Instant};
+
+use archive::{Archive, BearerAnswer, Daac, EndpointAnswer, Family, LoginAnswer, Setup};
+
+use crate::harness::{BUCKET, Plan, Site};
+
+fn of_family(family: Family) -> Option<Site> {
+    let daac = Daac { name: "PODAAC".into(), family, buckets: vec![BUCKET.into()] };
+    let site = Site::of(Setup { daacs: vec![daac], ..Setup::default() })?;
+    site.archive.put(BUCKET, "folder/one.txt", "one\n");
+    Some(site)
+}
+
+fn with_password(plan: Plan, archive: &Archive) -> Plan {
+    plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", archive.user()).env("EARTHDATA_PASSWORD", archive.password())
+}
+
+#[track_caller]
+fn must_say(plan: Plan, parts: &[&str]) {
+    let message = plan.refusal();
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+}
+
+/// Without an identity the message names every place where one could be.
+#[test]
+fn a_missing_identity_is_told_with_the_ways_to_give_one() {
+    let Some(site) = Site::with_one_object() else { return };
+    let plan = site.plan(BUCKET).without("EARTHDATA_TOKEN");
+    must_say(plan, &["EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "machine", ".netrc"]);
+    must_say(site.plan(BUCKET).env("EARTHDATA_USERNAME", "ada"), &["EARTHDATA_PASSWORD is not"]);
+}
+
+/// "every answer of section 2 becomes its own clear message": a wrong password is tried once, so that no account gets locked.
+#[test]
+fn a_wrong_password_is_told_and_tried_once() {
+    let Some(site) = Site::with_one_object() else { return };
+    let plan = with_password(site.plan(BUCKET), &site.archive).env("EARTHDATA_PASSWORD", "guess");
+    must_say(plan, &["refused the user name or password", "EARTHDATA_USERNAME", &site.archive.edl_host()]);
+    assert_eq!(site.archive.stats().rejected, 1);
+}
+
+/// A refused token is not a wrong password.
+#[test]
+fn a_refused_token_is_told_with_where_it_came_from() {
+    for family in [Family::Cumulus, Family::Tea] {
+        let Some(site) = of_family(family) else { return };
+        site.archive.set(|knobs| knobs.bearer = BearerAnswer::Refuse);
+        must_say(site.plan(BUCKET), &["refused the token from EARTHDATA_TOKEN"]);
+    }
+}
+
+/// "with the resolution URL where there is one".
+#[test]
+fn an_agreement_that_is_not_accepted_is_told_with_its_page() {
+    let Some(tea) = of_family(Family::Tea) else { return };
+    tea.archive.set(|knobs| knobs.bearer = BearerAnswer::Eula);
+    must_say(tea.plan(BUCKET), &["EULA Acceptance Failure", &tea.archive.edl_host(), "/approve_app?client_id="]);
+    let Some(cumulus) = of_family(Family::Cumulus) else { return };
+    for answer in [LoginAnswer::Eula, LoginAnswer::Profile] {
+        cumulus.archive.set(|knobs| knobs.login = answer);
+        must_say(with_password(cumulus.plan(BUCKET), &cumulus.archive), &[&cumulus.archive.edl_host(), "in a browser"]);
+    }
+}
+
+/// A user whose groups open nothing learns whom to ask.
+#[test]
+fn a_user_without_any_data_is_told_so() {
+    let Some(site) = of_family(Family::Tea) else { return };
+    site.archive.set(|knobs| knobs.endpoint = EndpointAnswer::NoPermission);
+    must_say(site.plan(BUCKET), &["may not access any of its data"]);
+}
+
+/// "Without `--credentials-endpoint` the endpoint comes from the table": a bucket that is not there needs the option.
+#[test]
+fn an_unknown_bucket_asks_for_its_endpoint() {
+    let Some(site) = Site::with_one_object() else { return };
+    must_say(site.plan(BUCKET).without("S3_CREDENTIAL_ENDPOINT"), &[BUCKET, "--credentials-endpoint"]);
+}
+
+/// A bucket that does not exist and a prefix without a key are two mistakes.
+#[test]
+fn a_missing_bucket_and_an_empty_prefix_are_told_apart() {
+    let Some(site) = Site::with_one_object() else { return };
+    must_say(site.plan_with_keys("no-such-bucket"), &["s3://no-such-bucket/", "no such bucket"]);
+    must_say(site.plan("granules/fold"), &["nothing below s3://granules/fold/"]);
+}
+
+/// Credentials that work only inside the region say so, rather than "denied".
+#[test]
+fn being_outside_the_region_is_told() {
+    let Some(site) = Site::with_one_object() else { return };
+    site.archive.set(|knobs| knobs.out_of_region = true);
+    must_say(site.plan(BUCKET), &["only from inside AWS us-west-2"]);
+}
+
+/// Who types the command would rather know than wait: a dead Earthdata or S3 is told within a bound.
+#[test]
+fn services_that_are_down_are_told_in_time() {
+    let Some(site) = Site::with_one_object() else { return };
+    let began = Instant::now();
+    site.archive.set(|knobs| knobs.edl_down = true);
+    must_say(with_password(site.plan(BUCKET), &site.archive), &[&site.archive.edl_host(), "no answer from"]);
+    site.archive.set(|knobs| (knobs.edl_down, knobs.daac_down) = (false, true));
+    let endpoint = site.archive.credentials_url("PODAAC");
+    must_say(site.plan(BUCKET), &[endpoint.trim_start_matches("http://").trim_end_matches("/s3credentials"), "no answer from"]);
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?} for both", began.elapsed());
+
+    let began = Instant::now();
+    site.archive.set(|knobs| (knobs.daac_down, knobs.s3_down) = (false, true));
+    must_say(site.plan(BUCKET).args(&["--timeout=5"]), &["s3://granules/"]);
+    assert!((4..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+/// "Secrets travel over https, or over http to loopback only": nothing is sent to find that out.
+#[test]
+fn secrets_are_not_sent_unencrypted() {
+    let Some(site) = Site::with_one_object() else { return };
+    for option in ["--credentials-endpoint=http://192.0.2.1/s3credentials", "--endpoint-url=http://192.0.2.1"] {
+        must_say(site.plan(BUCKET).args(&[option]), &["http://192.0.2.1", "https"]);
+    }
+    assert_eq!(site.archive.stats().s3_requests(), 0);
+}
+
+/// A command line that cannot be meant is refused before anything is asked, with the code 2 that clap gives to all usage errors.
+#[test]
+fn a_wrong_command_line_is_refused_before_any_request() {
+    let Some(site) = Site::with_one_object() else { return };
+    for (arguments, said) in [
+        (["-o", "ro,colour=blue"], "--colour"),
+        (["--file-mode", "0644"], "no write bits"),
+        (["--dir-mode", "0775"], "no write bits"),
+        (["--cache-size", "1k"], "at least"),
+        (["--metadata-ttl", "soon"], "soon"),
+    ] {
+        let plan = site.plan(BUCKET).args(&arguments);
+        let ran = plan.run();
+        assert_eq!((ran.code, ran.text().as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(plan.place().mounted(), [""; 0]);
+    }
+    assert_eq!(site.archive.stats().credentials, 0);
+}
