@@ -199,7 +199,7 @@ async fn sixteen_readers_through_expiries_cost_as_many_logins_as_expiries() {
                     at += frame.len();
                 }
                 assert_eq!(at, right.len());
-                if number % 4 == 0 {
+                if number.is_multiple_of(4) {
                     assert_eq!(soon(bucket.page(&Prefix::new("d"), None)).await.unwrap().objects.len(), 1);
                 }
                 tokio::time::sleep(LOOK).await;
