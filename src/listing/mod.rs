@@ -223,6 +223,14 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Option
                     Ok(Some(Entry::Directory(parent.child(component))))
                 }
                 (Ok(None), Ok(None)) => Ok(None),
+                // Where not all may be listed, HEAD denies what does not exist; the listing here may say so.
+                (Err(error @ Error::Refused(Refusal::Forbidden { .. })), Ok(None)) => {
+                    match bucket.has_object(&parent.key(component)).await {
+                        Ok(false) => Ok(None),
+                        Ok(true) | Err(Error::Refused(Refusal::Forbidden { .. })) => Err(error),
+                        Err(other) => Err(other),
+                    }
+                }
                 (Err(error), _) | (_, Err(error)) => Err(error),
             }
         }

@@ -107,12 +107,22 @@ impl Bucket {
         self.inner.credentials.trouble().unwrap_or_else(|| Error::Deadline(words(fault()).into()))
     }
 
+    /// Whether a listing shows the object `key`, which reading may be denied.
+    ///
+    /// # Errors
+    /// Those of [`Self::page`].
+    pub async fn has_object(&self, key: &str) -> Result<bool, Error> {
+        // Of all that starts like this the key itself comes first.
+        let page = self.first(key).await?;
+        Ok(page.objects.iter().any(|object| &*object.id.key == key))
+    }
+
     /// One page of the listing of `prefix` with delimiter `/`, after the page that gave the token `after`.
     ///
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed, [`Error::Store`] for no such bucket.
     pub async fn page(&self, prefix: &Prefix, after: Option<&str>) -> Result<Page, Error> {
-        self.list(prefix, after, None).await
+        self.list(prefix.as_str(), after, None).await
     }
 
     /// Whether any key starts with `prefix`.
@@ -120,21 +130,26 @@ impl Bucket {
     /// # Errors
     /// Those of [`Self::page`].
     pub async fn has_keys(&self, prefix: &Prefix) -> Result<bool, Error> {
-        let mut page = self.list(prefix, None, Some(1)).await?;
-        // A page may be empty and not the last.
-        while page.is_empty() && page.next.is_some() {
-            page = self.list(prefix, page.next.as_deref(), Some(1)).await?;
-        }
-        Ok(!page.is_empty())
+        Ok(!self.first(prefix.as_str()).await?.is_empty())
     }
 
-    async fn list(&self, prefix: &Prefix, after: Option<&str>, limit: Option<i32>) -> Result<Page, Error> {
-        let what = self.url(prefix.as_str());
+    /// A page with the first thing whose key starts with `start`, or with nothing.
+    async fn first(&self, start: &str) -> Result<Page, Error> {
+        let mut page = self.list(start, None, Some(1)).await?;
+        // A page may be empty and not the last.
+        while page.is_empty() && page.next.is_some() {
+            page = self.list(start, page.next.as_deref(), Some(1)).await?;
+        }
+        Ok(page)
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: Option<i32>) -> Result<Page, Error> {
+        let what = self.url(prefix);
         let mut backoff = Backoff::default();
         loop {
             let request = || {
                 self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
-                let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix.as_str());
+                let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix);
                 let list = list.delimiter("/").encoding_type(EncodingType::Url).set_max_keys(limit);
                 list.set_continuation_token(after.map(str::to_owned)).send()
             };
@@ -142,7 +157,7 @@ impl Bucket {
             match answers::page(self.name(), &output) {
                 Some(page) => return Ok(page),
                 None => {
-                    let fault = Error::transient(format!("{what}: a page was cut without saying where it goes on"));
+                    let fault = Error::transient(format!("{what}: a page was cut, or does not say where it goes on"));
                     self.pause(&mut backoff, fault).await;
                 }
             }
