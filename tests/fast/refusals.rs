@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use archive::{BearerAnswer, EndpointAnswer, Family, Knobs, LoginAnswer, PasswordWays, Trap};
+use archive::{BearerAnswer, EndpointAnswer, Failure, Family, Fault, Kind, Knobs, LoginAnswer, PasswordWays, Trap};
 use granulefs::earthdata::Login;
 use granulefs::error::{Error, Refusal};
 use granulefs::s3::{Bucket, Place};
@@ -105,6 +105,30 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
             assert_eq!((stats.authenticated + stats.rejected, stats.leaks), (passwords, 0), "{what}");
             let error = house.error_of(outcome);
             assert!(check(&house, &error), "{what}: {error:?}");
+        }
+    }
+}
+
+/// Section 2, "transient failures happen": on every leg of the conversation they are worth another try later, and none is answered by
+/// sending the password in another way.
+#[tokio::test]
+async fn a_fault_on_any_leg_of_the_login_is_transient() {
+    for family in FAMILIES {
+        for (kind, passwords) in [(Kind::Credentials, 0), (Kind::Login, 1), (Kind::Callback, 1)] {
+            for failure in [Failure::SlowDown, Failure::InternalError, Failure::Reset] {
+                let what = format!("{family:?} {kind:?} {failure:?}");
+                let house = House::of(family, |knobs| knobs.faults.push(Fault::new(failure).on(kind)));
+                let login = house.login(Shows::Password);
+                let error = house.error_of(soon(login.grant()).await);
+                assert!(is_transient(&house, &error), "{what}: {error:?}");
+                let log = house.archive.log();
+                // A connection that is reset may have been an idle one: the client tries again, in the same way.
+                let posts = log.iter().filter(|request| request.method == "POST").count();
+                assert!(posts == passwords || failure == Failure::Reset, "{what}: {log:?}");
+                assert!(log.iter().all(|request| request.kind != Kind::Login || request.method == "POST"), "{what}: {log:?}");
+                house.archive.set(|knobs| knobs.faults.clear());
+                soon(login.grant()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
         }
     }
 }
