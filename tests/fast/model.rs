@@ -219,7 +219,7 @@ fn furnish(house: &House, rng: &mut Rng) -> Vec<String> {
 async fn the_tree_is_that_of_a_plain_map_in_whatever_order_it_is_asked() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
-    for _ in 0..12 {
+    for _ in 0..10 {
         let house = House::new();
         let keys = furnish(&house, &mut rng);
         let is_kept = rng.bool();
@@ -251,7 +251,7 @@ async fn the_tree_is_that_of_a_plain_map_through_faults() {
 async fn names_that_stay_are_shown_once_while_others_come_and_go() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
-    for _ in 0..25 {
+    for _ in 0..15 {
         let house = House::new();
         // Names that shadow none of those that come and go.
         let stays: Vec<String> = (0..rng.usize(1..60)).map(|n| format!("s{:03}{}", n * 3, ["", "-x", "/y"][n % 3])).collect();
