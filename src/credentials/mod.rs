@@ -261,7 +261,38 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::Credentials;
+
     use super::*;
+
+    /// A store whose session was issued so many seconds ago, and whose source has another one.
+    fn store(issued_ago: u64) -> (Arc<CredentialStore>, Arc<Session>) {
+        let provider = SharedCredentialsProvider::new(Credentials::new("NEW", "hush", None, None, "test"));
+        let store = CredentialStore::new(Source::Ambient(provider));
+        let life = Some(Duration::from_secs(3600));
+        let grant = Grant { access_key: "OLD".into(), secret_key: "hush".into(), session_token: None, life };
+        let issued = since_boot().saturating_sub(Duration::from_secs(issued_ago));
+        let session = Arc::new(Session::new(grant, 0, issued, 0.0));
+        store.state().current = Some(session.clone());
+        (store, session)
+    }
+
+    /// Some stores answer 403 AccessDenied, and a bare 403 or 400 to HEAD, to an expired token.
+    #[tokio::test]
+    async fn a_denial_is_believed_by_young_credentials_and_renews_old_ones_once() {
+        for (age, doubt, is_renewed) in
+            [(50, Doubt::Denied, false), (70, Doubt::Denied, true), (0, Doubt::Dead, true), (70, Doubt::Dead, true)]
+        {
+            let (store, old) = store(age);
+            assert_eq!(store.renewed_after(&old, doubt).await.unwrap(), is_renewed, "{age} s, {doubt:?}");
+            let key = store.session().await.unwrap().grant.access_key.clone();
+            assert_eq!(key == "NEW", is_renewed);
+            // Whoever was refused at the same time replays with what is there.
+            let number = store.session().await.unwrap().number;
+            assert_eq!(store.renewed_after(&old, doubt).await.unwrap(), is_renewed);
+            assert_eq!(store.session().await.unwrap().number, number);
+        }
+    }
 
     #[test]
     fn pauses_grow_to_a_limit_and_a_refusal_is_left_alone_for_a_minute() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Escaped;
 use super::packed::Packed;
 use super::segments::Landed;
-use crate::object::{Entry, Prefix, Shown};
+use crate::object::{Entry, Page, Prefix, Shown};
 
 /// What the pages so far have told.
 #[derive(Debug)]
@@ -121,8 +121,9 @@ impl Gathered {
 
     /// Takes in what a request of its own found out about `stem`. Answers as [`Self::absorb`].
     pub(super) fn close_stem(&mut self, stem: String, is_directory: bool) -> bool {
-        let entry = Entry::Directory(self.prefix.child(&stem));
-        let names = if is_directory { vec![Shown { name: stem.as_str().into(), entry }] } else { Vec::new() };
+        let prefixes = if is_directory { vec![self.prefix.child(&stem)] } else { Vec::new() };
+        // The listing will count it if it has no name.
+        let (names, _) = Shown::of_page(&self.prefix, Page { prefixes, ..Page::default() });
         self.closed.insert(stem);
         self.merge(names)
     }
@@ -164,7 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::object::{Object, ObjectId, Page};
+    use crate::object::{Object, ObjectId};
 
     fn object(key: &str) -> Object {
         let id = ObjectId { bucket: "b".into(), key: key.into(), etag: "e".into() };

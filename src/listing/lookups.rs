@@ -48,12 +48,8 @@ impl Lookups {
     /// Asks S3 what `name`, which parses to `parsed`, is.
     ///
     /// # Errors
-    /// [`Error::NameTooLong`]; [`Error::Refused`] when S3 would say neither yes nor no.
+    /// [`Error::Refused`] when S3 would say neither yes nor no.
     pub(super) async fn ask(&self, parent: &Prefix, name: &str, parsed: Name) -> Result<Learned, Error> {
-        let (Name::Plain(component) | Name::Object(component) | Name::Directory(component)) = &parsed;
-        if parent.as_str().len() + component.len() > MAX_KEY {
-            return Err(Error::NameTooLong);
-        }
         let place: Place = (parent.clone(), name.into());
         let flight = self.flights.join(place.clone(), || {
             let (bucket, parent) = (self.bucket.clone(), parent.clone());

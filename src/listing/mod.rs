@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::bounded::Bounded;
 use crate::error::{Error, Refusal};
-use crate::object::{Entry, Name, Prefix, Shown};
+use crate::object::{Entry, MAX_KEY, Name, Prefix, Shown};
 use crate::s3::Bucket;
 pub use directory::{Directory, Reading};
 use lookups::Lookups;
@@ -121,6 +121,9 @@ impl Listings {
         let Some(parsed) = Name::parse(name) else {
             return Ok(Answer { entry: None, fresh_for: self.trust.in_absence(Instant::now()) });
         };
+        if parent.as_str().len() + parsed.component().len() > MAX_KEY {
+            return Err(Error::NameTooLong);
+        }
         if let Some(answer) = self.listed(parent, name) {
             return Ok(answer);
         }

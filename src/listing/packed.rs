@@ -166,10 +166,7 @@ impl Chunk {
     fn unpack(&self, at: usize, prefix: &Prefix, bucket: &Arc<str>) -> Shown {
         let name = self.name(at);
         // What was packed is what `Shown` writes, which `Name` reads.
-        let component = match Name::parse(name) {
-            Some(Name::Plain(component) | Name::Object(component) | Name::Directory(component)) => component,
-            None => name.to_owned(),
-        };
+        let component = Name::parse(name).map_or_else(|| name.to_owned(), |name| name.component().to_owned());
         let attributes = &self.attributes[at];
         let entry = match attributes.class {
             None => Entry::Directory(prefix.child(&component)),
@@ -231,9 +228,7 @@ mod tests {
     use super::*;
 
     fn file(name: &str, etag: &str, class: &str) -> Shown {
-        let component = match Name::parse(name).unwrap() {
-            Name::Plain(c) | Name::Object(c) | Name::Directory(c) => c,
-        };
+        let component = Name::parse(name).unwrap().component().to_owned();
         let id = ObjectId { bucket: "b".into(), key: format!("p/{component}").into(), etag: etag.into() };
         let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(1_577_836_800_123);
         Shown {

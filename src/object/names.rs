@@ -49,6 +49,13 @@ impl Name {
         [component.to_owned(), escape(component, OBJECT)]
     }
 
+    /// The key's component that the name stands for.
+    #[must_use]
+    pub fn component(&self) -> &str {
+        let (Self::Plain(component) | Self::Object(component) | Self::Directory(component)) = self;
+        component
+    }
+
     /// Whether a component can stand for itself, so that it is escaped only where a directory has its name.
     #[must_use]
     pub fn is_plain(component: &str) -> bool {

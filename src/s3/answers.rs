@@ -11,24 +11,29 @@ use percent_encoding::percent_decode_str;
 
 use crate::object::{Object, ObjectId, Page, Prefix};
 
-/// The page that `output` holds. `None`: it was cut without saying where the listing goes on, so it is of no use.
+/// The page that `output` holds. `None`: it was cut, or does not say where the listing goes on, so it is of no use.
 pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Page> {
     let is_encoded = output.encoding_type() == Some(&EncodingType::Url);
     let decode = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
     let mut page = Page::default();
-    if output.is_truncated() == Some(true) {
+    // The SDK takes a document that ends in the middle for a short one.
+    let held = output.contents().len() + output.common_prefixes().len();
+    if output.key_count().is_some_and(|told| usize::try_from(told).is_ok_and(|told| told > held)) {
+        return None;
+    }
+    if output.is_truncated()? {
         page.next = Some(output.next_continuation_token()?.into());
     }
-    for prefix in output.common_prefixes().iter().filter_map(|common| common.prefix()) {
-        match decode(prefix) {
+    for common in output.common_prefixes() {
+        match decode(common.prefix()?) {
             Some(prefix) => page.prefixes.push(Prefix::new(&prefix)),
             None => page.undecodable += 1,
         }
     }
     for listed in output.contents() {
         let class = listed.storage_class().map(|class| class.as_str());
-        let key = listed.key().and_then(decode);
-        match key.and_then(|key| object(bucket, &key, listed.e_tag(), listed.size(), listed.last_modified(), class)) {
+        let (key, size) = (listed.key()?, listed.size()?);
+        match decode(key).and_then(|key| object(bucket, &key, listed.e_tag(), Some(size), listed.last_modified(), class)) {
             Some(object) => page.objects.push(object),
             None => page.undecodable += 1,
         }
@@ -81,6 +86,16 @@ mod tests {
             assert_eq!(decoded(encoded).as_deref(), Some(key));
         }
         assert_eq!(decoded("%FF"), None);
+    }
+
+    #[test]
+    fn a_page_that_ends_in_the_middle_is_no_page() {
+        let bucket = Arc::from("b");
+        let whole = ListObjectsV2Output::builder().is_truncated(false).key_count(0).build();
+        assert!(page(&bucket, &whole).is_some());
+        let before_the_names = ListObjectsV2Output::builder().is_truncated(false).key_count(1).build();
+        let before_that = ListObjectsV2Output::builder().build();
+        assert!(page(&bucket, &before_the_names).is_none() && page(&bucket, &before_that).is_none());
     }
 
     #[test]

@@ -139,14 +139,7 @@ impl Bucket {
     /// # Errors
     /// Those of [`Self::page`].
     pub async fn has_keys(&self, prefix: &Prefix) -> Result<bool, Error> {
-        let mut page = self.list(prefix.as_str(), Some("/"), &Position::Start, Some(1)).await?;
-        // A page may be empty and not the last.
-        while page.is_empty()
-            && let Some(token) = page.next
-        {
-            page = self.list(prefix.as_str(), Some("/"), &Position::Token(token), Some(1)).await?;
-        }
-        Ok(!page.is_empty())
+        Ok(!self.first(prefix.as_str()).await?.is_empty())
     }
 
     /// The object `key` as a listing describes it, for where a HEAD says nothing. `None`: there is no such key.
@@ -154,14 +147,20 @@ impl Bucket {
     /// # Errors
     /// Those of [`Self::page`].
     pub async fn listed(&self, key: &str) -> Result<Option<Object>, Error> {
-        let mut page = self.list(key, None, &Position::Start, Some(1)).await?;
+        // Of all keys that start with it, the key itself comes first.
+        Ok(self.first(key).await?.objects.into_iter().find(|object| *object.id.key == *key))
+    }
+
+    /// A page with the first thing whose key starts with `start`, or with nothing.
+    async fn first(&self, start: &str) -> Result<Page, Error> {
+        let mut page = self.list(start, Some("/"), &Position::Start, Some(1)).await?;
+        // A page may be empty and not the last.
         while page.is_empty()
             && let Some(token) = page.next
         {
-            page = self.list(key, None, &Position::Token(token), Some(1)).await?;
+            page = self.list(start, Some("/"), &Position::Token(token), Some(1)).await?;
         }
-        // Of all keys that start with it, the key itself comes first.
-        Ok(page.objects.into_iter().find(|object| *object.id.key == *key))
+        Ok(page)
     }
 
     async fn list(&self, prefix: &str, delimiter: Option<&str>, at: &Position, limit: Option<i32>) -> Result<Page, Error> {
@@ -183,7 +182,7 @@ impl Bucket {
             match answers::page(self.name(), &output) {
                 Some(page) => return Ok(page),
                 None => {
-                    let fault = Error::transient(format!("{what}: a page was cut without saying where it goes on"));
+                    let fault = Error::transient(format!("{what}: a page was cut, or does not say where it goes on"));
                     self.pause(&mut backoff, fault).await;
                 }
             }

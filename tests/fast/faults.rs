@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
+
 use archive::{Content, Failure, Fault, Kind};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use futures_util::future::join_all;
+use granulefs::credentials::{CredentialStore, Source};
 use granulefs::error::Error;
+use granulefs::object::Prefix;
+use granulefs::s3::Position;
+use granulefs::s3::{Bucket, Place};
 
 use crate::house::{House, soon};
 use crate::tree::Tree;
@@ -101,6 +111,25 @@ async fn a_truncated_page_without_a_token_is_never_a_whole_listing() {
     assert_eq!(soon(tree.names("d")).await.unwrap(), all_names());
 }
 
+/// Principle 9, when the cut is in the document and the connection knows nothing of it.
+#[tokio::test]
+async fn a_page_that_ends_in_the_middle_is_never_a_whole_listing() {
+    let head = "<ListBucketResult><KeyCount>2</KeyCount><IsTruncated>false</IsTruncated>";
+    let one = "<Contents><Key>d/a</Key><ETag>&quot;e&quot;</ETag><Size>1</Size></Contents>";
+    for page in
+        [String::new(), "<ListBucketResult>".into(), head.into(), format!("{head}{one}"), format!("{head}{one}<Contents>")]
+    {
+        let url =
+            canned(format!("HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{page}", page.len()));
+        let provider = SharedCredentialsProvider::new(Credentials::new("A", "s", None, None, "test"));
+        let place = Place { bucket: "granules".into(), region: "us-west-2".into(), endpoint_url: Some(url), path_style: true };
+        let bucket = Bucket::new(place, CredentialStore::new(Source::Ambient(provider))).unwrap();
+        let prefix = Prefix::new("d");
+        let listed = tokio::time::timeout(Duration::from_millis(300), bucket.page(&prefix, &Position::Start)).await;
+        assert!(listed.is_err(), "{page}: {listed:?}");
+    }
+}
+
 /// Short pages and empty ones that say that more is to come.
 #[tokio::test]
 async fn short_and_empty_pages_are_followed_to_the_end() {
@@ -145,11 +174,26 @@ async fn a_failed_flight_is_shared_and_not_kept() {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Refused(_)))), "{outcomes:?}");
     assert_eq!(house.archive.stats().gets, 1);
     assert_eq!(soon(tree.read(handle, 0, 1000)).await.unwrap().concat(), house.bytes("d/big")[..1000]);
-    // A lookup's, too.
-    let directory = soon(tree.number("d")).await.unwrap();
-    house.archive.fault(Fault::new(Failure::Denied).on(Kind::Head).containing("05").next(1));
-    let name = std::ffi::OsStr::new("05");
-    let outcomes = soon(join_all((0..16).map(|_| tree.lookup(directory, name)))).await;
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Refused(_)))), "{outcomes:?}");
-    assert!(soon(tree.lookup(directory, name)).await.unwrap().node.is_some());
+}
+
+/// "Absence is only ever concluded from an answer that says so", nor a directory from one denial: the listing tells.
+#[tokio::test]
+async fn a_denied_head_is_made_good_by_the_listing() {
+    let house = house();
+    let tree = house.tree();
+    house.archive.fault(Fault::new(Failure::Denied).on(Kind::Head).next(1));
+    let (_, attributes) = soon(tree.find("d/05")).await.unwrap().unwrap();
+    assert_eq!((attributes.is_directory, attributes.size), (false, house.bytes("d/05").len() as u64));
+}
+
+fn canned(answer: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    url
 }

@@ -14,6 +14,8 @@ mod house;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod permissions;
@@ -21,5 +23,7 @@ mod permissions;
 mod reading;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod tree;

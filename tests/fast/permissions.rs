@@ -56,7 +56,29 @@ async fn ancestors_of_an_allowed_prefix_can_be_passed() {
     assert_eq!(soon(tree.names("a")).await.unwrap(), ["b/", "other/"]);
 }
 
-/// facts, 3: "`prefix=X/` works, `prefix=X` is 403": a lookup asks with the slash, and with nothing else.
+/// "No such key and no such prefix: ENOENT", where HEAD says 403 for both and the listing tells them apart.
+#[tokio::test]
+async fn under_an_allowed_prefix_what_does_not_exist_is_told_from_what_may_not_be_read() {
+    let house = House::holding(&["a/f", "a/secret", "b/f"]);
+    house.archive.set(|knobs| {
+        knobs.listing = Listing::Under(vec!["a/".into()]);
+        knobs.unreadable = vec!["a/secret".into()];
+    });
+    let tree = house.tree();
+    soon(tree.find("a")).await.unwrap();
+    house.archive.reset_stats();
+    for none in ["a/none", "a/secre", "a/f.aux.xml"] {
+        assert_eq!(soon(tree.find(none)).await.unwrap(), None, "{none}");
+    }
+    assert_eq!(house.archive.stats().s3_requests(), 9);
+    let (_, attributes) = soon(tree.find("a/secret")).await.unwrap().unwrap();
+    assert!(!attributes.is_directory);
+    assert!(is_forbidden(&soon(tree.bytes("a/secret")).await));
+    assert!(soon(tree.find("a/f")).await.unwrap().is_some());
+}
+
+/// facts, 3: "`prefix=X/` works, `prefix=X` is 403": a lookup of what is there asks with the slash, and with
+/// nothing else.
 #[tokio::test]
 async fn a_lookup_never_lists_without_the_last_slash() {
     let house = House::holding(&["a/b/x"]);

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use archive::{BearerAnswer, EndpointAnswer, Family, Knobs, LoginAnswer, PasswordWays, Trap};
+use archive::{BearerAnswer, EndpointAnswer, Failure, Family, Fault, Kind, Knobs, LoginAnswer, PasswordWays, Trap};
 use granulefs::earthdata::Login;
 use granulefs::error::{Error, Refusal};
+use granulefs::s3::{Bucket, Place};
 
 use crate::house::{FAMILIES, House, Shows, soon};
 
 type Turn = fn(&mut Knobs);
 type Check = fn(&House, &Error) -> bool;
+
+/// What goes wrong, where, for whom, by which knob; the error to come of it, and how many passwords were sent.
+type Row = (&'static str, &'static [Family], Shows, Turn, Check, u64);
 
 fn is_transient(_: &House, error: &Error) -> bool {
     matches!(error, Error::Transient(_))
@@ -47,7 +51,7 @@ fn resolves_at(house: &House, error: &Error, page: &str) -> bool {
 async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
     use Family::{Cumulus, Tea};
     const ALL: &[Family] = &FAMILIES;
-    let rows: [(&str, &[Family], Shows, Turn, Check, u64); 24] = [
+    let rows: [Row; 22] = [
         ("a wrong password", ALL, Shows::WrongPassword, |_| {}, is_wrong_password, 1),
         ("a locked account", ALL, Shows::Password, |k| k.login = LoginAnswer::WrongPassword, is_wrong_password, 1),
         (
@@ -91,8 +95,6 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         ("a loop, bearer", ALL, Shows::Token, |k| k.endpoint = EndpointAnswer::RedirectLoop, is_token_refused, 0),
         ("Earthdata Login is down", ALL, Shows::Password, |k| k.edl_down = true, is_transient, 0),
         ("the DAAC is down", ALL, Shows::Password, |k| k.daac_down = true, is_transient, 0),
-        ("a foreign host after the login", ALL, Shows::Both, |k| k.trap = Trap::Callback, |_, _| true, 0),
-        ("a token for a foreign host", ALL, Shows::Token, |k| k.trap = Trap::Endpoint, |_, _| true, 0),
     ];
     for (what, families, shows, turn, check, passwords) in rows {
         for family in families {
@@ -101,12 +103,31 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
             let outcome = soon(house.login(shows).grant()).await;
             let stats = house.archive.stats();
             assert_eq!((stats.authenticated + stats.rejected, stats.leaks), (passwords, 0), "{what}");
-            if let Err(error) = &outcome {
-                assert!(check(&house, error), "{what}: {error:?}");
-                house.error_of(outcome);
-            } else {
-                // The trap was not on the way of a token that was taken.
-                assert!(what.contains("foreign"), "{what}");
+            let error = house.error_of(outcome);
+            assert!(check(&house, &error), "{what}: {error:?}");
+        }
+    }
+}
+
+/// Section 2, "transient failures happen": on every leg of the conversation they are worth another try later, and none is answered by
+/// sending the password in another way.
+#[tokio::test]
+async fn a_fault_on_any_leg_of_the_login_is_transient() {
+    for family in FAMILIES {
+        for (kind, passwords) in [(Kind::Credentials, 0), (Kind::Login, 1), (Kind::Callback, 1)] {
+            for failure in [Failure::SlowDown, Failure::InternalError, Failure::Reset] {
+                let what = format!("{family:?} {kind:?} {failure:?}");
+                let house = House::of(family, |knobs| knobs.faults.push(Fault::new(failure).on(kind)));
+                let login = house.login(Shows::Password);
+                let error = house.error_of(soon(login.grant()).await);
+                assert!(is_transient(&house, &error), "{what}: {error:?}");
+                let log = house.archive.log();
+                // A connection that is reset may have been an idle one: the client tries again, in the same way.
+                let posts = log.iter().filter(|request| request.method == "POST").count();
+                assert!(posts == passwords || failure == Failure::Reset, "{what}: {log:?}");
+                assert!(log.iter().all(|request| request.kind != Kind::Login || request.method == "POST"), "{what}: {log:?}");
+                house.archive.set(|knobs| knobs.faults.clear());
+                soon(login.grant()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
             }
         }
     }
@@ -116,9 +137,16 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
 #[tokio::test]
 async fn a_redirect_to_a_foreign_host_gets_no_secret() {
     for family in FAMILIES {
-        for (trap, visits) in [(Trap::Endpoint, 0), (Trap::Login, 1), (Trap::Callback, 1)] {
+        for (trap, shows, visits) in [
+            (Trap::Endpoint, Shows::Password, 0),
+            (Trap::Login, Shows::Password, 1),
+            (Trap::Callback, Shows::Password, 1),
+            // The token is refused, so that the password's way is gone.
+            (Trap::Endpoint, Shows::BadTokenAndPassword, 0),
+            (Trap::Login, Shows::BadTokenAndPassword, 1),
+        ] {
             let house = House::of(family, |knobs| knobs.trap = trap);
-            let error = house.error_of(soon(house.login(Shows::Password).grant()).await);
+            let error = house.error_of(soon(house.login(shows).grant()).await);
             let stats = house.archive.stats();
             assert_eq!((stats.leaks, stats.traps), (0, visits), "{family:?} {trap:?}");
             let is_named = matches!(error, Error::Refused(Refusal::ForeignLogin { .. }));
@@ -158,6 +186,20 @@ fn an_endpoint_that_is_not_private_is_refused_before_any_connection() {
     let with_password = Login::new("https://ada:hush@a.org/s3credentials", "urs", house.identity(Shows::Token));
     let error = house.error_of(with_password);
     assert!(matches!(&error, Error::Usage(words) if !words.contains("hush")), "{error:?}");
+}
+
+/// Item 7, for the session token: it travels in a header of each request.
+#[test]
+fn an_s3_that_is_not_private_is_refused_before_any_connection() {
+    let house = House::new();
+    for (url, is_fit) in
+        [("http://192.0.2.1:9000", false), ("http://s3.us-west-2.amazonaws.com", false), ("https://minio.example.org", true)]
+    {
+        let place = Place { bucket: "b".into(), region: "r".into(), endpoint_url: Some(url.into()), path_style: true };
+        let bucket = Bucket::new(place, house.store());
+        assert_eq!(bucket.is_ok(), is_fit, "{url}");
+        assert!(is_fit || matches!(house.error_of(bucket), Error::Refused(Refusal::Unencrypted { .. })));
+    }
 }
 
 /// An endpoint that answers every request with a redirect, and counts them.
