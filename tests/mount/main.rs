@@ -6,11 +6,17 @@
 mod harness;
 
 mod attributes;
+mod budgets;
+mod expiry;
 mod failures;
 mod lifecycle;
+mod liveness;
 mod mountpoints;
 mod names;
 mod options;
 mod others;
+mod permissions;
+mod reading;
+mod secrets;
 mod tools;
 mod writing;

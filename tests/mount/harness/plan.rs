@@ -73,6 +73,18 @@ impl Plan {
         self
     }
 
+    /// As a user who wants core files.
+    pub(crate) fn with_core_files(mut self) -> Self {
+        let prefix = ["bash", "-c", "ulimit -c unlimited; cd \"$HOME\"; exec \"$@\"", "-"];
+        self.words.splice(0..0, prefix.map(OsString::from));
+        self
+    }
+
+    pub(crate) fn without_log_file(mut self) -> Self {
+        self.options.drain(..2);
+        self
+    }
+
     /// In a process group of its own, as a shell starts it.
     pub(crate) fn in_own_group(mut self) -> Self {
         self.own_group = true;
@@ -89,12 +101,20 @@ impl Plan {
     /// When the program does not say that it did, says anything else, or has not.
     #[track_caller]
     pub(crate) fn mount(self) -> Mount {
+        let (mount, warning) = self.mount_warned();
+        assert_eq!(warning, "");
+        mount
+    }
+
+    /// [`Self::mount`] that may say something on standard error.
+    #[track_caller]
+    pub(crate) fn mount_warned(self) -> (Mount, String) {
         let ran = self.run();
-        assert_eq!((ran.code, ran.text().as_str(), ran.stderr.as_str()), (Some(0), "", ""));
+        assert_eq!((ran.code, ran.text().as_str()), (Some(0), ""), "{}", ran.stderr);
         assert_eq!(self.place.mounted(), ["fuse.granulefs"]);
         let servers = Process::all_for(&self.place.mountpoint());
         let [server] = servers[..] else { panic!("{servers:?} serve one mount") };
-        Mount { server, place: self.place }
+        (Mount { server, place: self.place }, ran.stderr)
     }
 
     /// Starts `--foreground`, and waits until it is mounted.
