@@ -48,7 +48,7 @@ impl Plan {
     }
 
     /// As the helper that mount(8) calls: a link named `mount.granulefs`.
-    pub(crate) fn as_helper(mut self, options: &str) -> Self {
+    pub(crate) fn called_as_helper(mut self, options: &str) -> Self {
         let helper = self.place.home().join("mount.granulefs");
         symlink(PROGRAM, &helper).unwrap();
         self.words = vec![helper.into()];
@@ -56,7 +56,7 @@ impl Plan {
     }
 
     /// As `mount -t granulefs`.
-    pub(crate) fn as_mount_8(mut self, options: &str) -> Self {
+    pub(crate) fn by_mount_8(mut self, options: &str) -> Self {
         self.words = ["mount", "-t", "granulefs"].map(OsString::from).into();
         self.with_only(options)
     }
@@ -67,7 +67,7 @@ impl Plan {
     }
 
     /// As another user than root, who must have the place already.
-    pub(crate) fn as_user(mut self, id: &str) -> Self {
+    pub(crate) fn by_user(mut self, id: &str) -> Self {
         let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
