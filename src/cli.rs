@@ -19,6 +19,14 @@ pub struct Cli {
     pub verb: Verb,
 }
 
+impl Cli {
+    /// Reads the program's own arguments. Help and complaints are printed here, and end the program.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::parse_from(arguments(std::env::args_os()))
+    }
+}
+
 const LONG_ABOUT: &str = "\
 granulefs mounts a bucket of NASA's Earthdata Cloud, or a prefix of it, as a read-only folder. It logs in to Earthdata by \
 itself, gets the temporary credentials that the data center hands out, and swaps them before they expire, so that a job may \
@@ -234,7 +242,7 @@ const PASSIVE: [&str; 22] = [
 /// The arguments with `-o name=value` written as `--name=value`, and `mount.granulefs SOURCE MOUNTPOINT`, as mount(8) calls its
 /// helper, as `granulefs mount SOURCE MOUNTPOINT`.
 #[must_use]
-pub fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut given = given.into_iter();
     let program = given.next().unwrap_or_else(|| "granulefs".into());
     let is_helper = Path::new(&program).file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"mount."));

@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::process::ExitCode;
 
-use clap::Parser;
-use granulefs::cli::{self, Cli, MountArgs, Verb};
+use granulefs::cli::{Cli, MountArgs, Verb};
 use granulefs::commands;
 use granulefs::error::Error;
 use tracing_subscriber::EnvFilter;
@@ -14,8 +13,7 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
-    let outcome = match cli.verb {
+    let outcome = match Cli::read().verb {
         Verb::Mount(args) => log_to(&args).and_then(|()| commands::mount::run(&args)),
         Verb::Unmount { mountpoint } => commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS),
     };

@@ -8,7 +8,8 @@ use fuser::{BackgroundSession, MountOption, Session, SessionACL};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use super::{Door, Mountpoint, mountpoint};
+use super::door::Door;
+use super::{Mountpoint, mountpoint};
 use crate::error::Error;
 use crate::volume::Volume;
 

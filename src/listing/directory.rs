@@ -48,6 +48,11 @@ impl Directory {
         self.gathered().is_whole()
     }
 
+    /// Whether listing is not allowed, and these are the names that were known at the time.
+    pub(super) fn is_partial(&self) -> bool {
+        self.gathered().is_partial()
+    }
+
     pub(super) async fn names(self: &Arc<Self>, bucket: &Bucket, from: usize) -> Result<Vec<Shown>, Error> {
         loop {
             {
@@ -81,16 +86,14 @@ impl Directory {
         self.pages.join((), || async move {
             let next = directory.gathered().next().clone();
             let Next::Page(token) = next else { return Ok(()) };
-            let page = bucket.page(&directory.prefix, token.as_deref(), None).await?;
+            let page = bucket.page(&directory.prefix, token.as_deref()).await?;
             let mut progress = directory.gathered().absorb(page);
             // All names so far start alike, and a directory of just that start would come first. Rather than reading on
             // for a million names, ask.
             while !progress && let Some(stem) = directory.open_stem() {
-                let probe = bucket.page(&directory.prefix.child(&stem), None, Some(1)).await;
-                let is_directory = match probe {
-                    Ok(page) => !page.objects.is_empty() || !page.prefixes.is_empty(),
+                let is_directory = match bucket.has_keys(&directory.prefix.child(&stem)).await {
                     Err(Error::Refused(Refusal::Forbidden { .. })) => false,
-                    Err(error) => return Err(error),
+                    answer => answer?,
                 };
                 progress = directory.gathered().close_stem(stem, is_directory);
             }

@@ -80,6 +80,10 @@ impl Gathered {
         self.is_complete() && !self.is_partial
     }
 
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
     /// Once, when the listing is complete.
     pub(super) fn take_summary(&mut self) -> Option<Summary> {
         if !self.is_complete() || std::mem::replace(&mut self.is_summed, true) {

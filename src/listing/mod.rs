@@ -76,7 +76,7 @@ impl Listings {
     /// The directory `prefix`: the one that is known, or a new one that has not been asked for yet.
     pub fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
         let mut directories = lock(&self.directories);
-        if let Some(directory) = directories.get(prefix).filter(|directory| self.freshness(directory.began()) > Duration::ZERO) {
+        if let Some(directory) = directories.get(prefix).filter(|directory| self.fresh_for(directory) > Duration::ZERO) {
             return directory.clone();
         }
         let directory = Arc::new(Directory::new(prefix.clone()));
@@ -109,7 +109,8 @@ impl Listings {
     /// For how long the directory's names may still be believed.
     #[must_use]
     pub fn fresh_for(&self, directory: &Directory) -> Duration {
-        self.freshness(directory.began())
+        // Another name that is looked up belongs to those known at once.
+        if directory.is_partial() { Duration::ZERO } else { self.freshness(directory.began()) }
     }
 
     /// What `name` stands for in `parent`: from what is known, or with one round trip.
@@ -229,7 +230,12 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Option
 }
 
 async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
-    match bucket.head(&parent.key(component)).await {
+    let key = parent.key(component);
+    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for it.
+    if key.is_empty() {
+        return Ok(None);
+    }
+    match bucket.head(&key).await {
         Ok(object) => Ok(Some(Entry::File(Arc::new(object)))),
         Err(Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
@@ -241,9 +247,7 @@ async fn directory(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<
     if prefix.as_str().len() > MAX_KEY {
         return Ok(None);
     }
-    let page = bucket.page(&prefix, None, Some(1)).await?;
-    let exists = !page.objects.is_empty() || !page.prefixes.is_empty() || page.next.is_some();
-    Ok(exists.then_some(Entry::Directory(prefix)))
+    Ok(bucket.has_keys(&prefix).await?.then_some(Entry::Directory(prefix)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

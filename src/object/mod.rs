@@ -120,3 +120,11 @@ pub struct Page {
     /// Where the next page starts; `None` on the last page.
     pub next: Option<Arc<str>>,
 }
+
+impl Page {
+    /// Whether the page tells of no key at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.prefixes.is_empty() && self.undecodable == 0
+    }
+}

@@ -7,7 +7,8 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::{Backoff, Bucket, unquoted};
+use super::answers::unquoted;
+use super::{Backoff, Bucket};
 use crate::error::Error;
 use crate::object::ObjectId;
 

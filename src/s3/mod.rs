@@ -2,28 +2,29 @@
 //!
 //! Every request is tried until it is answered. It has no deadline: the caller cancels it by dropping it.
 
+mod answers;
 mod client;
+mod clock;
 mod download;
 mod failure;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
-use percent_encoding::percent_decode_str;
 
 pub use download::Download;
 
-use crate::credentials::CredentialStore;
+use crate::credentials::{CredentialStore, Doubt};
 use crate::error::Error;
 use crate::object::{Object, ObjectId, Page, Prefix};
+use clock::Clock;
 use failure::{About, Failure, classify};
 
 /// Where a bucket is and how it is spoken to.
@@ -51,6 +52,7 @@ struct Inner {
     client: Client,
     credentials: Arc<CredentialStore>,
     counters: Counters,
+    clock: Clock,
     fault: Mutex<Option<Error>>,
 }
 
@@ -74,7 +76,8 @@ impl Bucket {
     /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
     pub fn new(place: Place, credentials: Arc<CredentialStore>) -> Result<Self, Error> {
         let client = client::new(&place, credentials.clone())?;
-        let inner = Inner { place, client, credentials, counters: Counters::default(), fault: Mutex::default() };
+        let (counters, clock) = (Counters::default(), Clock::default());
+        let inner = Inner { place, client, credentials, counters, clock, fault: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -104,27 +107,44 @@ impl Bucket {
         self.inner.credentials.trouble().unwrap_or_else(|| Error::Deadline(words(fault()).into()))
     }
 
-    /// One page of the listing of `prefix` with delimiter `/`, after the page that gave the token `after`; of at most `limit`
-    /// names where that is given.
+    /// One page of the listing of `prefix` with delimiter `/`, after the page that gave the token `after`.
     ///
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed, [`Error::Store`] for no such bucket.
-    pub async fn page(&self, prefix: &Prefix, after: Option<&str>, limit: Option<i32>) -> Result<Page, Error> {
+    pub async fn page(&self, prefix: &Prefix, after: Option<&str>) -> Result<Page, Error> {
+        self.list(prefix, after, None).await
+    }
+
+    /// Whether any key starts with `prefix`.
+    ///
+    /// # Errors
+    /// Those of [`Self::page`].
+    pub async fn has_keys(&self, prefix: &Prefix) -> Result<bool, Error> {
+        let mut page = self.list(prefix, None, Some(1)).await?;
+        // A page may be empty and not the last.
+        while page.is_empty() && page.next.is_some() {
+            page = self.list(prefix, page.next.as_deref(), Some(1)).await?;
+        }
+        Ok(!page.is_empty())
+    }
+
+    async fn list(&self, prefix: &Prefix, after: Option<&str>, limit: Option<i32>) -> Result<Page, Error> {
+        let what = self.url(prefix.as_str());
         let mut backoff = Backoff::default();
         loop {
             let request = || {
                 self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
                 let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix.as_str());
-                list.delimiter("/")
-                    .encoding_type(EncodingType::Url)
-                    .set_max_keys(limit)
-                    .set_continuation_token(after.map(str::to_owned))
-                    .send()
+                let list = list.delimiter("/").encoding_type(EncodingType::Url).set_max_keys(limit);
+                list.set_continuation_token(after.map(str::to_owned)).send()
             };
-            let output = self.answer(&self.url(prefix.as_str()), false, request).await?;
-            match self.read_page(output, limit.is_some()) {
-                Ok(page) => return Ok(page),
-                Err(fault) => self.pause(&mut backoff, fault).await,
+            let output = self.answer(&what, false, request).await?;
+            match answers::page(self.name(), &output) {
+                Some(page) => return Ok(page),
+                None => {
+                    let fault = Error::transient(format!("{what}: a page was cut without saying where it goes on"));
+                    self.pause(&mut backoff, fault).await;
+                }
             }
         }
     }
@@ -138,17 +158,10 @@ impl Bucket {
             self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
             self.inner.client.head_object().bucket(&**self.name()).key(key).send()
         };
-        let head = self.answer(&self.url(key), false, request).await?;
-        let size = head.content_length().and_then(|size| u64::try_from(size).ok());
-        let (Some(etag), Some(size)) = (head.e_tag(), size) else {
-            return Err(Error::store(format!("{}: the store gives no size or no etag", self.url(key))));
-        };
-        Ok(Object {
-            id: self.id(key.into(), etag),
-            size,
-            modified: time(head.last_modified()),
-            storage_class: class(head.storage_class().map(|class| class.as_str())),
-        })
+        let what = self.url(key);
+        let output = self.answer(&what, false, request).await?;
+        answers::head(self.name(), key, &output)
+            .ok_or_else(|| Error::store(format!("{what}: the store gives no size or no etag")))
     }
 
     /// The bytes `range` of one version of an object.
@@ -185,6 +198,7 @@ impl Bucket {
         let mut renewals = 0;
         loop {
             let session = self.inner.credentials.session().await?;
+            let ahead = self.inner.clock.ahead();
             let error = match request().await {
                 Ok(output) => {
                     *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -192,9 +206,13 @@ impl Bucket {
                 }
                 Err(error) => error,
             };
+            let is_skewed = || error.raw_response().is_some_and(|refusal| self.inner.clock.explains(ahead, refusal));
             match classify(&error, about) {
                 Failure::Final(error) => return Err(error),
                 Failure::Again(fault) => self.pause(&mut backoff, fault).await,
+                Failure::Renew(Doubt::Denied, error) if is_skewed() => {
+                    self.pause(&mut backoff, Error::transient(format!("{error}; this machine's clock is wrong"))).await;
+                }
                 Failure::Renew(doubt, error) => {
                     tracing::debug!(what, %error, ?doubt, "refused");
                     if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt).await? {
@@ -217,42 +235,6 @@ impl Bucket {
         *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
         tokio::time::sleep(backoff.next()).await;
     }
-
-    fn id(&self, key: Arc<str>, etag: &str) -> ObjectId {
-        ObjectId { bucket: self.name().clone(), key, etag: unquoted(etag).into() }
-    }
-
-    /// `is_probe`: asked for less than there may be, so that the rest is of no interest.
-    fn read_page(&self, output: ListObjectsV2Output, is_probe: bool) -> Result<Page, Error> {
-        let is_encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let decode = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
-        let mut page = Page { next: output.next_continuation_token().map(Into::into), ..Page::default() };
-        if output.is_truncated() == Some(true) && page.next.is_none() && !is_probe {
-            return Err(Error::transient(format!("{}: a page was cut without saying where it goes on", self.url(""))));
-        }
-        if output.is_truncated() != Some(true) {
-            page.next = None;
-        }
-        for prefix in output.common_prefixes().iter().filter_map(|common| common.prefix()) {
-            match decode(prefix) {
-                Some(prefix) => page.prefixes.push(Prefix::new(&prefix)),
-                None => page.undecodable += 1,
-            }
-        }
-        for object in output.contents() {
-            let size = object.size().and_then(|size| u64::try_from(size).ok());
-            match (object.key().and_then(decode), object.e_tag(), size) {
-                (Some(key), Some(etag), Some(size)) => page.objects.push(Object {
-                    id: self.id(key.into(), etag),
-                    size,
-                    modified: time(object.last_modified()),
-                    storage_class: class(object.storage_class().map(|class| class.as_str())),
-                }),
-                _ => page.undecodable += 1,
-            }
-        }
-        Ok(page)
-    }
 }
 
 /// Exponential, with full jitter, so that throttled machines spread out.
@@ -272,37 +254,9 @@ impl Backoff {
     }
 }
 
-/// Undoes `encoding-type=url`, which writes a space as `+`.
-fn decoded(text: &str) -> Option<String> {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
-}
-
-fn unquoted(etag: &str) -> &str {
-    etag.trim_matches('"')
-}
-
-fn class(name: Option<&str>) -> Arc<str> {
-    name.unwrap_or("STANDARD").into()
-}
-
-fn time(modified: Option<&DateTime>) -> SystemTime {
-    modified.and_then(|time| SystemTime::try_from(*time).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_survive_url_encoding() {
-        for (encoded, key) in
-            [("a+b%2Bc", "a b+c"), ("p%2Fq/r", "p/q/r"), ("%C3%BC%0A%25", "ü\n%"), ("a%20b", "a b"), ("100%25", "100%")]
-        {
-            assert_eq!(decoded(encoded).as_deref(), Some(key));
-        }
-        assert_eq!(decoded("%FF"), None);
-    }
 
     #[test]
     fn pauses_stay_below_their_ceiling() {

@@ -6,11 +6,15 @@
 //! ```
 //! Time is that since boot, which a wrong or stepped wall clock does not touch and which goes on while the machine is suspended.
 
+mod session;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use rustix::time::{ClockId, clock_gettime};
+
+pub use session::{Age, Session};
 
 use crate::earthdata::{Grant, Login};
 use crate::error::{Error, Refusal};
@@ -22,45 +26,6 @@ const BELIEVED_WHEN_YOUNGER: Duration = Duration::from_secs(60);
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Credentials as they are used: a [`Grant`] with its place in time.
-#[derive(Debug)]
-pub struct Session {
-    /// What S3 is shown.
-    pub grant: Grant,
-    number: u64,
-    issued: Duration,
-    ageing: Duration,
-    expires: Duration,
-}
-
-/// How a session stands at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Age {
-    /// Good, and for long.
-    Fresh,
-    /// Good, but a renewal is due.
-    Ageing,
-    /// Of no more use.
-    Expired,
-}
-
-impl Session {
-    /// `spread` in 0..1 moves the start of ageing, so that a thousand machines do not renew at once.
-    fn new(grant: Grant, number: u64, issued: Duration, spread: f64) -> Self {
-        let expires = grant.life.map_or(Duration::MAX, |life| issued + life);
-        let ageing = grant.life.map_or(Duration::MAX, |life| issued + life.mul_f64(0.7 + 0.1 * spread));
-        Self { grant, number, issued, ageing, expires }
-    }
-
-    fn age(&self, now: Duration) -> Age {
-        match now {
-            now if now >= self.expires => Age::Expired,
-            now if now >= self.ageing => Age::Ageing,
-            _ => Age::Fresh,
-        }
-    }
-}
 
 /// Why a request's credentials are doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,25 +263,6 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    fn session(life: Option<Duration>, spread: f64) -> Session {
-        let grant = Grant { access_key: "A".into(), secret_key: "hush".into(), session_token: Some("hush".into()), life };
-        Session::new(grant, 1, Duration::from_secs(100), spread)
-    }
-
-    #[test]
-    fn credentials_age_in_the_last_part_of_their_life() {
-        let hour = Duration::from_secs(3600);
-        for spread in [0.0, 0.5, 1.0] {
-            let session = session(Some(hour), spread);
-            let age_at = |seconds| session.age(Duration::from_secs(100 + seconds));
-            assert_eq!([0_u64, 2500, 2900, 3599, 3600, 90_000].map(age_at), {
-                use Age::{Ageing, Expired, Fresh};
-                [Fresh, Fresh, Ageing, Ageing, Expired, Expired]
-            });
-        }
-        assert_eq!(session(None, 0.0).age(Duration::from_secs(1 << 40)), Age::Fresh);
-    }
-
     #[test]
     fn pauses_grow_to_a_limit_and_a_refusal_is_left_alone_for_a_minute() {
         let mut state = State::default();
@@ -328,10 +274,5 @@ mod tests {
         assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
         state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
         assert!(state.not_before >= Duration::from_secs(45));
-    }
-
-    #[test]
-    fn debug_hides_the_secrets() {
-        assert!(!format!("{:?}", session(None, 0.0)).contains("hush"));
     }
 }

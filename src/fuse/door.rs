@@ -1,0 +1,133 @@
+//! Runs the kernel's operations: at once where possible, as tasks with a deadline otherwise.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use fuser::{Errno, Notifier};
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use crate::error::Error;
+use crate::volume::Volume;
+
+/// Answers the kernel's requests out of a [`Volume`].
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) volume: Arc<Volume>,
+    pub(super) runtime: Handle,
+    pub(super) deadline: Duration,
+    pub(super) notifier: Arc<OnceLock<Notifier>>,
+    pub(super) ended: watch::Sender<bool>,
+}
+
+impl Door {
+    /// Runs one operation and replies.
+    ///
+    /// What is known is answered at once, on the FUSE thread. What has to wait becomes a task with a deadline. A panic is an
+    /// error of this operation only.
+    pub(super) fn serve<T: Send + 'static>(
+        &self,
+        span: tracing::Span,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+        reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
+    ) {
+        let _context = self.runtime.enter();
+        let work = AssertUnwindSafe(work).catch_unwind().map(|outcome| outcome.unwrap_or_else(|panic| Err(defect(&*panic))));
+        let mut work = Box::pin(work.instrument(span.clone()));
+        if let Some(outcome) = work.as_mut().now_or_never() {
+            return reply(span.in_scope(|| settle(outcome)));
+        }
+        let (volume, deadline) = (self.volume.clone(), self.deadline);
+        self.runtime.spawn(async move {
+            let outcome = tokio::time::timeout(deadline, work).await;
+            reply(span.in_scope(|| settle(outcome.unwrap_or_else(|_| Err(volume.trouble())))));
+        });
+    }
+
+    /// [`Self::serve`] for what never waits.
+    pub(super) fn answer<T: Send + 'static>(
+        &self,
+        span: tracing::Span,
+        work: impl FnOnce(&Volume) -> Result<T, Error> + Send + 'static,
+        reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
+    ) {
+        let volume = self.volume.clone();
+        self.serve(span, async move { work(&volume) }, reply);
+    }
+}
+
+/// The one place where an operation's error is logged and becomes an errno.
+fn settle<T>(outcome: Result<T, Error>) -> Result<T, Errno> {
+    outcome.map_err(|error| {
+        if error.is_fault() {
+            tracing::warn!(%error, errno = error.errno(), "failed");
+        } else {
+            tracing::trace!(%error, errno = error.errno(), "answered");
+        }
+        Errno::from_i32(error.errno())
+    })
+}
+
+fn defect(panic: &(dyn std::any::Any + Send)) -> Error {
+    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::Defect(words.unwrap_or("a panic").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::credentials::{CredentialStore, Source};
+    use crate::object::Prefix;
+    use crate::s3::{Bucket, Place};
+    use crate::volume::{Appearance, Limits};
+
+    async fn door(deadline: Duration) -> Door {
+        let place = Place { bucket: "bucket".into(), region: "us-west-2".into(), endpoint_url: None, path_style: false };
+        let credentials = CredentialStore::new(Source::ambient().await);
+        let appearance = Appearance { uid: 0, gid: 0, file_mode: 0o444, dir_mode: 0o555 };
+        let limits = Limits { metadata_ttl: Duration::ZERO, cache_size: 1 << 20 };
+        let volume = Volume::new(Bucket::new(place, credentials).unwrap(), Prefix::new(""), appearance, limits);
+        Door {
+            volume: Arc::new(volume),
+            runtime: Handle::current(),
+            deadline,
+            notifier: Arc::default(),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    /// What a program would see of `work`.
+    async fn outcome_of<T: Send + 'static>(
+        deadline: Duration,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, i32> {
+        let (send, receive) = mpsc::channel();
+        door(deadline).await.serve(tracing::Span::none(), work, move |outcome| {
+            send.send(outcome.map_err(Errno::code)).unwrap();
+        });
+        tokio::task::spawn_blocking(move || receive.recv().unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_io_error_of_its_operation_only() {
+        let at_once = async { panic!("at once") };
+        let later = async {
+            tokio::task::yield_now().await;
+            panic!("later")
+        };
+        assert_eq!(outcome_of::<()>(Duration::MAX, at_once).await, Err(Error::Defect("".into()).errno()));
+        assert_eq!(outcome_of::<()>(Duration::MAX, later).await, Err(Error::Defect("".into()).errno()));
+        assert_eq!(outcome_of(Duration::MAX, async { Ok(7) }).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_never_ends_meets_its_deadline() {
+        let outcome = outcome_of::<()>(Duration::from_millis(20), std::future::pending()).await;
+        assert_eq!(outcome, Err(Error::Deadline("".into()).errno()));
+    }
+}

@@ -1,0 +1,143 @@
+//! Requests are counted, not only bytes: issue 2, "Done when"; issue 3, items 5 and 6.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use archive::{Content, Kind, Stats, Synthetic};
+use futures_util::future::join_all;
+use granulefs::inodes::ROOT;
+
+use crate::house::{BUCKET, House, soon};
+
+/// Lists, heads and gets since the last look; nothing else was ever sent.
+fn spent(house: &House) -> (u64, u64, u64) {
+    let Stats { lists, heads, gets, forbidden, probes, .. } = house.archive.stats();
+    assert_eq!((forbidden, probes), (0, 0));
+    house.archive.reset_stats();
+    (lists, heads, gets)
+}
+
+/// Issue 3, item 5: one file in a prefix of 3 million keys costs one round trip, never a listing.
+#[tokio::test]
+async fn a_lookup_never_lists_the_parent() {
+    let house = House::new();
+    let set = Synthetic { pattern: "flat/{3000:date}-{1000}.nc".into(), size: 10 };
+    house.archive.synthetic(BUCKET, &set).unwrap();
+    let tree = house.tree();
+    let flat = soon(tree.number("flat")).await.unwrap();
+    assert_eq!(spent(&house), (1, 1, 0));
+    for (name, is_there) in [("20020601-777.nc", true), ("20020601-none.nc", false)] {
+        let found = soon(tree.lookup(flat, OsStr::new(name))).await.unwrap();
+        assert_eq!(found.node.is_some(), is_there);
+        let log = house.archive.log();
+        assert!(log.iter().filter(|r| r.kind == Kind::List).all(|r| r.key == format!("flat/{name}/")), "{log:?}");
+        assert!(house.archive.stats().sent < 2000, "a page of names was sent");
+        assert_eq!(spent(&house), (1, 1, 0));
+    }
+}
+
+/// "A cold `cat` of a file in a deep path costs at most 2 requests per path component plus the GETs its bytes need; a second within the TTL costs 0."
+#[tokio::test]
+async fn a_deep_path_costs_two_requests_a_component_and_nothing_the_second_time() {
+    let path = "ATLAS/ATL03/006/2019/11/30/ATL03_20191130221008.h5";
+    let house = House::new();
+    house.put(path, Content::synthetic(100_000));
+    let tree = house.tree();
+    let right = house.bytes(path);
+    assert!(soon(tree.bytes(path)).await.unwrap() == right);
+    assert_eq!(spent(&house), (7, 7, 1));
+    assert!(soon(tree.bytes(path)).await.unwrap() == right);
+    assert_eq!(spent(&house), (0, 0, 0));
+}
+
+/// Issue 3, item 6: complete listings answer "no such name" themselves, and what is there, with its attributes.
+#[tokio::test]
+async fn a_complete_listing_answers_every_lookup() {
+    let keys: Vec<String> = (0..2500).map(|n| format!("d/{n:05}")).collect();
+    let house = House::holding(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let tree = house.tree();
+    let directory = soon(tree.number("d")).await.unwrap();
+    spent(&house);
+    assert_eq!(soon(tree.names("d")).await.unwrap().len(), 2500);
+    assert_eq!(spent(&house), (3, 0, 0));
+    for (name, is_there) in [("00000", true), ("02499", true), ("none", false), ("00000x", false)] {
+        assert_eq!(soon(tree.lookup(directory, OsStr::new(name))).await.unwrap().node.is_some(), is_there);
+    }
+    assert_eq!(soon(tree.names("d")).await.unwrap().len(), 2500);
+    assert_eq!(spent(&house), (0, 0, 0));
+}
+
+/// Issue 3, item 6: one flight per name and per page, for all who ask.
+#[tokio::test]
+async fn everyone_who_asks_for_one_name_or_one_listing_shares_its_requests() {
+    let house = House::with(|knobs| {
+        knobs.list_latency = Duration::from_millis(100);
+        knobs.first_byte_latency = Duration::from_millis(100);
+    });
+    house.put("d/f", "1");
+    let tree = house.tree();
+    soon(house.store().session()).await.unwrap();
+    let found = soon(join_all((0..32).map(|_| tree.lookup(ROOT, OsStr::new("d"))))).await;
+    assert!(found.iter().all(|found| found.as_ref().unwrap().node.is_some()));
+    assert_eq!(spent(&house), (1, 1, 0));
+    let listed = soon(join_all((0..32).map(|_| tree.names("d")))).await;
+    assert!(listed.iter().all(|names| *names.as_ref().unwrap() == ["f"]));
+    assert_eq!(spent(&house), (1, 0, 0));
+}
+
+/// Issue 2, item 4: one flight per block, shared by all handles on the same version.
+#[tokio::test]
+async fn sixteen_readers_of_one_block_cost_one_get() {
+    let house = House::with(|knobs| knobs.first_byte_latency = Duration::from_millis(100));
+    house.put("f", Content::synthetic(2 << 20));
+    let tree = house.tree();
+    let right = house.bytes("f");
+    let number = soon(tree.number("f")).await.unwrap();
+    spent(&house);
+    let handles: Vec<u64> = (0..16).map(|_| tree.open(number).unwrap()).collect();
+    for read in soon(join_all(handles.iter().map(|handle| tree.read(*handle, 300_000, 1000)))).await {
+        assert!(read.unwrap().concat() == right[300_000..][..1000]);
+    }
+    let log = house.archive.log();
+    assert_eq!(spent(&house), (0, 0, 1), "{log:?}");
+    assert!(log[0].range.as_deref() == Some("bytes=262144-524287"), "{log:?}");
+}
+
+/// Read amplification is 1: a stream fetches each byte once, whatever the size of its reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sequential_read_fetches_each_byte_once() {
+    const SIZE: u64 = 64 << 20;
+    for step in [128 * 1024, 1 << 20] {
+        let house = House::new();
+        house.put("f", Content::synthetic(SIZE));
+        let tree = house.tree();
+        assert!(soon(tree.read_in_steps("f", step)).await.unwrap() == house.bytes("f"));
+        let stats = house.archive.stats();
+        assert!(stats.sent < SIZE + 4096, "{} bytes sent for {SIZE}", stats.sent);
+        assert!(stats.gets <= 2 * SIZE / (4 << 20), "{} GETs", stats.gets);
+        house.archive.reset_stats();
+        // 64 MiB of cache hold it whole.
+        soon(tree.read_in_steps("f", step)).await.unwrap();
+        assert_eq!(spent(&house), (0, 0, 0));
+    }
+}
+
+/// An absence is believed for a shorter time than a presence, and a presence no longer than the TTL.
+#[tokio::test]
+async fn what_is_known_is_believed_for_its_time() {
+    let house = House::holding(&["f"]);
+    let tree = house.tree_at("", Duration::from_secs(2));
+    let lookup = |name: &'static str| soon(tree.lookup(ROOT, OsStr::new(name)));
+    let (there, absent) = (lookup("f").await.unwrap(), lookup("none").await.unwrap());
+    assert!(there.fresh_for > Duration::from_secs(1) && there.fresh_for <= Duration::from_secs(2));
+    assert!(absent.fresh_for <= Duration::from_millis(200));
+    spent(&house);
+    house.put("none", "now it is");
+    tokio::time::sleep(absent.fresh_for).await;
+    assert!(lookup("none").await.unwrap().node.is_some());
+    lookup("f").await.unwrap();
+    assert_eq!(spent(&house), (1, 1, 0));
+    tokio::time::sleep(there.fresh_for).await;
+    lookup("f").await.unwrap();
+    assert_eq!(spent(&house), (1, 1, 0));
+}

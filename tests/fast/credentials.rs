@@ -1,0 +1,231 @@
+//! The swap: issue 2, item 2. Credentials are fresh, ageing or expired.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use archive::{Expiration, Kind};
+use futures_util::future::join_all;
+use granulefs::credentials::{CredentialStore, Session};
+use granulefs::error::{Error, Refusal};
+use granulefs::object::Prefix;
+
+use crate::house::{House, soon, within};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Longer than any answer that waits for nothing takes on a busy machine, and much shorter than a slow renewal.
+const AT_ONCE: Duration = Duration::from_millis(400);
+const LOOK: Duration = Duration::from_millis(20);
+
+async fn session(store: &Arc<CredentialStore>) -> Arc<Session> {
+    soon(store.session()).await.unwrap()
+}
+
+/// Fresh credentials are used as they are.
+#[tokio::test]
+async fn fresh_credentials_are_asked_for_once_by_everyone_together() {
+    let house = House::new();
+    let store = house.store();
+    let keys = join_all((0..50).map(|_| session(&store))).await;
+    assert!(keys.iter().all(|one| one.grant.access_key == keys[0].grant.access_key));
+    session(&store).await;
+    assert_eq!((house.archive.stats().issued, house.archive.stats().authenticated), (1, 1));
+}
+
+/// While they age, one background renewal runs and nobody waits; the next request uses what it brought.
+#[tokio::test]
+async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
+    let house = House::with(|knobs| knobs.credential_life = 4 * SECOND);
+    let store = house.store();
+    let first = session(&store).await;
+    house.archive.reset_stats();
+    house.archive.set(|knobs| {
+        knobs.credentials_latency = Duration::from_millis(800);
+        knobs.credential_life = Duration::from_secs(3600);
+    });
+    let started = Instant::now();
+    let mut last = first.clone();
+    while last.grant.access_key == first.grant.access_key {
+        assert!(started.elapsed() < 10 * SECOND, "never renewed");
+        let everyone = join_all((0..32).map(|_| store.session()));
+        last = within(AT_ONCE, everyone).await.remove(0).unwrap();
+        tokio::time::sleep(LOOK).await;
+    }
+    assert!(started.elapsed() < 4 * SECOND, "renewed only after their death: {:?}", started.elapsed());
+    assert!(started.elapsed() > 2 * SECOND, "renewed while they were fresh: {:?}", started.elapsed());
+    assert_eq!((house.archive.stats().credentials, house.archive.stats().logins), (1, 0));
+}
+
+/// When the renewal fails the old ones are used as long as they live; dead, and Earthdata down: who asks waits, and the mount recovers by itself.
+#[tokio::test]
+async fn a_failing_renewal_costs_nothing_until_death_and_waits_for_earthdata_after_it() {
+    let house = House::with(|knobs| knobs.credential_life = 4 * SECOND);
+    let store = house.store();
+    let asked = Instant::now();
+    let first = session(&store).await;
+    let life = first.grant.life.unwrap();
+    house.archive.set(|knobs| knobs.daac_down = true);
+    while asked.elapsed() + SECOND / 10 < life {
+        let now = within(AT_ONCE, store.session()).await.unwrap();
+        assert_eq!(now.grant.access_key, first.grant.access_key);
+        assert!(store.trouble().is_none(), "they still work");
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep((life + SECOND / 10).saturating_sub(asked.elapsed())).await;
+    assert!(tokio::time::timeout(SECOND / 2, store.session()).await.is_err(), "dead credentials were handed out");
+    let trouble = house.error_of(Err::<(), _>(store.trouble().unwrap()));
+    let Error::Refused(Refusal::NoCredentials { endpoint, .. }) = &trouble else { panic!("{trouble:?}") };
+    assert_eq!(**endpoint, house.endpoint());
+    house.archive.set(|knobs| knobs.daac_down = false);
+    assert_ne!(session(&store).await.grant.access_key, first.grant.access_key);
+    assert!(store.trouble().is_none());
+}
+
+/// A request that S3 refuses as expired renews once and is replayed inside the same operation, whatever the store's words for it.
+#[tokio::test]
+async fn a_request_that_outlives_its_credentials_is_replayed() {
+    let check = |kind: Kind, is_denied: bool| async move {
+        let what = format!("{kind:?}, denied: {is_denied}");
+        let house = House::with(|knobs| {
+            knobs.credential_life = 2 * SECOND;
+            knobs.expired_is_denied = is_denied;
+        });
+        house.put("d/f", "content");
+        let (store, asked) = (house.store(), Instant::now());
+        let bucket = house.bucket_of(store.clone());
+        let object = soon(bucket.head("d/f")).await.unwrap();
+        // Too slow for its credentials: it is signed while they live and looked at when they are dead.
+        house.archive.set(|knobs| {
+            knobs.list_latency = Duration::from_millis(2100);
+            knobs.first_byte_latency = knobs.list_latency;
+        });
+        house.archive.reset_stats();
+        let request = async {
+            match kind {
+                Kind::List => soon(bucket.page(&Prefix::new("d"), None)).await.unwrap().objects.len() == 1,
+                Kind::Head => soon(bucket.head("d/f")).await.unwrap() == object,
+                _ => soon(bucket.download(&object.id, 0..7).next()).await.unwrap().unwrap() == "content",
+            }
+        };
+        let cure = async {
+            house.counts(|stats| stats.s3_requests() > 0).await;
+            tokio::time::sleep((2 * SECOND).saturating_sub(asked.elapsed())).await;
+            house.archive.set(|knobs| {
+                knobs.list_latency = Duration::ZERO;
+                knobs.first_byte_latency = Duration::ZERO;
+                knobs.credential_life = Duration::from_secs(3600);
+            });
+        };
+        let (is_right, ()) = futures_util::future::join(request, cure).await;
+        assert!(is_right, "{what}");
+        let stats = house.archive.stats();
+        assert_eq!((stats.s3_requests(), stats.expired + stats.denied, stats.issued), (2, 1, 1), "{what}");
+    };
+    let kinds = [Kind::List, Kind::Head, Kind::Get];
+    join_all(kinds.into_iter().flat_map(|kind| [check(kind, false), check(kind, true)])).await;
+}
+
+/// The endpoint's word on their life is not needed: S3 says that they are dead, and they are renewed at once.
+#[tokio::test]
+async fn credentials_that_die_before_their_time_are_renewed() {
+    let house = House::with(|knobs| {
+        knobs.credential_life = SECOND;
+        knobs.expiration = Expiration::Garbage;
+    });
+    house.put("d/f", "content");
+    let bucket = house.bucket();
+    soon(bucket.head("d/f")).await.unwrap();
+    for round in 2..=3 {
+        tokio::time::sleep(SECOND + AT_ONCE / 4).await;
+        let prefix = Prefix::new("d");
+        let everyone = join_all((0..16).map(|_| bucket.page(&prefix, None)));
+        assert!(soon(everyone).await.iter().all(Result::is_ok));
+        // HEAD has no body to say why it is refused.
+        soon(bucket.head("d/f")).await.unwrap();
+        assert_eq!(house.archive.stats().issued, round);
+    }
+}
+
+/// A 403 to credentials less than a minute old is believed: no storm of logins.
+#[tokio::test]
+async fn a_forbidden_prefix_causes_no_login() {
+    let house = House::with(|knobs| knobs.unreadable = vec!["secret/".into()]);
+    house.put("secret/f", "1");
+    let bucket = house.bucket();
+    let refusals = soon(join_all((0..100).map(|_| bucket.head("secret/f")))).await;
+    assert!(refusals.iter().all(|refused| matches!(refused, Err(Error::Refused(Refusal::Forbidden { .. })))));
+    let stats = house.archive.stats();
+    assert_eq!((stats.credentials, stats.logins, stats.issued, stats.heads), (2, 1, 1, 100));
+}
+
+/// An endpoint that caches its answer is asked a few times, not all the time, and serves again when it has a new one.
+#[tokio::test]
+async fn an_endpoint_that_repeats_itself_is_not_hammered() {
+    let house = House::with(|knobs| {
+        knobs.credential_life = 4 * SECOND;
+        knobs.same_credentials = true;
+    });
+    let (store, started) = (house.store(), Instant::now());
+    let first = session(&store).await;
+    let mut last = first.clone();
+    while last.grant.access_key == first.grant.access_key {
+        assert!(started.elapsed() < 20 * SECOND);
+        last = session(&store).await;
+        tokio::time::sleep(LOOK / 4).await;
+    }
+    assert!(started.elapsed() >= 3 * SECOND);
+    // The conversation of the first, then one at ageing and one for each pause of a second and more.
+    assert!(house.archive.stats().credentials <= 6, "{:?}", house.archive.stats());
+}
+
+/// "Done when": a reader that runs through expiries with 16 threads sees no error; logins are as many as expiries, not as many as requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_readers_through_expiries_cost_as_many_logins_as_expiries() {
+    const RUN: Duration = Duration::from_secs(7);
+    let house = House::with(|knobs| knobs.credential_life = 2 * SECOND);
+    house.put("d/f", archive::Content::synthetic(40_000));
+    let right = house.bytes("d/f");
+    let bucket = house.bucket();
+    let object = soon(bucket.head("d/f")).await.unwrap();
+    let started = Instant::now();
+    let reader = |number: u64| {
+        let (bucket, object, right) = (bucket.clone(), &object, &right);
+        async move {
+            while started.elapsed() < RUN {
+                let start = fastrand::u64(0..object.size - 1);
+                let mut download = bucket.download(&object.id, start..object.size);
+                let mut at = start as usize;
+                while let Some(frame) = soon(download.next()).await.unwrap() {
+                    assert_eq!(frame, right[at..at + frame.len()]);
+                    at += frame.len();
+                }
+                assert_eq!(at, right.len());
+                if number % 4 == 0 {
+                    assert_eq!(soon(bucket.page(&Prefix::new("d"), None)).await.unwrap().objects.len(), 1);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    };
+    join_all((0..16).map(reader)).await;
+    let stats = house.archive.stats();
+    // Ageing begins at 70 % of a life that may be told a second short.
+    assert!((4..=12).contains(&stats.issued), "{stats:?}");
+    assert_eq!(stats.authenticated, 1);
+    assert!(stats.gets > 200);
+}
+
+/// A wrong local clock does not break it: S3 says RequestTimeTooSkewed, and the next try is signed by its clock.
+#[tokio::test]
+async fn a_clock_that_is_hours_off_is_overcome() {
+    for shift in [-7200, 7200] {
+        let house = House::with(|knobs| knobs.clock_shift = shift);
+        house.put("d/f", "content");
+        let tree = house.tree();
+        assert_eq!(soon(tree.bytes("d/f")).await.unwrap(), b"content");
+        assert!(house.archive.stats().unauthorized > 0, "the clock was right");
+        let before = house.archive.stats().s3_requests();
+        soon(house.bucket().head("d/f")).await.unwrap();
+        assert!(house.archive.stats().s3_requests() <= before + 2);
+        assert_eq!(house.archive.stats().issued, 2);
+    }
+}

@@ -1,0 +1,155 @@
+//! Faults on the way to S3: semantics.md, "Errors": a transient fault is never an error within the deadline, and never ENOENT.
+
+use std::time::Duration;
+
+use archive::{Content, Failure, Fault, Kind};
+use futures_util::future::join_all;
+use granulefs::error::Error;
+
+use crate::house::{House, soon};
+use crate::tree::Tree;
+
+const SIZE: u64 = 700_001;
+
+/// A directory of 30 files in pages of 7 names, and a file of three blocks.
+fn house() -> House {
+    let house = House::with(|knobs| knobs.page_size = 7);
+    for number in 0..30 {
+        house.put(&format!("d/{number:02}"), "small");
+    }
+    house.put("d/big", Content::synthetic(SIZE));
+    house
+}
+
+fn all_names() -> Vec<String> {
+    (0..30).map(|number| format!("{number:02}")).chain(["big".to_owned()]).collect()
+}
+
+/// Does what sends requests of `kind`, and checks all that comes of it.
+async fn operate(house: &House, tree: &Tree, kind: Kind) -> Result<(), Error> {
+    match kind {
+        Kind::List => assert_eq!(tree.names("d").await?, all_names()),
+        Kind::Head => {
+            let attributes = tree.find("d/big").await?.map(|(_, attributes)| (attributes.is_directory, attributes.size));
+            assert_eq!(attributes, Some((false, SIZE)));
+            assert_eq!(tree.find("d/none").await?, None);
+        }
+        _ => assert!(tree.bytes("d/big").await? == house.bytes("d/big"), "wrong bytes"),
+    }
+    Ok(())
+}
+
+/// Every fault that passes, on every kind of request, twice in a row: the operation takes longer and is right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_that_passes_is_never_seen() {
+    const ALL: [Kind; 3] = [Kind::List, Kind::Head, Kind::Get];
+    const WITH_BODY: [Kind; 2] = [Kind::List, Kind::Get];
+    let rows: [(Failure, &[Kind], u64); 10] = [
+        (Failure::SlowDown, &ALL, 5),
+        (Failure::InternalError, &ALL, 3),
+        (Failure::Reset, &ALL, 3),
+        (Failure::Truncate(0), &WITH_BODY, 2),
+        (Failure::Truncate(500), &WITH_BODY, 2),
+        (Failure::ResetBody(300), &WITH_BODY, 2),
+        (Failure::Truncate(300_000), &[Kind::Get], 1),
+        (Failure::ResetBody(270_000), &[Kind::Get], 1),
+        (Failure::StallBody(400), &WITH_BODY, 1),
+        (Failure::Stall, &ALL, 1),
+    ];
+    let check = |failure: Failure, kind: Kind, times: u64| async move {
+        let house = house();
+        let tree = house.tree();
+        // The way there, so that the fault meets the operation itself.
+        let parent = if kind == Kind::Get { "d/big" } else { "d" };
+        soon(tree.find(parent)).await.unwrap();
+        house.archive.fault(Fault::new(failure).on(kind).next(times));
+        let outcome = soon(operate(&house, &tree, kind)).await;
+        outcome.unwrap_or_else(|error| panic!("{failure:?} on {kind:?}: {error}"));
+        assert_eq!(house.archive.stats().faults, times, "{failure:?} on {kind:?}");
+    };
+    join_all(rows.iter().flat_map(|(failure, kinds, times)| kinds.iter().map(|kind| check(*failure, *kind, *times)))).await;
+}
+
+/// "Done when" of issue 3 asks for it too: faults at random all over, and everything is right in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_day_at_s3_changes_nothing_but_the_time() {
+    let house = house();
+    let failures = [Failure::SlowDown, Failure::InternalError, Failure::Reset, Failure::ResetBody(200), Failure::Truncate(100)];
+    for failure in failures {
+        for kind in [Kind::List, Kind::Head, Kind::Get] {
+            house.archive.fault(Fault::new(failure).on(kind).probability(0.1));
+        }
+    }
+    for kind in [Kind::List, Kind::Head, Kind::Get] {
+        for _ in 0..5 {
+            soon(operate(&house, &house.tree(), kind)).await.unwrap();
+        }
+    }
+    assert!(house.archive.stats().faults > 10);
+}
+
+/// Principle 9: a page that is cut without saying where it goes on is no listing.
+#[tokio::test]
+async fn a_truncated_page_without_a_token_is_never_a_whole_listing() {
+    let house = house();
+    let tree = house.tree();
+    soon(tree.find("d")).await.unwrap();
+    house.archive.set(|knobs| knobs.tokenless_pages = true);
+    let names = tree.names("d");
+    assert!(tokio::time::timeout(Duration::from_secs(1), names).await.is_err(), "a part was taken for the whole");
+    house.archive.set(|knobs| knobs.tokenless_pages = false);
+    assert_eq!(soon(tree.names("d")).await.unwrap(), all_names());
+}
+
+/// Short pages and empty ones that say that more is to come.
+#[tokio::test]
+async fn short_and_empty_pages_are_followed_to_the_end() {
+    let house = house();
+    house.archive.set(|knobs| knobs.short_pages = true);
+    for _ in 0..10 {
+        let tree = house.tree();
+        assert_eq!(soon(tree.names("d")).await.unwrap(), all_names());
+    }
+}
+
+/// Principle 9: absence is only ever concluded from an answer that says so, never from an empty page that is not the last.
+#[tokio::test]
+async fn an_empty_page_is_not_the_absence_of_a_directory() {
+    for tokenless in [false, true] {
+        let house = House::holding(&["d/x/f"]);
+        house.archive.set(|knobs| {
+            knobs.page_size = 0;
+            knobs.tokenless_pages = tokenless;
+        });
+        let tree = house.tree();
+        let found = soon(tree.find("d"));
+        let more = async {
+            house.counts(|stats| stats.lists > 2).await;
+            house.archive.set(|knobs| knobs.page_size = 1000);
+        };
+        let (found, ()) = futures_util::future::join(found, more).await;
+        assert!(found.unwrap().is_some_and(|(_, attributes)| attributes.is_directory), "tokenless: {tokenless}");
+    }
+}
+
+/// Principle 4: everyone who waits for a flight shares its failure, and it is not kept.
+#[tokio::test]
+async fn a_failed_flight_is_shared_and_not_kept() {
+    let house = house();
+    let tree = house.tree();
+    let handle = tree.open(soon(tree.number("d/big")).await.unwrap()).unwrap();
+    house.archive.set(|knobs| knobs.first_byte_latency = Duration::from_millis(200));
+    house.archive.fault(Fault::new(Failure::Denied).on(Kind::Get).next(1));
+    house.archive.reset_stats();
+    let outcomes = soon(join_all((0..16).map(|_| tree.read(handle, 0, 1000)))).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Refused(_)))), "{outcomes:?}");
+    assert_eq!(house.archive.stats().gets, 1);
+    assert_eq!(soon(tree.read(handle, 0, 1000)).await.unwrap().concat(), house.bytes("d/big")[..1000]);
+    // A lookup's, too.
+    let directory = soon(tree.number("d")).await.unwrap();
+    house.archive.fault(Fault::new(Failure::Denied).on(Kind::Head).containing("05").next(1));
+    let name = std::ffi::OsStr::new("05");
+    let outcomes = soon(join_all((0..16).map(|_| tree.lookup(directory, name)))).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Refused(_)))), "{outcomes:?}");
+    assert!(soon(tree.lookup(directory, name)).await.unwrap().node.is_some());
+}

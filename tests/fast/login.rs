@@ -1,0 +1,125 @@
+//! The ways in: issue 2, "What must work", item 1, and sections 1 and 2 of the facts about Earthdata Login.
+
+use std::time::Duration;
+
+use archive::{BearerAnswer, Expiration, Family, Kind, Knobs, PasswordWays};
+use granulefs::earthdata::Grant;
+
+use crate::house::{FAMILIES, House, Shows, soon};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn assert_lives(grant: &Grant, expected: Duration, what: &str) {
+    // `Date` and `expiration` are whole seconds, one of them may have ticked in between.
+    let life = grant.life.unwrap();
+    assert!(life <= expected && life + Duration::from_secs(2) >= expected, "{what}: {life:?}");
+}
+
+/// Requests since the last look: to /s3credentials, to Earthdata Login, and to the callback.
+fn conversation(house: &House) -> [u64; 3] {
+    let stats = house.archive.stats();
+    house.archive.reset_stats();
+    assert_eq!((stats.leaks, stats.traps, stats.rejected), (0, 0, 0));
+    [stats.credentials, stats.logins, stats.callbacks]
+}
+
+/// Every way that a server wants the identity shown, in both families; each costs the requests that it must and no more, and a renewal with
+/// what was kept costs one.
+#[tokio::test]
+async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
+    type Turn = fn(&mut Knobs);
+    let healthy: Turn = |_| {};
+    let rows: [(&str, Shows, Turn, [u64; 3]); 10] = [
+        ("the documented form", Shows::Password, healthy, [2, 1, 1]),
+        ("a server that knows only the form", Shows::Password, |k| k.password_ways = PasswordWays::Form, [2, 1, 1]),
+        ("a server that knows only Basic", Shows::Password, |k| k.password_ways = PasswordWays::BasicOr405, [2, 2, 1]),
+        ("the older callback", Shows::Password, |k| k.older_callback = true, [2, 1, 1]),
+        ("a bearer token", Shows::Token, healthy, [1, 0, 0]),
+        ("a bearer token before a password", Shows::Both, healthy, [1, 0, 0]),
+        ("a refused token, then the password", Shows::Both, |k| k.bearer = BearerAnswer::Refuse, [3, 1, 1]),
+        ("a redirected token, then the password", Shows::Both, |k| k.bearer = BearerAnswer::Redirect, [3, 1, 1]),
+        ("what is no token, then the password", Shows::BadTokenAndPassword, healthy, [3, 1, 1]),
+        ("an answer that calls itself HTML", Shows::Password, |k| k.credentials_as_html = true, [2, 1, 1]),
+    ];
+    for family in FAMILIES {
+        for (way, shows, turn, hops) in rows {
+            let what = format!("{family:?}, {way}");
+            let house = House::of(family, turn);
+            let login = house.login(shows);
+            let first = soon(login.grant()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_eq!(conversation(&house), hops, "{what}");
+            assert_lives(&first, HOUR, &what);
+            let second = soon(login.grant()).await.unwrap();
+            assert_eq!(conversation(&house), [1, 0, 0], "{what}, renewed");
+            assert_ne!(first.access_key, second.access_key);
+        }
+    }
+}
+
+/// Item 1: kept cookies, until the endpoint redirects again.
+#[tokio::test]
+async fn a_cookie_that_is_no_longer_good_is_earned_again() {
+    for family in FAMILIES {
+        let house = House::of(family, |_| {});
+        let login = house.login(Shows::Password);
+        soon(login.grant()).await.unwrap();
+        conversation(&house);
+        // A day later.
+        house.archive.set(|knobs| knobs.clock_shift = 25 * 3600);
+        assert_lives(&soon(login.grant()).await.unwrap(), HOUR, "a day later");
+        assert_eq!(conversation(&house), [2, 1, 1]);
+    }
+}
+
+/// Item 1: the form goes with `Origin` to Earthdata Login only, and no secret stands in a URL or goes elsewhere.
+#[tokio::test]
+async fn the_password_goes_to_earthdata_login_and_nowhere_else() {
+    for family in FAMILIES {
+        let house = House::of(family, |_| {});
+        soon(house.login(Shows::Password).grant()).await.unwrap();
+        let log = house.archive.log();
+        let posts: Vec<_> = log.iter().filter(|request| request.method == "POST").collect();
+        assert!(
+            matches!(&posts[..], [post] if post.kind == Kind::Login && post.target.starts_with("/oauth/authorize?")),
+            "{posts:?}"
+        );
+        assert!(log.iter().all(|request| request.leak.is_none()), "{log:?}");
+        for request in &log {
+            // The codes and cookies of the conversation do travel in URLs; what the user owns does not.
+            assert!(!request.target.contains(house.archive.token()) && !request.target.contains(house.archive.password()));
+        }
+    }
+}
+
+/// Item 1: every expiration format; what cannot be read is 55 minutes.
+#[tokio::test]
+async fn every_way_to_write_an_expiration_is_read() {
+    const LIFE: Duration = Duration::from_secs(1234);
+    const ASSUMED: Duration = Duration::from_secs(55 * 60);
+    let house = House::with(|knobs| knobs.credential_life = LIFE);
+    let login = house.login(Shows::Token);
+    for (form, life) in [
+        (Expiration::Python, LIFE),
+        (Expiration::PythonMicros, LIFE + Duration::from_secs(1)),
+        (Expiration::Zulu, LIFE),
+        (Expiration::CompactOffset, LIFE),
+        (Expiration::Zoneless, LIFE),
+        (Expiration::Missing, ASSUMED),
+        (Expiration::Null, ASSUMED),
+        (Expiration::Garbage, ASSUMED),
+    ] {
+        house.archive.set(|knobs| knobs.expiration = form);
+        assert_lives(&soon(login.grant()).await.unwrap(), life, &format!("{form:?}"));
+    }
+}
+
+/// Item 2: a wrong local clock does not break it.
+#[tokio::test]
+async fn lives_are_judged_by_the_servers_clock() {
+    let house = House::of(Family::Tea, |_| {});
+    let login = house.login(Shows::Token);
+    for shift in [-86_400 * 400, -7200, 7200, 86_400 * 400] {
+        house.archive.set(|knobs| knobs.clock_shift = shift);
+        assert_lives(&soon(login.grant()).await.unwrap(), HOUR, &format!("{shift} s"));
+    }
+}

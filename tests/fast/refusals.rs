@@ -1,0 +1,204 @@
+//! What goes wrong with a login: issue 2, item 1, every answer of section 2 of the facts as its own clear message.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use archive::{BearerAnswer, EndpointAnswer, Family, Knobs, LoginAnswer, PasswordWays, Trap};
+use granulefs::earthdata::Login;
+use granulefs::error::{Error, Refusal};
+
+use crate::house::{FAMILIES, House, Shows, soon};
+
+type Turn = fn(&mut Knobs);
+type Check = fn(&House, &Error) -> bool;
+
+fn is_transient(_: &House, error: &Error) -> bool {
+    matches!(error, Error::Transient(_))
+}
+
+fn is_token_refused(house: &House, error: &Error) -> bool {
+    matches!(error, Error::Refused(Refusal::TokenRefused { endpoint, .. }) if **endpoint == house.endpoint())
+}
+
+fn is_wrong_password(_: &House, error: &Error) -> bool {
+    matches!(error, Error::Refused(Refusal::WrongPassword { origin, .. }) if &**origin == "~/.netrc")
+}
+
+fn is_no_data(_: &House, error: &Error) -> bool {
+    matches!(error, Error::Refused(Refusal::NoData { .. }))
+}
+
+fn is_astray(_: &House, error: &Error) -> bool {
+    matches!(error, Error::Refused(Refusal::Conversation { .. }))
+}
+
+/// A resolution whose words name the page that cures it.
+fn resolves_at(house: &House, error: &Error, page: &str) -> bool {
+    let url = format!("http://{}/{page}", house.archive.edl_host());
+    matches!(error, Error::Refused(Refusal::Resolution { resolution_url, .. }) if resolution_url.starts_with(&url))
+        && error.to_string().contains(&url)
+}
+
+/// Section 2, row by row: whom it happens to, what the error is, and how many passwords were sent for it.
+#[tokio::test]
+async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
+    use Family::{Cumulus, Tea};
+    const ALL: &[Family] = &FAMILIES;
+    let rows: [(&str, &[Family], Shows, Turn, Check, u64); 24] = [
+        ("a wrong password", ALL, Shows::WrongPassword, |_| {}, is_wrong_password, 1),
+        ("a locked account", ALL, Shows::Password, |k| k.login = LoginAnswer::WrongPassword, is_wrong_password, 1),
+        (
+            "a wrong password by Basic",
+            ALL,
+            Shows::WrongPassword,
+            |k| k.password_ways = PasswordWays::BasicOr405,
+            is_wrong_password,
+            1,
+        ),
+        (
+            "an agreement",
+            ALL,
+            Shows::Password,
+            |k| k.login = LoginAnswer::Eula,
+            |h, e| resolves_at(h, e, "users/ada/unaccepted_eulas"),
+            1,
+        ),
+        ("the profile", ALL, Shows::Password, |k| k.login = LoginAnswer::Profile, |h, e| resolves_at(h, e, "profile"), 1),
+        (
+            "an agreement, bearer",
+            &[Tea],
+            Shows::Token,
+            |k| k.bearer = BearerAnswer::Eula,
+            |h, e| resolves_at(h, e, "approve_app?"),
+            0,
+        ),
+        ("an agreement, bearer", &[Cumulus], Shows::Token, |k| k.bearer = BearerAnswer::Eula, is_token_refused, 0),
+        ("a refused token", ALL, Shows::Token, |k| k.bearer = BearerAnswer::Refuse, is_token_refused, 0),
+        ("a redirected token", ALL, Shows::Token, |k| k.bearer = BearerAnswer::Redirect, is_token_refused, 0),
+        ("STS failed", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::FailedDependency, is_transient, 1),
+        ("STS failed, bearer", ALL, Shows::Token, |k| k.endpoint = EndpointAnswer::FailedDependency, is_transient, 0),
+        ("500", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::InternalError, is_transient, 1),
+        ("500, bearer", ALL, Shows::Token, |k| k.endpoint = EndpointAnswer::InternalError, is_transient, 0),
+        ("switched off", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::Unavailable, is_transient, 0),
+        ("no groups", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::NoPermission, is_no_data, 1),
+        ("no groups, bearer", ALL, Shows::Token, |k| k.endpoint = EndpointAnswer::NoPermission, is_no_data, 0),
+        ("400", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::BadRequest, is_astray, 0),
+        ("a page instead of credentials", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::Nonsense, is_transient, 1),
+        ("a loop", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::RedirectLoop, is_astray, 1),
+        ("a loop, bearer", ALL, Shows::Token, |k| k.endpoint = EndpointAnswer::RedirectLoop, is_token_refused, 0),
+        ("Earthdata Login is down", ALL, Shows::Password, |k| k.edl_down = true, is_transient, 0),
+        ("the DAAC is down", ALL, Shows::Password, |k| k.daac_down = true, is_transient, 0),
+        ("a foreign host after the login", ALL, Shows::Both, |k| k.trap = Trap::Callback, |_, _| true, 0),
+        ("a token for a foreign host", ALL, Shows::Token, |k| k.trap = Trap::Endpoint, |_, _| true, 0),
+    ];
+    for (what, families, shows, turn, check, passwords) in rows {
+        for family in families {
+            let what = format!("{family:?}, {what}");
+            let house = House::of(*family, turn);
+            let outcome = soon(house.login(shows).grant()).await;
+            let stats = house.archive.stats();
+            assert_eq!((stats.authenticated + stats.rejected, stats.leaks), (passwords, 0), "{what}");
+            if let Err(error) = &outcome {
+                assert!(check(&house, error), "{what}: {error:?}");
+                house.error_of(outcome);
+            } else {
+                // The trap was not on the way of a token that was taken.
+                assert!(what.contains("foreign"), "{what}");
+            }
+        }
+    }
+}
+
+/// Item 1: the password and the token go to no host but their own.
+#[tokio::test]
+async fn a_redirect_to_a_foreign_host_gets_no_secret() {
+    for family in FAMILIES {
+        for (trap, visits) in [(Trap::Endpoint, 0), (Trap::Login, 1), (Trap::Callback, 1)] {
+            let house = House::of(family, |knobs| knobs.trap = trap);
+            let error = house.error_of(soon(house.login(Shows::Password).grant()).await);
+            let stats = house.archive.stats();
+            assert_eq!((stats.leaks, stats.traps), (0, visits), "{family:?} {trap:?}");
+            let is_named = matches!(error, Error::Refused(Refusal::ForeignLogin { .. }));
+            assert_eq!(is_named, trap == Trap::Endpoint, "{error:?}");
+        }
+    }
+}
+
+/// Item 1: a password is sent to the configured Earthdata Login only, and the message names the one that the endpoint wants.
+#[tokio::test]
+async fn another_earthdata_login_than_the_configured_one_gets_nothing() {
+    let house = House::new();
+    let login = Login::new(&house.endpoint(), "urs.earthdata.nasa.gov", house.identity(Shows::Password)).unwrap();
+    let error = house.error_of(soon(login.grant()).await);
+    let Error::Refused(Refusal::ForeignLogin { host, configured, .. }) = &error else { panic!("{error:?}") };
+    assert_eq!((&**host, &**configured), (&*house.archive.edl_host(), "urs.earthdata.nasa.gov"));
+    assert!(error.to_string().contains("--earthdata-host"));
+    assert_eq!(house.archive.stats().logins, 0);
+}
+
+/// Item 7: https, or http to loopback only.
+#[test]
+fn an_endpoint_that_is_not_private_is_refused_before_any_connection() {
+    let house = House::new();
+    for (url, is_fit) in [
+        ("http://192.0.2.1/s3credentials", false),
+        ("http://archive.podaac.earthdata.nasa.gov/s3credentials", false),
+        ("http://localhost.example.org/s3credentials", false),
+        ("https://archive.podaac.earthdata.nasa.gov/s3credentials", true),
+    ] {
+        let login = Login::new(url, "urs.earthdata.nasa.gov", house.identity(Shows::Password));
+        assert_eq!(login.is_ok(), is_fit, "{url}");
+        if !is_fit {
+            assert!(matches!(house.error_of(login), Error::Refused(Refusal::Unencrypted { .. })));
+        }
+    }
+    let with_password = Login::new("https://ada:hush@a.org/s3credentials", "urs", house.identity(Shows::Token));
+    let error = house.error_of(with_password);
+    assert!(matches!(&error, Error::Usage(words) if !words.contains("hush")), "{error:?}");
+}
+
+/// An endpoint that answers every request with a redirect, and counts them.
+fn redirecting(location: &'static str) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/s3credentials", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = count.clone();
+    // Ends with the process: it waits for connections that nobody makes.
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            counted.fetch_add(1, Ordering::Relaxed);
+            let answer = format!("HTTP/1.1 302 Found\r\n{location}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    (url, count)
+}
+
+/// Item 1: redirects bounded; none leads out of privacy.
+#[tokio::test]
+async fn redirects_are_bounded_and_stay_private() {
+    let rows: [(&str, Check, std::ops::RangeInclusive<u64>); 4] = [
+        ("Location: /s3credentials\r\n", is_astray, 2..=20),
+        ("Location: /elsewhere\r\n", is_astray, 2..=20),
+        ("", is_astray, 1..=1),
+        (
+            "Location: http://192.0.2.1/oauth/authorize\r\n",
+            |_, error| matches!(error, Error::Refused(Refusal::Unencrypted { .. } | Refusal::ForeignLogin { .. })),
+            1..=1,
+        ),
+    ];
+    for (location, check, requests) in rows {
+        let house = House::new();
+        let (url, count) = redirecting(location);
+        let login = Login::new(&url, &house.archive.edl_host(), house.identity(Shows::Password)).unwrap();
+        let error = house.error_of(soon(login.grant()).await);
+        assert!(check(&house, &error), "{location}: {error:?}");
+        assert!(requests.contains(&count.load(Ordering::Relaxed)), "{location}: {count:?}");
+        assert_eq!(house.archive.stats().logins, 0);
+    }
+}
