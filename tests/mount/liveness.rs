@@ -22,8 +22,8 @@ fn stalled_reads_delay_nobody_and_end_at_the_deadline() {
         site.archive.put(BUCKET, &format!("stalled/{number}"), Content::synthetic(100_000));
         site.archive.put(BUCKET, &format!("live/{number}"), "live\n");
     }
-    const DEADLINE: Duration = Duration::from_secs(8);
-    let mount = site.plan(BUCKET).args(&["--timeout=8s"]).mount();
+    const DEADLINE: Duration = Duration::from_secs(6);
+    let mount = site.plan(BUCKET).args(&["--timeout=6s"]).mount();
     // Looked up before, so that all that waits is reads.
     assert_eq!(tool(&mount.path(), "bash", ["-c", "stat -c %s stalled/* | sort -u"]).success(), b"100000\n");
     site.archive.fault(Fault::new(Failure::Stall).on(Kind::Get).containing("stalled/"));
@@ -57,7 +57,7 @@ fn a_stalled_lookup_delays_no_other_name() {
     for name in ["stalled", "live", "other"] {
         site.archive.put(BUCKET, &format!("folder/{name}"), name);
     }
-    let mount = site.plan(BUCKET).args(&["--timeout=6s"]).mount();
+    let mount = site.plan(BUCKET).args(&["--timeout=3s"]).mount();
     assert!(fs::metadata(mount.at("folder")).unwrap().is_dir());
     site.archive.fault(Fault::new(Failure::Stall).containing("stalled"));
     thread::scope(|scope| {
