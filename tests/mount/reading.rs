@@ -26,7 +26,7 @@ fn read_scattered(file: &File, version: &Object) -> Vec<i32> {
         .collect()
 }
 
-/// "A replaced object gives old bytes (if cached) or ESTALE, never a mix; the next open sees the new object."
+/// "Every GET carries `If-Match` with the etag seen at open. A replaced object gives old bytes (if cached) or ESTALE, never a mix; the next open sees the new object."
 #[test]
 fn a_replaced_object_gives_old_bytes_or_estale_and_the_next_open_the_new_ones() {
     let Some(site) = Site::start() else { return };
@@ -49,6 +49,8 @@ fn a_replaced_object_gives_old_bytes_or_estale_and_the_next_open_the_new_ones() 
 
     let reopened = File::open(&path).unwrap();
     assert_eq!(read_scattered(&reopened, &new), [0; 0]);
+    let log = site.archive.log();
+    assert!(log.iter().filter(|request| request.kind == Kind::Get).all(|get| get.if_match.is_some()), "a GET without If-Match");
 }
 
 /// "A removed object: ENOENT on open, its name goes from the listing"; during a read it is ESTALE ("Errors").
