@@ -1,16 +1,21 @@
 //! The real program on real mounts, against an archive on loopback. What it shows is looked at with `std::fs` and real tools only.
 //!
 //! Without /dev/fuse the tests print why and pass; with `GRANULEFS_REQUIRE_MOUNT` set they fail instead.
-
-#[cfg(test)]
-mod harness;
+#![cfg(test)]
 
 mod attributes;
+mod budgets;
+mod expiry;
 mod failures;
+mod harness;
 mod lifecycle;
+mod liveness;
 mod mountpoints;
 mod names;
 mod options;
 mod others;
+mod permissions;
+mod reading;
+mod secrets;
 mod tools;
 mod writing;

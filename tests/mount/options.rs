@@ -181,7 +181,7 @@ fn mount_options_are_the_long_options() {
         assert!(mount.place().mounts()[0].contains("noexec"), "{}", mount.place().mounts()[0]);
     };
     is_as_asked(site.plan(BUCKET).args(&["-o", options]));
-    is_as_asked(site.plan(BUCKET).as_helper(options));
+    is_as_asked(site.plan(BUCKET).called_as_helper(options));
 }
 
 /// A link in /sbin that goes away again.
@@ -203,7 +203,7 @@ fn mount_8_finds_the_helper() {
         return eprintln!("skipped: {HELPER} exists, or cannot be made");
     }
     let _helper = Helper;
-    let mount = site.plan("s3://granules/folder").as_mount_8("ro,allow_other,dir_mode=0500").mount();
+    let mount = site.plan("s3://granules/folder").by_mount_8("ro,allow_other,dir_mode=0500").mount();
     assert_eq!(fs::read_to_string(mount.at("one.txt")).unwrap(), "one\n");
     assert_eq!(fs::metadata(mount.path()).unwrap().permissions().mode() & 0o777, 0o500);
     assert!(mount.place().mounts()[0].contains("allow_other"), "{}", mount.place().mounts()[0]);

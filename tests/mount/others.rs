@@ -62,7 +62,7 @@ fn an_ordinary_user_mounts_and_unmounts() {
     }
     let place = Place::new();
     run(Command::new("chown").arg("-R").arg(NOBODY).arg(place.home())).success();
-    let mount = site.plan_on(place, BUCKET).as_user(NOBODY).mount();
+    let mount = site.plan_on(place, BUCKET).by_user(NOBODY).mount();
     let file = mount.at("folder/one.txt");
     assert_eq!(as_nobody(&["cat", file.to_str().unwrap()]).success(), b"one\n");
     assert_eq!(as_nobody(&["stat", "-c", "%u", file.to_str().unwrap()]).success(), b"65534\n");

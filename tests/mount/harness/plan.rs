@@ -48,7 +48,7 @@ impl Plan {
     }
 
     /// As the helper that mount(8) calls: a link named `mount.granulefs`.
-    pub(crate) fn as_helper(mut self, options: &str) -> Self {
+    pub(crate) fn called_as_helper(mut self, options: &str) -> Self {
         let helper = self.place.home().join("mount.granulefs");
         symlink(PROGRAM, &helper).unwrap();
         self.words = vec![helper.into()];
@@ -56,7 +56,7 @@ impl Plan {
     }
 
     /// As `mount -t granulefs`.
-    pub(crate) fn as_mount_8(mut self, options: &str) -> Self {
+    pub(crate) fn by_mount_8(mut self, options: &str) -> Self {
         self.words = ["mount", "-t", "granulefs"].map(OsString::from).into();
         self.with_only(options)
     }
@@ -67,9 +67,21 @@ impl Plan {
     }
 
     /// As another user than root, who must have the place already.
-    pub(crate) fn as_user(mut self, id: &str) -> Self {
+    pub(crate) fn by_user(mut self, id: &str) -> Self {
         let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
         self.words.splice(0..0, prefix.map(OsString::from));
+        self
+    }
+
+    /// As a user who wants core files.
+    pub(crate) fn with_core_files(mut self) -> Self {
+        let prefix = ["bash", "-c", "ulimit -c unlimited; cd \"$HOME\"; exec \"$@\"", "-"];
+        self.words.splice(0..0, prefix.map(OsString::from));
+        self
+    }
+
+    pub(crate) fn without_log_file(mut self) -> Self {
+        self.options.drain(..2);
         self
     }
 
@@ -89,12 +101,20 @@ impl Plan {
     /// When the program does not say that it did, says anything else, or has not.
     #[track_caller]
     pub(crate) fn mount(self) -> Mount {
+        let (mount, warning) = self.mount_warned();
+        assert_eq!(warning, "");
+        mount
+    }
+
+    /// [`Self::mount`] that may say something on standard error.
+    #[track_caller]
+    pub(crate) fn mount_warned(self) -> (Mount, String) {
         let ran = self.run();
-        assert_eq!((ran.code, ran.text().as_str(), ran.stderr.as_str()), (Some(0), "", ""));
+        assert_eq!((ran.code, ran.text().as_str()), (Some(0), ""), "{}", ran.stderr);
         assert_eq!(self.place.mounted(), ["fuse.granulefs"]);
         let servers = Process::all_for(&self.place.mountpoint());
         let [server] = servers[..] else { panic!("{servers:?} serve one mount") };
-        Mount { server, place: self.place }
+        (Mount { server, place: self.place }, ran.stderr)
     }
 
     /// Starts `--foreground`, and waits until it is mounted.

@@ -47,9 +47,9 @@ impl Site {
 
     pub(crate) fn plan_on(&self, place: Place, source: &str) -> Plan {
         Plan::new(place, source)
-            .env("EARTHDATA_HOST", &self.archive.edl_host())
-            .env("S3_CREDENTIAL_ENDPOINT", &self.archive.credentials_url("PODAAC"))
-            .env("AWS_ENDPOINT_URL_S3", &self.archive.s3_url())
+            .env("EARTHDATA_HOST", self.archive.edl_host())
+            .env("S3_CREDENTIAL_ENDPOINT", self.archive.credentials_url("PODAAC"))
+            .env("AWS_ENDPOINT_URL_S3", self.archive.s3_url())
             .env("EARTHDATA_TOKEN", self.archive.token())
     }
 
@@ -58,7 +58,7 @@ impl Site {
         let (access_key, secret_key) = self.archive.static_keys();
         Plan::new(Place::new(), source)
             .args(&["--aws-credentials"])
-            .env("AWS_ENDPOINT_URL_S3", &self.archive.s3_url())
+            .env("AWS_ENDPOINT_URL_S3", self.archive.s3_url())
             .env("AWS_ACCESS_KEY_ID", &access_key)
             .env("AWS_SECRET_ACCESS_KEY", &secret_key)
     }
