@@ -325,7 +325,8 @@ mod tests {
     #[test]
     fn long_listings_are_parallel_and_cost_a_tenth_more_short_ones_nothing() {
         let date = |n: usize| format!("{}{:02}{:02}", 2002 + n / 336, n / 28 % 12 + 1, n % 28 + 1);
-        let kinds: [(&str, Box<dyn Fn(usize) -> String>); 5] = [
+        type Naming = Box<dyn Fn(usize) -> String>;
+        let kinds: [(&str, Naming); 5] = [
             ("numbers", Box::new(|n| format!("granule-{n:08}.nc"))),
             ("dates", Box::new(move |n| format!("{}090000-JPL-L4_GHRSST-{:03}.nc", date(n / 30), n % 30))),
             ("long common prefix", Box::new(|n| format!("{}{:09}", "ATL03_very_long_product_name_".repeat(3), n * 37))),
