@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub use session::{Age, Session};
 
 use crate::earthdata::{Grant, Login};
-use crate::error::{Error, Refusal};
+use crate::error::{self, Error, Refusal};
 use crate::flight::Flights;
 
 /// A denial to credentials younger than this is believed, so that a forbidden prefix causes no storm of logins.
@@ -57,8 +57,8 @@ impl Source {
             Self::Earthdata(login) => login.grant().await,
             Self::Ambient(provider) => {
                 let credentials = provider.provide_credentials().await.map_err(|e| {
-                    let cause = with_causes(&e);
-                    Refusal::NoAmbient { cause: cause.into() }
+                    // The SDK writes a list of what it tried.
+                    Refusal::NoAmbient { cause: error::chain(&e).into() }
                 })?;
                 Ok(Grant {
                     access_key: credentials.access_key_id().to_owned(),
@@ -246,17 +246,6 @@ impl CredentialStore {
 fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    // The SDK writes a list of what it tried.
-    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::ExposeSecret;
 
 use super::{Grant, Identity};
-use crate::error::{Error, Refusal};
+use crate::error::{self, Error, Refusal};
 
 /// The documented way is four hops; the rest is room for a DAAC that redirects within itself.
 const MAX_HOPS: usize = 10;
@@ -280,14 +280,7 @@ pub fn require_private_url(url: &str) -> Result<(), Error> {
 
 /// An HTTP error with its causes and without its URL, whose query may hold a code.
 fn words(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
+    error::chain(&error.without_url())
 }
 
 #[cfg(test)]

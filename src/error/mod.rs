@@ -6,6 +6,22 @@ use std::sync::Arc;
 
 pub use refusal::Refusal;
 
+/// `error` with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some write their cause out themselves.
+        if !words.ends_with(&text) {
+            words = format!("{words}: {text}");
+        }
+        cause = error.source();
+    }
+    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 /// A failed operation.
 ///
 /// Cheap to clone: everyone who waits for one flight shares its failure.
@@ -107,5 +123,26 @@ impl Error {
                 | Self::Store(_)
                 | Self::Defect(_)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{words}")]
+    struct Caused {
+        words: &'static str,
+        source: Option<Box<Caused>>,
+    }
+
+    #[test]
+    fn a_chain_is_one_line_that_says_everything_once() {
+        let caused = |words, source: Option<Caused>| Caused { words, source: source.map(Box::new) };
+        assert_eq!(chain(&caused("alone", None)), "alone");
+        let reset = caused("tried:\n  one\n  two", None);
+        assert_eq!(chain(&caused("outer", Some(caused("inner", Some(reset))))), "outer: inner: tried: one two");
+        assert_eq!(chain(&caused("dispatch: reset", Some(caused("reset", None)))), "dispatch: reset");
     }
 }
