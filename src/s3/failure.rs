@@ -47,7 +47,8 @@ where
     let says = if code.is_empty() { format!("status {status}") } else { format!("{code}, status {status}") };
     match (status, code) {
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
-            Failure::Renew(Doubt::Dead, forbidden(what, &says))
+            let (what, code) = (what.into(), says.into());
+            Failure::Renew(Doubt::Dead, Refusal::CredentialsRejected { what, code }.into())
         }
         (_, "RequestTimeTooSkewed" | "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
             // The SDK has learned the server's clock from this very answer.
