@@ -89,8 +89,10 @@ pub struct CredentialStore {
 #[derive(Debug, Default)]
 struct State {
     current: Option<Arc<Session>>,
-    /// S3 has refused the current session, whatever its age.
-    is_dead: bool,
+    /// What S3 said when it refused the current session, whatever its age.
+    rejection: Option<Error>,
+    /// How many sessions in a row S3 has refused that it had never accepted.
+    stillborn: u32,
     numbers: u64,
     failures: u32,
     not_before: Duration,
@@ -99,7 +101,25 @@ struct State {
 
 impl State {
     fn age(&self, now: Duration) -> Age {
-        self.current.as_ref().map_or(Age::Expired, |session| if self.is_dead { Age::Expired } else { session.age(now) })
+        self.current.as_ref().map_or(Age::Expired, |session| match self.rejection {
+            Some(_) => Age::Expired,
+            None => session.age(now),
+        })
+    }
+
+    /// Notes that S3 does not accept `session`. An endpoint and a store that do not belong together would else cost a login for
+    /// every request: the first such session may have been bad luck, from the second on operations fail while the pause lasts.
+    fn rejected(&mut self, session: &Session, error: &Error, now: Duration) {
+        self.rejection = Some(error.clone());
+        let is_stillborn = !session.was_accepted() && session.age(now) != Age::Expired && session.grant.life.is_some();
+        self.stillborn = if is_stillborn { self.stillborn + 1 } else { 0 };
+        if is_stillborn {
+            let pause = FIRST_PAUSE.saturating_mul(1 << (self.stillborn - 1).min(16)).min(REFUSAL_PAUSE);
+            self.put_off(pause, now);
+        }
+        if self.stillborn > 1 {
+            self.last_failure = Some(error.clone());
+        }
     }
 
     fn failed(&mut self, error: Error, now: Duration) {
@@ -108,8 +128,12 @@ impl State {
             _ => FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE),
         };
         self.failures += 1;
-        self.not_before = now + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
+        self.put_off(pause, now);
         self.last_failure = Some(error);
+    }
+
+    fn put_off(&mut self, pause: Duration, now: Duration) {
+        self.not_before = now + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
     }
 }
 
@@ -167,18 +191,20 @@ impl CredentialStore {
         outcome
     }
 
-    /// Answers whether a request that S3 refused is worth a replay, after a renewal where that can help.
+    /// Answers whether a request that S3 refused with `error` is worth a replay, after a renewal where that can help.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the credentials are dead and the source refuses to give others.
-    pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt) -> Result<bool, Error> {
+    /// [`Error::Refused`] when the credentials are dead and the source refuses to give others, or S3 to accept them.
+    pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt, error: &Error) -> Result<bool, Error> {
         let is_cure_needed = {
             let mut state = self.state();
             let now = since_boot();
             if state.current.as_ref().is_none_or(|current| current.number != refused.number) {
                 return Ok(true);
             }
-            state.is_dead |= doubt == Doubt::Dead;
+            if doubt == Doubt::Dead && state.rejection.is_none() {
+                state.rejected(refused, error, now);
+            }
             let is_young = now.saturating_sub(refused.issued) < BELIEVED_WHEN_YOUNGER;
             let is_static = refused.grant.life.is_none();
             let is_dead = state.age(now) == Age::Expired;
@@ -238,7 +264,7 @@ impl CredentialStore {
         state.numbers += 1;
         let session = Arc::new(Session::new(grant, state.numbers, asked, fastrand::f64()));
         tracing::info!(source = self.source.name(), life = ?session.grant.life, swap = state.numbers, "new S3 credentials");
-        *state = State { current: Some(session.clone()), numbers: state.numbers, ..State::default() };
+        *state = State { current: Some(session.clone()), numbers: state.numbers, stillborn: state.stillborn, ..State::default() };
         Ok(session)
     }
 }

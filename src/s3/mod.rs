@@ -201,6 +201,7 @@ impl Bucket {
             let ahead = self.inner.clock.ahead();
             let error = match request().await {
                 Ok(output) => {
+                    session.accept();
                     *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     return Ok(output);
                 }
@@ -215,7 +216,7 @@ impl Bucket {
                 }
                 Failure::Renew(doubt, error) => {
                     tracing::debug!(what, %error, ?doubt, "refused");
-                    if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt).await? {
+                    if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt, &error).await? {
                         return Err(error);
                     }
                     renewals += 1;
