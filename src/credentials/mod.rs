@@ -196,7 +196,7 @@ impl CredentialStore {
     /// # Errors
     /// [`Error::Refused`] when the credentials are dead and the source refuses to give others, or S3 to accept them.
     pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt, error: &Error) -> Result<bool, Error> {
-        let is_cure_needed = {
+        let is_dead = {
             let mut state = self.state();
             let now = since_boot();
             if state.current.as_ref().is_none_or(|current| current.number != refused.number) {
@@ -208,15 +208,25 @@ impl CredentialStore {
             let is_young = now.saturating_sub(refused.issued) < BELIEVED_WHEN_YOUNGER;
             let is_static = refused.grant.life.is_none();
             let is_dead = state.age(now) == Age::Expired;
-            if !is_dead && (is_young || is_static || now < state.not_before) {
+            // A source that has just refused, or repeated itself, has nothing else to give; one that is down may have.
+            let may_renew = now >= state.not_before || matches!(state.last_failure, Some(Error::Transient(_)));
+            if !is_dead && (is_young || is_static || !may_renew) {
                 return Ok(false);
             }
             is_dead
         };
-        if is_cure_needed {
+        if is_dead {
             return Ok(self.session().await?.number != refused.number);
         }
-        Ok(self.renewal().await.is_ok_and(|session| session.number != refused.number))
+        loop {
+            match self.renewal().await {
+                Ok(session) => return Ok(session.number != refused.number),
+                // Nothing is proven: the caller's deadline ends this.
+                Err(Error::Transient(cause)) => tracing::debug!(%cause, "renewal failed"),
+                Err(error) if self.state().age(since_boot()) == Age::Expired => return Err(error),
+                Err(_) => return Ok(false),
+            }
+        }
     }
 
     /// What an operation whose deadline has passed was waiting for, if that was credentials.
@@ -259,7 +269,11 @@ impl CredentialStore {
             let error = Error::transient(format!("{} handed out the same credentials again", self.source.name()));
             let usable = state.age(now) != Age::Expired;
             state.failed(error.clone(), now);
-            return if usable { Ok(current) } else { Err(error) };
+            if usable {
+                state.last_failure = None;
+                return Ok(current);
+            }
+            return Err(error);
         }
         state.numbers += 1;
         let session = Arc::new(Session::new(grant, state.numbers, asked, fastrand::f64()));
@@ -277,6 +291,8 @@ fn since_boot() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::earthdata::Identity;
+    use crate::earthdata::identity::Found;
 
     #[test]
     fn pauses_grow_to_a_limit_and_a_refusal_is_left_alone_for_a_minute() {
@@ -289,5 +305,33 @@ mod tests {
         assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
         state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
         assert!(state.not_before >= Duration::from_secs(45));
+    }
+
+    /// A session of an Earthdata that is down, `age` seconds old.
+    fn held(age: u64, life: Option<Duration>) -> (Arc<CredentialStore>, Arc<Session>) {
+        let identity = Identity { token: Some(Found { value: "t".into(), origin: "here".into() }), password: None };
+        // Nobody listens at the discard port.
+        let login = Login::new("http://127.0.0.1:9/s3credentials", "localhost", identity).unwrap();
+        let store = CredentialStore::new(Source::Earthdata(Box::new(login)));
+        let grant = Grant { access_key: "A".into(), secret_key: "hush".into(), session_token: None, life };
+        let session = Arc::new(Session::new(grant, 1, since_boot().saturating_sub(Duration::from_secs(age)), 0.5));
+        store.state().current = Some(session.clone());
+        (store, session)
+    }
+
+    /// What a plain denial leads to within a moment; `None`: it is waited for Earthdata.
+    async fn after_denial(age: u64, life: Option<Duration>) -> Option<bool> {
+        let (store, session) = held(age, life);
+        let denied = Error::store("denied");
+        let outcome = tokio::time::timeout(Duration::from_millis(200), store.renewed_after(&session, Doubt::Denied, &denied));
+        outcome.await.ok().map(Result::unwrap)
+    }
+
+    #[tokio::test]
+    async fn a_denial_that_only_new_credentials_could_prove_waits_for_them() {
+        let day = Some(Duration::from_secs(86_400));
+        assert_eq!(after_denial(100, day).await, None);
+        assert_eq!(after_denial(10, day).await, Some(false));
+        assert_eq!(after_denial(100, None).await, Some(false));
     }
 }
