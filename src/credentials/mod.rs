@@ -266,6 +266,11 @@ impl CredentialStore {
         };
         let repeated = state.current.as_ref().filter(|current| current.grant.access_key == grant.access_key).cloned();
         if let Some(current) = repeated {
+            if let (None, Some(rejection)) = (current.grant.life, state.rejection.clone()) {
+                // Nothing will change them by itself.
+                state.failed(rejection.clone(), now);
+                return Err(rejection);
+            }
             let error = Error::transient(format!("{} handed out the same credentials again", self.source.name()));
             let usable = state.age(now) != Age::Expired;
             state.failed(error.clone(), now);

@@ -145,3 +145,21 @@ fn a_wrong_command_line_is_refused_before_any_request() {
     }
     assert_eq!(site.archive.stats().credentials, 0);
 }
+
+/// AWS keys that the store does not know are the user's to correct, and waiting does not help.
+#[test]
+fn keys_that_the_store_does_not_know_are_told_at_once() {
+    let Some(site) = Site::with_one_object() else { return };
+    let began = Instant::now();
+    must_say(site.plan_with_keys(BUCKET).env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN"), &["InvalidAccessKeyId", "--endpoint-url"]);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+/// Credentials of an endpoint that the store does not belong to are no mount, not even one with a warning.
+#[test]
+fn a_store_that_rejects_the_endpoints_credentials_is_told() {
+    let (Some(site), Some(other)) = (Site::with_one_object(), Site::with_one_object()) else { return };
+    let plan = site.plan(BUCKET).env("AWS_ENDPOINT_URL_S3", other.archive.s3_url());
+    must_say(plan, &["does not accept the credentials", "--endpoint-url"]);
+    assert_eq!(site.archive.stats().issued, 2);
+}
