@@ -22,8 +22,10 @@ use crate::flight::Flights;
 
 /// A denial to credentials younger than this is believed, so that a forbidden prefix causes no storm of logins.
 const BELIEVED_WHEN_YOUNGER: Duration = Duration::from_secs(60);
-/// How long a refused login is not tried again: long enough not to lock an account, short enough to notice a cure.
+/// How long a refused login is not tried again: short enough to notice a cure.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
+/// To this a wrong password's pauses grow, since NASA locks accounts.
+const LONGEST_PASSWORD_PAUSE: Duration = Duration::from_secs(3600);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -95,6 +97,7 @@ struct State {
     stillborn: u32,
     numbers: u64,
     failures: u32,
+    wrong_passwords: u32,
     not_before: Duration,
     last_failure: Option<Error>,
 }
@@ -124,6 +127,10 @@ impl State {
 
     fn failed(&mut self, error: Error, now: Duration) {
         let pause = match error {
+            Error::Refused(Refusal::WrongPassword { .. }) => {
+                self.wrong_passwords += 1;
+                REFUSAL_PAUSE.saturating_mul(1 << (self.wrong_passwords - 1).min(16)).min(LONGEST_PASSWORD_PAUSE)
+            }
             Error::Refused(_) => REFUSAL_PAUSE,
             _ => FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE),
         };
@@ -310,6 +317,16 @@ mod tests {
         assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
         state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
         assert!(state.not_before >= Duration::from_secs(45));
+    }
+
+    #[test]
+    fn the_pauses_after_a_wrong_password_grow_from_a_minute_to_an_hour() {
+        let mut state = State::default();
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            state.failed(Refusal::WrongPassword { host: "h".into(), origin: "o".into() }.into(), Duration::ZERO);
+            let pause = state.not_before.as_secs_f64() / 60.0 / f64::from(minutes);
+            assert!((0.75..=1.25).contains(&pause), "{minutes}: {pause}");
+        }
     }
 
     /// A session of an Earthdata that is down, `age` seconds old.
