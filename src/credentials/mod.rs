@@ -164,7 +164,7 @@ impl CredentialStore {
                     (Age::Fresh, Some(session)) => return Ok(session.clone()),
                     (Age::Ageing, Some(session)) => {
                         if now >= state.not_before && !self.renewals.is_aloft(&()) {
-                            tokio::spawn(self.renewal());
+                            drop(self.renewal());
                         }
                         return Ok(session.clone());
                     }
@@ -248,16 +248,22 @@ impl CredentialStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one renewal under way: after the pause that the last failure asked for, a grant from the source.
+    /// The one renewal under way: after the pause that the last failure asked for, a grant from the source. It goes on when nobody
+    /// waits any more: a login that takes longer than an operation may is there for the next one.
     fn renewal(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Session>, Error>> + Send + 'static {
         let store = self.clone();
-        self.renewals.join((), || async move {
+        let is_new = !self.renewals.is_aloft(&());
+        let renewal = self.renewals.join((), || async move {
             let pause = store.state().not_before.saturating_sub(since_boot());
             tokio::time::sleep(pause).await;
             let asked = since_boot();
             let granted = store.source.grant().await;
             store.accept(granted, asked)
-        })
+        });
+        if is_new {
+            tokio::spawn(renewal.clone());
+        }
+        renewal
     }
 
     fn accept(&self, granted: Result<Grant, Error>, asked: Duration) -> Result<Arc<Session>, Error> {

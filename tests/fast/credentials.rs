@@ -246,3 +246,14 @@ async fn credentials_that_the_store_never_accepts_cause_no_storm_of_logins() {
     assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
     assert_eq!((house.archive.stats().issued, elsewhere.archive.stats().s3_requests()), (2, 2));
 }
+
+/// A login that takes longer than the operation that waits for it is not started over by the next one.
+#[tokio::test]
+async fn a_login_outlives_the_operation_that_needed_it() {
+    let house = House::with(|knobs| knobs.credentials_latency = SECOND / 2);
+    let store = house.store();
+    assert!(tokio::time::timeout(SECOND / 10, store.session()).await.is_err());
+    house.counts(|stats| stats.issued == 1).await;
+    session(&store).await;
+    assert_eq!((house.archive.stats().issued, house.archive.stats().authenticated), (1, 1));
+}
