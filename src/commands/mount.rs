@@ -41,7 +41,6 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
     let volume = tokio::select! {
         volume = open_volume(args) => volume?,
-        () = tokio::time::sleep(args.timeout) => return Err(Error::Deadline(format!("{} gives no listing", args.source).into())),
         () = &mut stop => return Err(Error::usage("interrupted before the mount was ready")),
     };
     let settings = MountSettings {
@@ -81,7 +80,9 @@ async fn open_volume(args: &MountArgs) -> Result<Arc<Volume>, Error> {
     };
     let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
     let volume = Volume::new(Bucket::new(place, credentials)?, args.source.prefix.clone(), appearance, limits);
-    match volume.first_names().await {
+    // The login has limits of its own.
+    let first_names = tokio::time::timeout(args.timeout, volume.first_names()).await;
+    match first_names.unwrap_or_else(|_| Err(volume.trouble())) {
         Ok(true) => {}
         Ok(false) if args.source.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
         Ok(false) => return Err(Error::usage(format!("there is nothing below {}; check the prefix", args.source))),
