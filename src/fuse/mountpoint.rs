@@ -32,7 +32,9 @@ impl Mountpoint {
     pub fn claim(path: &Path) -> Result<Self, Error> {
         let path = resolve(path)?;
         let mounted = mounted_at(&path)?;
-        match std::fs::metadata(&path) {
+        // The kernel may still have the attributes of a dead mount, but it never keeps these figures.
+        let probed = rustix::fs::statfs(&path).map_err(std::io::Error::from).and_then(|_| std::fs::metadata(&path));
+        match probed {
             Err(e) if e.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
                 if mounted.is_none_or(|mount| mount.kind != FILESYSTEM_TYPE) {
                     return Err(Error::usage(format!("{} holds another program's dead mount; unmount it first", path.display())));
