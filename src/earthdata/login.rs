@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::header::{DATE, HeaderMap, LOCATION, ORIGIN};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Grant, Identity};
 use crate::error::{self, Error, Refusal};
@@ -71,8 +71,7 @@ impl Login {
     /// [`Error::Refused`] with the way out when Earthdata says no, [`Error::Transient`] for everything that may pass.
     pub async fn grant(&self) -> Result<Grant, Error> {
         if let Some(token) = self.identity.token.as_ref().filter(|_| !self.token_refused.load(Ordering::Relaxed)) {
-            let response = self.send(self.ask(&self.endpoint).bearer_auth(token.value.expose_secret())).await?;
-            if !is_token_refusal(response.status()) {
+            if let Some(response) = self.show_token(&token.value).await? {
                 return self.read_grant(response).await;
             }
             tracing::debug!(endpoint = %self.endpoint, "the token was refused");
@@ -88,6 +87,23 @@ impl Login {
             self.token_refused.store(true, Ordering::Relaxed);
         }
         self.converse().await
+    }
+
+    /// The endpoint's answer to the bearer `token`, or `None` when it is refused, as by sending it on to the login. The token follows
+    /// redirects within the endpoint's own server only.
+    async fn show_token(&self, token: &SecretString) -> Result<Option<Response>, Error> {
+        let mut url = self.endpoint.clone();
+        for _ in 0..MAX_HOPS {
+            let response = self.send(self.ask(&url).bearer_auth(token.expose_secret())).await?;
+            if !response.status().is_redirection() {
+                return Ok(Some(response).filter(|response| !is_token_refusal(response.status())));
+            }
+            match self.location(&url, response.headers()) {
+                Ok(next) if next.origin() == self.endpoint.origin() && !is_authorize(&next) => url = next,
+                _ => break,
+            }
+        }
+        Ok(None)
     }
 
     /// Follows the endpoint's redirects by hand, since each hop may see other secrets.
@@ -129,7 +145,7 @@ impl Login {
     }
 
     fn is_login_page(&self, url: &Url) -> Result<bool, Refusal> {
-        if !url.path().ends_with("/oauth/authorize") {
+        if !is_authorize(url) {
             return Ok(false);
         }
         let host = host_of(url);
@@ -191,9 +207,11 @@ impl Login {
         let place = format!("{}{}", host_of(response.url()), response.url().path());
         let text = self.text(response).await?;
         match status {
-            StatusCode::OK if at_endpoint => Grant::parse(&text, server_time.unwrap_or_else(SystemTime::now))
-                .map_err(|e| Error::transient(format!("{}: {e}", self.endpoint))),
-            StatusCode::OK => Err(self.astray(&format!("it ended at a page of {place}"))),
+            // A TEA behind an alias ends its conversation at its own name.
+            StatusCode::OK => Grant::parse(&text, server_time.unwrap_or_else(SystemTime::now)).map_err(|e| match at_endpoint {
+                true => Error::transient(format!("{}: {e}", self.endpoint)),
+                false => self.astray(&format!("it ended at a page of {place}")),
+            }),
             StatusCode::FORBIDDEN => Err(self.forbidden(&text).into()),
             status if is_passing(status) => Err(Error::transient(format!("{place} answered {status}"))),
             status => Err(self.astray(&format!("{place} answered {status}"))),
@@ -224,7 +242,11 @@ impl Login {
 
 /// Cumulus and TEA answer a refused bearer with a redirect to the login, TEA also with 401, a malformed one with 400.
 fn is_token_refusal(status: StatusCode) -> bool {
-    status.is_redirection() || status == StatusCode::UNAUTHORIZED || status == StatusCode::BAD_REQUEST
+    status == StatusCode::UNAUTHORIZED || status == StatusCode::BAD_REQUEST
+}
+
+fn is_authorize(url: &Url) -> bool {
+    url.path().ends_with("/oauth/authorize")
 }
 
 /// 424 is Cumulus' word for a failure of STS behind it.

@@ -22,4 +22,6 @@ mod reading;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod tree;
