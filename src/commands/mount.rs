@@ -107,14 +107,19 @@ async fn credential_source(args: &MountArgs) -> Result<Source, Error> {
     Ok(Source::Earthdata(Box::new(Login::new(endpoint, &args.earthdata_host, identity)?)))
 }
 
+/// SIGTERM or SIGINT. A SIGHUP is taken and left at that: a terminal that closes must not leave a dead mount behind.
 fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
     let failed = |e| Error::store(format!("cannot listen for signals: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hangup.recv() => tracing::info!("the terminal is gone; the mount stays"),
+            }
         }
     })
 }

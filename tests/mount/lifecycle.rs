@@ -53,6 +53,19 @@ fn a_foreground_mount_is_served_by_the_command_itself() {
     must_be_gone(&mount);
 }
 
+/// A terminal that closes leaves no dead mount: the server lives on, also in the foreground.
+#[test]
+fn a_hangup_does_not_end_a_mount() {
+    let Some(site) = Site::with_one_object() else { return };
+    let (mount, mut child) = site.plan(BUCKET).args(&["-v"]).serve();
+    mount.server().signal(Signal::HUP);
+    eventually("the signal is noted", END, || mount.log().contains("the mount stays"));
+    assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
+    mount.server().signal(Signal::TERM);
+    assert_eq!(wait(&mut child, END), Some(0));
+    must_be_gone(&mount);
+}
+
 /// "SOURCE is `bucket`, `bucket/prefix`, `s3://bucket/prefix/` (with or without the last slash)".
 #[test]
 fn a_source_is_written_in_four_ways() {
