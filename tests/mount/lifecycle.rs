@@ -66,6 +66,20 @@ fn a_hangup_does_not_end_a_mount() {
     must_be_gone(&mount);
 }
 
+/// A server ends its own mount, and not what somebody has mounted over it.
+#[test]
+fn a_signal_takes_down_no_other_mount() {
+    let Some(site) = Site::with_one_object() else { return };
+    let mount = site.mount(BUCKET);
+    let (place, server) = (mount.path(), mount.server());
+    tool(Path::new("/"), "mount", ["-t", "tmpfs", "granulefs-test", &place.to_string_lossy()]);
+    assert_eq!(mount.place().mounted(), ["fuse.granulefs", "tmpfs"]);
+    server.signal(Signal::TERM);
+    server.must_end_within(2 * END);
+    assert_eq!(mount.place().mounted(), ["fuse.granulefs", "tmpfs"]);
+    assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+}
+
 /// "SOURCE is `bucket`, `bucket/prefix`, `s3://bucket/prefix/` (with or without the last slash)".
 #[test]
 fn a_source_is_written_in_four_ways() {
