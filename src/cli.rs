@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::object::Prefix;
 
@@ -23,7 +25,21 @@ impl Cli {
     /// Reads the program's own arguments. Help and complaints are printed here, and end the program.
     #[must_use]
     pub fn read() -> Self {
-        Self::parse_from(arguments(std::env::args_os()))
+        Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments(given))?;
+        if let Some(mount) = matches.subcommand_matches("mount")
+            && mount.get_flag("aws_credentials")
+            // One that stands in the environment is for other mounts, which clap's own conflicts do not know.
+            && mount.value_source("credentials_endpoint") == Some(ValueSource::CommandLine)
+        {
+            let words = "--aws-credentials needs no Earthdata, so it cannot be used with --credentials-endpoint";
+            return Err(command.error(ErrorKind::ArgumentConflict, words));
+        }
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
 
@@ -86,7 +102,7 @@ pub struct MountArgs {
     pub earthdata_host: String,
 
     /// No Earthdata Login: use the environment's own AWS credentials (variables, profile, role)
-    #[arg(long, conflicts_with = "credentials_endpoint", help_heading = "Earthdata")]
+    #[arg(long, help_heading = "Earthdata")]
     pub aws_credentials: bool,
 
     /// The bucket's AWS region
@@ -278,8 +294,6 @@ fn expand(options: &OsStr, arguments: &mut Vec<OsString>) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -301,7 +315,7 @@ mod tests {
     }
 
     fn mount_args(given: &[&str]) -> Result<MountArgs, clap::Error> {
-        let cli = Cli::try_parse_from(arguments(given.iter().map(OsString::from)))?;
+        let cli = Cli::of(given.iter().map(OsString::from))?;
         match cli.verb {
             Verb::Mount(args) => Ok(*args),
             Verb::Unmount { .. } => panic!("not a mount"),
@@ -316,6 +330,8 @@ mod tests {
         assert_eq!((args.cache_size, args.allow_other, args.uid), (1 << 30, true, Some(7)));
         let unknown = mount_args(&["granulefs", "mount", "bucket", "/mnt", "-o", "colour=blue"]).unwrap_err();
         assert!(unknown.to_string().contains("--colour"));
+        let both = ["granulefs", "mount", "bucket", "/mnt", "-o", "aws_credentials,credentials_endpoint=https://d.org/s3credentials"];
+        assert_eq!(mount_args(&both).unwrap_err().kind(), ErrorKind::ArgumentConflict);
     }
 
     #[test]
