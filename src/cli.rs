@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::earthdata::archive;
 use crate::object::Prefix;
 
 /// NASA's Earthdata buckets as a folder.
@@ -105,9 +106,10 @@ pub struct MountArgs {
     #[arg(long, help_heading = "Earthdata")]
     pub aws_credentials: bool,
 
-    /// The bucket's AWS region
-    #[arg(long, env = "AWS_REGION", default_value = "us-west-2", help_heading = "S3")]
-    pub region: String,
+    /// The bucket's AWS region [default: from the built-in table of buckets; for others AWS_REGION, AWS_DEFAULT_REGION, or
+    /// us-west-2]
+    #[arg(long, help_heading = "S3")]
+    pub region: Option<String>,
 
     /// An S3-compatible store other than Amazon's
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", help_heading = "S3")]
@@ -166,6 +168,21 @@ pub struct MountArgs {
     // Taken apart by `arguments` before clap sees them; here for the help only.
     #[arg(short = 'o', value_name = "OPTION,...")]
     pub options: Vec<String>,
+}
+
+impl MountArgs {
+    /// The region to sign for.
+    #[must_use]
+    pub fn region(&self) -> String {
+        self.region_with(|name| std::env::var(name).ok())
+    }
+
+    fn region_with(&self, variable: impl Fn(&str) -> Option<String>) -> String {
+        let known = || archive::known(&self.source.bucket).map(|known| known.region.clone());
+        // A machine's own region says nothing about a bucket that is known to be elsewhere.
+        let environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(&variable).find(|name| !name.is_empty());
+        self.region.clone().or_else(known).or_else(environment).unwrap_or_else(|| "us-west-2".into())
+    }
 }
 
 const MOUNT_ABOUT: &str = "\
@@ -332,6 +349,22 @@ mod tests {
         assert!(unknown.to_string().contains("--colour"));
         let both = ["granulefs", "mount", "bucket", "/mnt", "-o", "aws_credentials,credentials_endpoint=https://d.org/s3credentials"];
         assert_eq!(mount_args(&both).unwrap_err().kind(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_known_bucket_is_where_it_is_whatever_region_the_machine_is_in() {
+        let region = |given: &[&str], variables: &[(&str, &str)]| {
+            let given = ["granulefs", "mount"].iter().chain(given).chain(&["/mnt"]).copied().collect::<Vec<_>>();
+            let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            mount_args(&given).unwrap().region_with(variable)
+        };
+        let (own, other) = (("AWS_REGION", "eu-central-1"), ("AWS_DEFAULT_REGION", "eu-west-1"));
+        assert_eq!(region(&["bucket"], &[]), "us-west-2");
+        assert_eq!(region(&["bucket"], &[other]), "eu-west-1");
+        assert_eq!(region(&["bucket"], &[own, other]), "eu-central-1");
+        assert_eq!(region(&["bucket"], &[("AWS_REGION", ""), other]), "eu-west-1");
+        assert_eq!(region(&["podaac-ops-cumulus-protected"], &[own, other]), "us-west-2");
+        assert_eq!(region(&["podaac-ops-cumulus-protected", "--region=us-east-1"], &[own]), "us-east-1");
     }
 
     #[test]

@@ -68,7 +68,7 @@ async fn open_volume(args: &MountArgs) -> Result<Arc<Volume>, Error> {
     credentials.first_session().await?;
     let place = Place {
         bucket: args.source.bucket.as_str().into(),
-        region: args.region.clone(),
+        region: args.region(),
         endpoint_url: args.endpoint_url.clone(),
         path_style: args.path_style,
     };
