@@ -124,8 +124,8 @@ impl Login {
                 return self.read_grant(response).await;
             }
             url = self.location(&url, response.headers())?;
-            if let Some(refusal) = denial_in(&url, &self.earthdata_host) {
-                return Err(refusal.into());
+            if let Some(error) = denial_in(&url, &self.earthdata_host) {
+                return Err(error);
             }
         }
         Err(self.astray("too many redirects"))
@@ -256,10 +256,14 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// Earthdata Login says in the redirect's query what is missing; the page behind it says less.
-fn denial_in(url: &Url, earthdata_host: &str) -> Option<Refusal> {
+fn denial_in(url: &Url, earthdata_host: &str) -> Option<Error> {
     let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let error = query("error")?;
-    Some(resolution(&query("error_msg").unwrap_or(error), query("resolution_url").as_deref(), earthdata_host))
+    if matches!(error.as_str(), "server_error" | "temporarily_unavailable") {
+        return Some(Error::transient(format!("Earthdata Login at {earthdata_host} says {error}")));
+    }
+    let refusal = resolution(&query("error_msg").unwrap_or(error), query("resolution_url").as_deref(), earthdata_host);
+    Some(refusal.into())
 }
 
 fn resolution(message: &str, resolution_url: Option<&str>, earthdata_host: &str) -> Refusal {
@@ -320,11 +324,14 @@ mod tests {
     fn what_is_missing_is_read_from_the_redirect() {
         let url =
             "https://d.org/login?error=access_denied&error_msg=Please%20approve%20it.&resolution_url=https%3A%2F%2Fu.org%2Fa";
-        let refusal = denial_in(&Url::parse(url).unwrap(), "u.org").unwrap();
-        assert_eq!(
-            refusal,
-            Refusal::Resolution { message: "Please approve it".into(), resolution_url: "https://u.org/a".into() }
-        );
-        assert_eq!(denial_in(&Url::parse("https://d.org/login?code=1&state=2").unwrap(), "u.org"), None);
+        let denial = |url: &str| denial_in(&Url::parse(url).unwrap(), "u.org");
+        let expected = Refusal::Resolution { message: "Please approve it".into(), resolution_url: "https://u.org/a".into() };
+        assert!(matches!(denial(url), Some(Error::Refused(refusal)) if refusal == expected));
+        assert!(denial("https://d.org/login?code=1&state=2").is_none());
+        // RFC 6749, 4.1.2.1
+        for passing in ["server_error", "temporarily_unavailable"] {
+            let error = denial(&format!("https://d.org/login?error={passing}"));
+            assert!(matches!(error, Some(Error::Transient(_))), "{error:?}");
+        }
     }
 }

@@ -63,6 +63,20 @@ fn the_identity_comes_from_the_first_place_that_has_one() {
     }
 }
 
+/// A blank at its end is part of a password; and where there is a token, what is wrong with the password does not matter.
+#[test]
+fn only_what_is_used_must_be_right() {
+    let password = "p w ";
+    let Some(site) = Site::of(Setup { password: password.into(), ..Setup::default() }) else { return };
+    site.archive.put(BUCKET, "folder/one.txt", "one\n");
+    let by_password = |plan: Plan| plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", site.archive.user());
+    must_read(by_password(site.plan(BUCKET)).env("EARTHDATA_PASSWORD", format!("{password}\n")));
+    must_read(site.plan(BUCKET).env("NETRC", "/nowhere/netrc"));
+    must_read(site.plan(BUCKET).env("EARTHDATA_USERNAME", "ada"));
+    let message = site.plan(BUCKET).env("EARTHDATA_TOKEN", "two\nlines").refusal();
+    assert!(message.contains("EARTHDATA_TOKEN") && !message.contains("two"), "{message}");
+}
+
 /// A netrc that is named must be there; the one at home need not.
 #[test]
 fn a_netrc_that_is_named_must_be_readable() {
