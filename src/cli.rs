@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::earthdata::archive;
+use crate::earthdata::login::normal_host;
 use crate::object::Prefix;
 
 /// NASA's Earthdata buckets as a folder.
@@ -98,6 +99,7 @@ pub struct MountArgs {
         value_name = "HOST[:PORT]",
         env = "EARTHDATA_HOST",
         default_value = "urs.earthdata.nasa.gov",
+        value_parser = normal_host,
         help_heading = "Earthdata"
     )]
     pub earthdata_host: String,

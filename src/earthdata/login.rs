@@ -280,6 +280,22 @@ fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// An Earthdata Login host in the one way that it is written: `host` or `host:port`, out of what people copy.
+///
+/// # Errors
+/// [`Error::Usage`] when more than that is in it, or less.
+pub fn normal_host(text: &str) -> Result<String, Error> {
+    let failed = || Error::usage(format!("{text:?} is no host (write HOST or HOST:PORT)"));
+    let text = text.trim();
+    let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("https://{text}")) };
+    let url = url.map_err(|_| failed())?;
+    let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if url.scheme() != "https" || url.path() != "/" || !is_bare {
+        return Err(failed());
+    }
+    Ok(host_of(&url))
+}
+
 /// Lets https pass, and http to this machine itself.
 ///
 /// # Errors
@@ -318,6 +334,17 @@ mod tests {
         let private = |url: &str| require_private(&Url::parse(url).unwrap()).is_ok();
         assert!(["https://a.org/x", "http://localhost:1/", "http://127.0.0.2/", "http://[::1]:8/"].into_iter().all(private));
         assert!(!["http://a.org/", "http://localhost.a.org/", "http://10.0.0.1/", "ftp://localhost/"].into_iter().any(private));
+    }
+
+    #[test]
+    fn a_host_is_written_in_many_ways() {
+        for text in ["u.org", "U.org", "u.org:443", "https://u.org", "https://u.org/", " u.org/ "] {
+            assert_eq!(normal_host(text).unwrap(), "u.org", "{text}");
+        }
+        assert_eq!(normal_host("LOCALHOST:8080").unwrap(), "localhost:8080");
+        for text in ["", "https://", "http://u.org", "u.org/login", "jane@u.org", "u.org?x", "u org"] {
+            assert!(normal_host(text).is_err(), "{text}");
+        }
     }
 
     #[test]
