@@ -80,7 +80,7 @@ pub enum Verb {
 #[command(long_about = MOUNT_ABOUT)]
 pub struct MountArgs {
     /// What to mount: BUCKET, BUCKET/PREFIX or s3://BUCKET/PREFIX/
-    pub source: Source,
+    pub source: Location,
 
     /// An existing directory; what a killed granulefs left there is replaced
     pub mountpoint: PathBuf,
@@ -194,14 +194,14 @@ anything of that fails it says why, exits with status 1 and leaves nothing behin
 
 /// A bucket and where in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct Location {
     /// The bucket's name.
     pub bucket: String,
     /// Empty for the whole bucket.
     pub prefix: Prefix,
 }
 
-impl FromStr for Source {
+impl FromStr for Location {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -218,7 +218,7 @@ impl FromStr for Source {
     }
 }
 
-impl std::fmt::Display for Source {
+impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.prefix.as_str())
     }
@@ -323,13 +323,13 @@ mod tests {
     #[test]
     fn a_source_is_written_in_many_ways() {
         for text in ["bucket/a/b", "bucket/a/b/", "s3://bucket/a/b", "s3://bucket/a/b/"] {
-            assert_eq!(text.parse::<Source>().unwrap().to_string(), "s3://bucket/a/b/", "{text}");
+            assert_eq!(text.parse::<Location>().unwrap().to_string(), "s3://bucket/a/b/", "{text}");
         }
         for text in ["bucket", "bucket/", "s3://bucket", "s3://bucket/"] {
-            assert_eq!(text.parse::<Source>().unwrap().prefix, Prefix::new(""), "{text}");
+            assert_eq!(text.parse::<Location>().unwrap().prefix, Prefix::new(""), "{text}");
         }
         for text in ["", "s3://", "/a", "https://bucket/a", "BUCKET/a", "a/b"] {
-            assert!(text.parse::<Source>().is_err(), "{text}");
+            assert!(text.parse::<Location>().is_err(), "{text}");
         }
     }
 

@@ -41,7 +41,7 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
     let volume = tokio::select! {
         volume = open_volume(args) => volume?,
-        () = &mut stop => return Err(Error::usage("interrupted before the mount was ready")),
+        () = &mut stop => return Err(Error::mount("interrupted before the mount was ready")),
     };
     let settings = MountSettings {
         source: args.source.to_string(),

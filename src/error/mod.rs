@@ -71,6 +71,9 @@ pub enum Error {
     /// A defect of granulefs: an operation panicked.
     #[error("an operation failed inside granulefs: {0}")]
     Defect(Arc<str>),
+    /// The kernel, fusermount3 or a signal keeps a mount from being made or taken down.
+    #[error("{0}")]
+    Mount(Arc<str>),
     /// The command line, the environment or a file named there cannot be used as it is.
     #[error("{0}")]
     Usage(Arc<str>),
@@ -87,6 +90,11 @@ impl Error {
         Self::Store(words.into())
     }
 
+    /// A [`Error::Mount`] with these words.
+    pub fn mount(words: impl Into<Arc<str>>) -> Self {
+        Self::Mount(words.into())
+    }
+
     /// A [`Error::Usage`] with these words.
     pub fn usage(words: impl Into<Arc<str>>) -> Self {
         Self::Usage(words.into())
@@ -100,7 +108,7 @@ impl Error {
             Self::Refused(_) | Self::Archived { .. } => libc::EACCES,
             Self::Replaced(_) => libc::ESTALE,
             Self::Deadline(_) => libc::ETIMEDOUT,
-            Self::Transient(_) | Self::Store(_) | Self::Defect(_) => libc::EIO,
+            Self::Transient(_) | Self::Store(_) | Self::Defect(_) | Self::Mount(_) => libc::EIO,
             Self::NameTooLong => libc::ENAMETOOLONG,
             Self::NoAttribute => libc::ENODATA,
             Self::BadHandle => libc::EBADF,
@@ -122,6 +130,7 @@ impl Error {
                 | Self::Deadline(_)
                 | Self::Store(_)
                 | Self::Defect(_)
+                | Self::Mount(_)
         )
     }
 }

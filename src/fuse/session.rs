@@ -48,7 +48,7 @@ impl Mounted {
     /// Mounts `volume`, whose operations run on `runtime`.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the kernel or fusermount3 refuses.
+    /// [`Error::Mount`] when the kernel or fusermount3 refuses.
     pub fn new(volume: Arc<Volume>, mountpoint: Mountpoint, settings: MountSettings, runtime: Handle) -> Result<Self, Error> {
         let failed = |e: std::io::Error| {
             let advice = match e.kind() {
@@ -57,7 +57,7 @@ impl Mounted {
                 std::io::ErrorKind::PermissionDenied => "; may this user read and write /dev/fuse?",
                 _ => "",
             };
-            Error::usage(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
+            Error::mount(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
         };
         let (tell_end, ended) = watch::channel(false);
         let notifier = Arc::new(OnceLock::new());
@@ -86,7 +86,7 @@ impl Mounted {
     /// Serves until the mount is taken down from outside or `stop` comes, then lets open files finish for a moment.
     ///
     /// # Errors
-    /// [`Error::Usage`] when `stop` came and the mount cannot be taken down.
+    /// [`Error::Mount`] when `stop` came and the mount cannot be taken down.
     pub async fn serve_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         tokio::select! {
             _ = self.ended.wait_for(|ended| *ended) => return Ok(()),
@@ -102,7 +102,7 @@ impl Mounted {
     /// Takes the mount down without serving it, since it turned out that nobody wants it.
     ///
     /// # Errors
-    /// [`Error::Usage`] when neither the kernel nor fusermount3 will.
+    /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn abandon(self) -> Result<(), Error> {
         take_down(&self.mountpoint, self.device.as_deref())
     }
