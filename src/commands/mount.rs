@@ -22,12 +22,12 @@ use crate::volume::{Appearance, Limits, Volume};
 /// # Errors
 /// Whatever keeps the mount from being usable; nothing is left behind then.
 pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
-    if !args.foreground && !background::is_child() {
-        return background::start();
-    }
-    // Secrets live in this process: no core file, no reading of its memory or environment by others.
+    // Secrets live in this process, and in the environment of the one that waits for it: no core file, no reading by others.
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::debug!(%error, "core files stay possible");
+    }
+    if !args.foreground && !background::is_child() {
+        return background::start();
     }
     let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
     let served = runtime.block_on(serve(args, &runtime));
