@@ -6,8 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::earthdata::archive;
+use crate::earthdata::login::normal_host;
 use crate::object::Prefix;
 
 /// NASA's Earthdata buckets as a folder.
@@ -23,7 +27,21 @@ impl Cli {
     /// Reads the program's own arguments. Help and complaints are printed here, and end the program.
     #[must_use]
     pub fn read() -> Self {
-        Self::parse_from(arguments(std::env::args_os()))
+        Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments(given))?;
+        if let Some(mount) = matches.subcommand_matches("mount")
+            && mount.get_flag("aws_credentials")
+            // One that stands in the environment is for other mounts, which clap's own conflicts do not know.
+            && mount.value_source("credentials_endpoint") == Some(ValueSource::CommandLine)
+        {
+            let words = "--aws-credentials needs no Earthdata, so it cannot be used with --credentials-endpoint";
+            return Err(command.error(ErrorKind::ArgumentConflict, words));
+        }
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
 
@@ -62,7 +80,7 @@ pub enum Verb {
 #[command(long_about = MOUNT_ABOUT)]
 pub struct MountArgs {
     /// What to mount: BUCKET, BUCKET/PREFIX or s3://BUCKET/PREFIX/
-    pub source: Source,
+    pub source: Location,
 
     /// An existing directory; what a killed granulefs left there is replaced
     pub mountpoint: PathBuf,
@@ -81,17 +99,19 @@ pub struct MountArgs {
         value_name = "HOST[:PORT]",
         env = "EARTHDATA_HOST",
         default_value = "urs.earthdata.nasa.gov",
+        value_parser = normal_host,
         help_heading = "Earthdata"
     )]
     pub earthdata_host: String,
 
     /// No Earthdata Login: use the environment's own AWS credentials (variables, profile, role)
-    #[arg(long, conflicts_with = "credentials_endpoint", help_heading = "Earthdata")]
+    #[arg(long, help_heading = "Earthdata")]
     pub aws_credentials: bool,
 
-    /// The bucket's AWS region
-    #[arg(long, env = "AWS_REGION", default_value = "us-west-2", help_heading = "S3")]
-    pub region: String,
+    /// The bucket's AWS region [default: from the built-in table of buckets; for others AWS_REGION, AWS_DEFAULT_REGION, or
+    /// us-west-2]
+    #[arg(long, help_heading = "S3")]
+    pub region: Option<String>,
 
     /// An S3-compatible store other than Amazon's
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", help_heading = "S3")]
@@ -152,6 +172,21 @@ pub struct MountArgs {
     pub options: Vec<String>,
 }
 
+impl MountArgs {
+    /// The region to sign for.
+    #[must_use]
+    pub fn region(&self) -> String {
+        self.region_with(|name| std::env::var(name).ok())
+    }
+
+    fn region_with(&self, variable: impl Fn(&str) -> Option<String>) -> String {
+        let known = || archive::known(&self.source.bucket).map(|known| known.region.clone());
+        // A machine's own region says nothing about a bucket that is known to be elsewhere.
+        let environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(&variable).find(|name| !name.is_empty());
+        self.region.clone().or_else(known).or_else(environment).unwrap_or_else(|| "us-west-2".into())
+    }
+}
+
 const MOUNT_ABOUT: &str = "\
 Mounts a bucket, or a prefix of it, on a directory. Returns when the login is done, the first listing is there and the mount \
 can be used; a background process serves it until `granulefs unmount`, umount(8), fusermount3 -u, SIGTERM or SIGINT. When \
@@ -159,14 +194,14 @@ anything of that fails it says why, exits with status 1 and leaves nothing behin
 
 /// A bucket and where in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct Location {
     /// The bucket's name.
     pub bucket: String,
     /// Empty for the whole bucket.
     pub prefix: Prefix,
 }
 
-impl FromStr for Source {
+impl FromStr for Location {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -183,7 +218,7 @@ impl FromStr for Source {
     }
 }
 
-impl std::fmt::Display for Source {
+impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.prefix.as_str())
     }
@@ -278,8 +313,6 @@ fn expand(options: &OsStr, arguments: &mut Vec<OsString>) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -290,18 +323,18 @@ mod tests {
     #[test]
     fn a_source_is_written_in_many_ways() {
         for text in ["bucket/a/b", "bucket/a/b/", "s3://bucket/a/b", "s3://bucket/a/b/"] {
-            assert_eq!(text.parse::<Source>().unwrap().to_string(), "s3://bucket/a/b/", "{text}");
+            assert_eq!(text.parse::<Location>().unwrap().to_string(), "s3://bucket/a/b/", "{text}");
         }
         for text in ["bucket", "bucket/", "s3://bucket", "s3://bucket/"] {
-            assert_eq!(text.parse::<Source>().unwrap().prefix, Prefix::new(""), "{text}");
+            assert_eq!(text.parse::<Location>().unwrap().prefix, Prefix::new(""), "{text}");
         }
         for text in ["", "s3://", "/a", "https://bucket/a", "BUCKET/a", "a/b"] {
-            assert!(text.parse::<Source>().is_err(), "{text}");
+            assert!(text.parse::<Location>().is_err(), "{text}");
         }
     }
 
     fn mount_args(given: &[&str]) -> Result<MountArgs, clap::Error> {
-        let cli = Cli::try_parse_from(arguments(given.iter().map(OsString::from)))?;
+        let cli = Cli::of(given.iter().map(OsString::from))?;
         match cli.verb {
             Verb::Mount(args) => Ok(*args),
             Verb::Unmount { .. } => panic!("not a mount"),
@@ -316,6 +349,25 @@ mod tests {
         assert_eq!((args.cache_size, args.allow_other, args.uid), (1 << 30, true, Some(7)));
         let unknown = mount_args(&["granulefs", "mount", "bucket", "/mnt", "-o", "colour=blue"]).unwrap_err();
         assert!(unknown.to_string().contains("--colour"));
+        let both =
+            ["granulefs", "mount", "bucket", "/mnt", "-o", "aws_credentials,credentials_endpoint=https://d.org/s3credentials"];
+        assert_eq!(mount_args(&both).unwrap_err().kind(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_known_bucket_is_where_it_is_whatever_region_the_machine_is_in() {
+        let region = |given: &[&str], variables: &[(&str, &str)]| {
+            let given = ["granulefs", "mount"].iter().chain(given).chain(&["/mnt"]).copied().collect::<Vec<_>>();
+            let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            mount_args(&given).unwrap().region_with(variable)
+        };
+        let (own, other) = (("AWS_REGION", "eu-central-1"), ("AWS_DEFAULT_REGION", "eu-west-1"));
+        assert_eq!(region(&["bucket"], &[]), "us-west-2");
+        assert_eq!(region(&["bucket"], &[other]), "eu-west-1");
+        assert_eq!(region(&["bucket"], &[own, other]), "eu-central-1");
+        assert_eq!(region(&["bucket"], &[("AWS_REGION", ""), other]), "eu-west-1");
+        assert_eq!(region(&["podaac-ops-cumulus-protected"], &[own, other]), "us-west-2");
+        assert_eq!(region(&["podaac-ops-cumulus-protected", "--region=us-east-1"], &[own]), "us-east-1");
     }
 
     #[test]

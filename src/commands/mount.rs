@@ -22,12 +22,12 @@ use crate::volume::{Appearance, Limits, Volume};
 /// # Errors
 /// Whatever keeps the mount from being usable; nothing is left behind then.
 pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
-    if !args.foreground && !background::is_child() {
-        return background::start();
-    }
-    // Secrets live in this process: no core file, no reading of its memory or environment by others.
+    // Secrets live in this process, and in the environment of the one that waits for it: no core file, no reading by others.
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::debug!(%error, "core files stay possible");
+    }
+    if !args.foreground && !background::is_child() {
+        return background::start();
     }
     let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
     let served = runtime.block_on(serve(args, &runtime));
@@ -41,8 +41,7 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
     let volume = tokio::select! {
         volume = open_volume(args) => volume?,
-        () = tokio::time::sleep(args.timeout) => return Err(Error::Deadline(format!("{} gives no listing", args.source).into())),
-        () = &mut stop => return Err(Error::usage("interrupted before the mount was ready")),
+        () = &mut stop => return Err(Error::mount("interrupted before the mount was ready")),
     };
     let settings = MountSettings {
         source: args.source.to_string(),
@@ -69,7 +68,7 @@ async fn open_volume(args: &MountArgs) -> Result<Arc<Volume>, Error> {
     credentials.first_session().await?;
     let place = Place {
         bucket: args.source.bucket.as_str().into(),
-        region: args.region.clone(),
+        region: args.region(),
         endpoint_url: args.endpoint_url.clone(),
         path_style: args.path_style,
     };
@@ -81,7 +80,9 @@ async fn open_volume(args: &MountArgs) -> Result<Arc<Volume>, Error> {
     };
     let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
     let volume = Volume::new(Bucket::new(place, credentials)?, args.source.prefix.clone(), appearance, limits);
-    match volume.first_names().await {
+    // The login has limits of its own.
+    let first_names = tokio::time::timeout(args.timeout, volume.first_names()).await;
+    match first_names.unwrap_or_else(|_| Err(volume.trouble())) {
         Ok(true) => {}
         Ok(false) if args.source.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
         Ok(false) => return Err(Error::usage(format!("there is nothing below {}; check the prefix", args.source))),
@@ -106,14 +107,19 @@ async fn credential_source(args: &MountArgs) -> Result<Source, Error> {
     Ok(Source::Earthdata(Box::new(Login::new(endpoint, &args.earthdata_host, identity)?)))
 }
 
+/// SIGTERM or SIGINT. A SIGHUP is taken and left at that: a terminal that closes must not leave a dead mount behind.
 fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
     let failed = |e| Error::store(format!("cannot listen for signals: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hangup.recv() => tracing::info!("the terminal is gone; the mount stays"),
+            }
         }
     })
 }

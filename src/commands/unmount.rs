@@ -8,7 +8,7 @@ use crate::fuse;
 /// Ends the mount at `mountpoint`.
 ///
 /// # Errors
-/// [`Error::Usage`] when there is none, or it may not be ended by this user.
+/// [`Error::Usage`] when there is none, [`Error::Mount`] when this user may not end it.
 pub fn run(mountpoint: &Path) -> Result<(), Error> {
     fuse::unmount(mountpoint)
 }

@@ -17,13 +17,15 @@ use rustix::time::{ClockId, clock_gettime};
 pub use session::{Age, Session};
 
 use crate::earthdata::{Grant, Login};
-use crate::error::{Error, Refusal};
+use crate::error::{self, Error, Refusal};
 use crate::flight::Flights;
 
 /// A denial to credentials younger than this is believed, so that a forbidden prefix causes no storm of logins.
 const BELIEVED_WHEN_YOUNGER: Duration = Duration::from_secs(60);
-/// How long a refused login is not tried again: long enough not to lock an account, short enough to notice a cure.
+/// How long a refused login is not tried again: short enough to notice a cure.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
+/// To this a wrong password's pauses grow, since NASA locks accounts.
+const LONGEST_PASSWORD_PAUSE: Duration = Duration::from_secs(3600);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -57,8 +59,8 @@ impl Source {
             Self::Earthdata(login) => login.grant().await,
             Self::Ambient(provider) => {
                 let credentials = provider.provide_credentials().await.map_err(|e| {
-                    let cause = with_causes(&e);
-                    Refusal::NoAmbient { cause: cause.into() }
+                    // The SDK writes a list of what it tried.
+                    Refusal::NoAmbient { cause: error::chain(&e).into() }
                 })?;
                 Ok(Grant {
                     access_key: credentials.access_key_id().to_owned(),
@@ -89,27 +91,56 @@ pub struct CredentialStore {
 #[derive(Debug, Default)]
 struct State {
     current: Option<Arc<Session>>,
-    /// S3 has refused the current session, whatever its age.
-    is_dead: bool,
+    /// What S3 said when it refused the current session, whatever its age.
+    rejection: Option<Error>,
+    /// How many sessions in a row S3 has refused that it had never accepted.
+    stillborn: u32,
     numbers: u64,
     failures: u32,
+    wrong_passwords: u32,
     not_before: Duration,
     last_failure: Option<Error>,
 }
 
 impl State {
     fn age(&self, now: Duration) -> Age {
-        self.current.as_ref().map_or(Age::Expired, |session| if self.is_dead { Age::Expired } else { session.age(now) })
+        self.current.as_ref().map_or(Age::Expired, |session| match self.rejection {
+            Some(_) => Age::Expired,
+            None => session.age(now),
+        })
+    }
+
+    /// Notes that S3 does not accept `session`. An endpoint and a store that do not belong together would else cost a login for
+    /// every request: the first such session may have been bad luck, from the second on operations fail while the pause lasts.
+    fn rejected(&mut self, session: &Session, error: &Error, now: Duration) {
+        self.rejection = Some(error.clone());
+        let is_stillborn = !session.was_accepted() && session.age(now) != Age::Expired && session.grant.life.is_some();
+        self.stillborn = if is_stillborn { self.stillborn + 1 } else { 0 };
+        if is_stillborn {
+            let pause = FIRST_PAUSE.saturating_mul(1 << (self.stillborn - 1).min(16)).min(REFUSAL_PAUSE);
+            self.put_off(pause, now);
+        }
+        if self.stillborn > 1 {
+            self.last_failure = Some(error.clone());
+        }
     }
 
     fn failed(&mut self, error: Error, now: Duration) {
         let pause = match error {
+            Error::Refused(Refusal::WrongPassword { .. }) => {
+                self.wrong_passwords += 1;
+                REFUSAL_PAUSE.saturating_mul(1 << (self.wrong_passwords - 1).min(16)).min(LONGEST_PASSWORD_PAUSE)
+            }
             Error::Refused(_) => REFUSAL_PAUSE,
             _ => FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE),
         };
         self.failures += 1;
-        self.not_before = now + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
+        self.put_off(pause, now);
         self.last_failure = Some(error);
+    }
+
+    fn put_off(&mut self, pause: Duration, now: Duration) {
+        self.not_before = now + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
     }
 }
 
@@ -133,7 +164,7 @@ impl CredentialStore {
                     (Age::Fresh, Some(session)) => return Ok(session.clone()),
                     (Age::Ageing, Some(session)) => {
                         if now >= state.not_before && !self.renewals.is_aloft(&()) {
-                            tokio::spawn(self.renewal());
+                            drop(self.renewal());
                         }
                         return Ok(session.clone());
                     }
@@ -167,30 +198,42 @@ impl CredentialStore {
         outcome
     }
 
-    /// Answers whether a request that S3 refused is worth a replay, after a renewal where that can help.
+    /// Answers whether a request that S3 refused with `error` is worth a replay, after a renewal where that can help.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the credentials are dead and the source refuses to give others.
-    pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt) -> Result<bool, Error> {
-        let is_cure_needed = {
+    /// [`Error::Refused`] when the credentials are dead and the source refuses to give others, or S3 to accept them.
+    pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt, error: &Error) -> Result<bool, Error> {
+        let is_dead = {
             let mut state = self.state();
             let now = since_boot();
             if state.current.as_ref().is_none_or(|current| current.number != refused.number) {
                 return Ok(true);
             }
-            state.is_dead |= doubt == Doubt::Dead;
+            if doubt == Doubt::Dead && state.rejection.is_none() {
+                state.rejected(refused, error, now);
+            }
             let is_young = now.saturating_sub(refused.issued) < BELIEVED_WHEN_YOUNGER;
             let is_static = refused.grant.life.is_none();
             let is_dead = state.age(now) == Age::Expired;
-            if !is_dead && (is_young || is_static || now < state.not_before) {
+            // A source that has just refused, or repeated itself, has nothing else to give; one that is down may have.
+            let may_renew = now >= state.not_before || matches!(state.last_failure, Some(Error::Transient(_)));
+            if !is_dead && (is_young || is_static || !may_renew) {
                 return Ok(false);
             }
             is_dead
         };
-        if is_cure_needed {
+        if is_dead {
             return Ok(self.session().await?.number != refused.number);
         }
-        Ok(self.renewal().await.is_ok_and(|session| session.number != refused.number))
+        loop {
+            match self.renewal().await {
+                Ok(session) => return Ok(session.number != refused.number),
+                // Nothing is proven: the caller's deadline ends this.
+                Err(Error::Transient(cause)) => tracing::debug!(%cause, "renewal failed"),
+                Err(error) if self.state().age(since_boot()) == Age::Expired => return Err(error),
+                Err(_) => return Ok(false),
+            }
+        }
     }
 
     /// What an operation whose deadline has passed was waiting for, if that was credentials.
@@ -205,16 +248,22 @@ impl CredentialStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one renewal under way: after the pause that the last failure asked for, a grant from the source.
+    /// The one renewal under way: after the pause that the last failure asked for, a grant from the source. It goes on when nobody
+    /// waits any more: a login that takes longer than an operation may is there for the next one.
     fn renewal(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Session>, Error>> + Send + 'static {
         let store = self.clone();
-        self.renewals.join((), || async move {
+        let is_new = !self.renewals.is_aloft(&());
+        let renewal = self.renewals.join((), || async move {
             let pause = store.state().not_before.saturating_sub(since_boot());
             tokio::time::sleep(pause).await;
             let asked = since_boot();
             let granted = store.source.grant().await;
             store.accept(granted, asked)
-        })
+        });
+        if is_new {
+            tokio::spawn(renewal.clone());
+        }
+        renewal
     }
 
     fn accept(&self, granted: Result<Grant, Error>, asked: Duration) -> Result<Arc<Session>, Error> {
@@ -230,15 +279,24 @@ impl CredentialStore {
         };
         let repeated = state.current.as_ref().filter(|current| current.grant.access_key == grant.access_key).cloned();
         if let Some(current) = repeated {
+            if let (None, Some(rejection)) = (current.grant.life, state.rejection.clone()) {
+                // Nothing will change them by itself.
+                state.failed(rejection.clone(), now);
+                return Err(rejection);
+            }
             let error = Error::transient(format!("{} handed out the same credentials again", self.source.name()));
             let usable = state.age(now) != Age::Expired;
             state.failed(error.clone(), now);
-            return if usable { Ok(current) } else { Err(error) };
+            if usable {
+                state.last_failure = None;
+                return Ok(current);
+            }
+            return Err(error);
         }
         state.numbers += 1;
         let session = Arc::new(Session::new(grant, state.numbers, asked, fastrand::f64()));
         tracing::info!(source = self.source.name(), life = ?session.grant.life, swap = state.numbers, "new S3 credentials");
-        *state = State { current: Some(session.clone()), numbers: state.numbers, ..State::default() };
+        *state = State { current: Some(session.clone()), numbers: state.numbers, stillborn: state.stillborn, ..State::default() };
         Ok(session)
     }
 }
@@ -248,22 +306,13 @@ fn since_boot() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    // The SDK writes a list of what it tried.
-    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use aws_credential_types::Credentials;
 
     use super::*;
+    use crate::earthdata::Identity;
+    use crate::earthdata::identity::Found;
 
     /// A store whose session was issued so many seconds ago, and whose source has another one.
     fn store(issued_ago: u64) -> (Arc<CredentialStore>, Arc<Session>) {
@@ -284,12 +333,13 @@ mod tests {
             [(50, Doubt::Denied, false), (70, Doubt::Denied, true), (0, Doubt::Dead, true), (70, Doubt::Dead, true)]
         {
             let (store, old) = store(age);
-            assert_eq!(store.renewed_after(&old, doubt).await.unwrap(), is_renewed, "{age} s, {doubt:?}");
+            let error = Error::store("denied");
+            assert_eq!(store.renewed_after(&old, doubt, &error).await.unwrap(), is_renewed, "{age} s, {doubt:?}");
             let key = store.session().await.unwrap().grant.access_key.clone();
             assert_eq!(key == "NEW", is_renewed);
             // Whoever was refused at the same time replays with what is there.
             let number = store.session().await.unwrap().number;
-            assert_eq!(store.renewed_after(&old, doubt).await.unwrap(), is_renewed);
+            assert_eq!(store.renewed_after(&old, doubt, &error).await.unwrap(), is_renewed);
             assert_eq!(store.session().await.unwrap().number, number);
         }
     }
@@ -305,5 +355,43 @@ mod tests {
         assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
         state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
         assert!(state.not_before >= Duration::from_secs(45));
+    }
+
+    #[test]
+    fn the_pauses_after_a_wrong_password_grow_from_a_minute_to_an_hour() {
+        let mut state = State::default();
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            state.failed(Refusal::WrongPassword { host: "h".into(), origin: "o".into() }.into(), Duration::ZERO);
+            let pause = state.not_before.as_secs_f64() / 60.0 / f64::from(minutes);
+            assert!((0.75..=1.25).contains(&pause), "{minutes}: {pause}");
+        }
+    }
+
+    /// A session of an Earthdata that is down, `age` seconds old.
+    fn held(age: u64, life: Option<Duration>) -> (Arc<CredentialStore>, Arc<Session>) {
+        let identity = Identity { token: Some(Found { value: "t".into(), origin: "here".into() }), password: None };
+        // Nobody listens at the discard port.
+        let login = Login::new("http://127.0.0.1:9/s3credentials", "localhost", identity).unwrap();
+        let store = CredentialStore::new(Source::Earthdata(Box::new(login)));
+        let grant = Grant { access_key: "A".into(), secret_key: "hush".into(), session_token: None, life };
+        let session = Arc::new(Session::new(grant, 1, since_boot().saturating_sub(Duration::from_secs(age)), 0.5));
+        store.state().current = Some(session.clone());
+        (store, session)
+    }
+
+    /// What a plain denial leads to within a moment; `None`: it is waited for Earthdata.
+    async fn after_denial(age: u64, life: Option<Duration>) -> Option<bool> {
+        let (store, session) = held(age, life);
+        let denied = Error::store("denied");
+        let outcome = tokio::time::timeout(Duration::from_millis(200), store.renewed_after(&session, Doubt::Denied, &denied));
+        outcome.await.ok().map(Result::unwrap)
+    }
+
+    #[tokio::test]
+    async fn a_denial_that_only_new_credentials_could_prove_waits_for_them() {
+        let day = Some(Duration::from_secs(86_400));
+        assert_eq!(after_denial(100, day).await, None);
+        assert_eq!(after_denial(10, day).await, Some(false));
+        assert_eq!(after_denial(100, None).await, Some(false));
     }
 }

@@ -1,5 +1,6 @@
 //! Session credentials and how they age.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::earthdata::Grant;
@@ -13,6 +14,7 @@ pub struct Session {
     pub(super) issued: Duration,
     ageing: Duration,
     expires: Duration,
+    accepted: AtomicBool,
 }
 
 /// How a session stands at one moment.
@@ -31,7 +33,16 @@ impl Session {
     pub(super) fn new(grant: Grant, number: u64, issued: Duration, spread: f64) -> Self {
         let expires = grant.life.map_or(Duration::MAX, |life| issued + life);
         let ageing = grant.life.map_or(Duration::MAX, |life| issued + life.mul_f64(0.7 + 0.1 * spread));
-        Self { grant, number, issued, ageing, expires }
+        Self { grant, number, issued, ageing, expires, accepted: AtomicBool::new(false) }
+    }
+
+    /// Notes that S3 has answered a request of this session.
+    pub fn accept(&self) {
+        self.accepted.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     pub(super) fn age(&self, now: Duration) -> Age {

@@ -8,8 +8,6 @@ use std::sync::LazyLock;
 pub struct Known {
     /// The /s3credentials URL.
     pub endpoint: String,
-    /// CMR's names of the data centers that use it.
-    pub providers: Vec<String>,
     /// The AWS region.
     pub region: String,
 }

@@ -39,20 +39,21 @@ impl Identity {
     /// `EARTHDATA_PASSWORD`, then the file that `NETRC` names, then `~/.netrc` (the order of GDAL, obstore and earthaccess).
     ///
     /// # Errors
-    /// [`Refusal::NoIdentity`] when there is none; [`Error::Usage`] when a file that is named cannot be read, or when a
-    /// user name comes without a password.
+    /// [`Refusal::NoIdentity`] when there is none; [`Error::Usage`] when the token cannot be one, and where there is no token, when
+    /// a file that is named cannot be read, or a user name comes without a password.
     pub fn find(host: &str) -> Result<Self, Error> {
-        let token =
-            variable("EARTHDATA_TOKEN").map(|token| Found { value: SecretString::from(token), origin: "EARTHDATA_TOKEN".into() });
+        let token = variable("EARTHDATA_TOKEN").map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+        if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(Error::usage("EARTHDATA_TOKEN holds a space, a line break or other characters that no token has"));
+        }
+        let token = token.map(|token| Found { value: SecretString::from(token), origin: "EARTHDATA_TOKEN".into() });
         let netrc = netrc_path();
-        let password = match (variable("EARTHDATA_USERNAME"), variable("EARTHDATA_PASSWORD")) {
-            (Some(user), Some(password)) => Some(Found {
-                value: Password { user, password: password.into() },
-                origin: "EARTHDATA_USERNAME and EARTHDATA_PASSWORD".into(),
-            }),
-            (Some(_), None) => return Err(Error::usage("EARTHDATA_USERNAME is set but EARTHDATA_PASSWORD is not")),
-            (None, Some(_)) => return Err(Error::usage("EARTHDATA_PASSWORD is set but EARTHDATA_USERNAME is not")),
-            (None, None) => from_netrc(&netrc, host)?,
+        let password = match find_password(&netrc, host) {
+            Err(error) if token.is_some() => {
+                tracing::warn!(%error, "there is only the token, no password to fall back on");
+                None
+            }
+            found => found?,
         };
         if token.is_none() && password.is_none() {
             let netrc = netrc.path.map_or_else(|| "~/.netrc".into(), |path| path.display().to_string());
@@ -62,8 +63,22 @@ impl Identity {
     }
 }
 
+fn find_password(netrc: &NetrcPath, host: &str) -> Result<Option<Found<Password>>, Error> {
+    let user = variable("EARTHDATA_USERNAME").map(|user| user.trim().to_owned()).filter(|user| !user.is_empty());
+    match (user, variable("EARTHDATA_PASSWORD")) {
+        (Some(user), Some(password)) => Ok(Some(Found {
+            value: Password { user, password: password.into() },
+            origin: "EARTHDATA_USERNAME and EARTHDATA_PASSWORD".into(),
+        })),
+        (Some(_), None) => Err(Error::usage("EARTHDATA_USERNAME is set but EARTHDATA_PASSWORD is not")),
+        (None, Some(_)) => Err(Error::usage("EARTHDATA_PASSWORD is set but EARTHDATA_USERNAME is not")),
+        (None, None) => from_netrc(netrc, host),
+    }
+}
+
+/// Without the line end that `$(cat FILE)` or an env file may leave; blanks may be part of a password.
 fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    env::var(name).ok().map(|value| value.trim_end_matches(['\r', '\n']).to_owned()).filter(|value| !value.is_empty())
 }
 
 struct NetrcPath {

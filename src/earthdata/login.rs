@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::header::{DATE, HeaderMap, LOCATION, ORIGIN};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Grant, Identity};
-use crate::error::{Error, Refusal};
+use crate::error::{self, Error, Refusal};
 
 /// The documented way is four hops; the rest is room for a DAAC that redirects within itself.
 const MAX_HOPS: usize = 10;
@@ -71,8 +71,7 @@ impl Login {
     /// [`Error::Refused`] with the way out when Earthdata says no, [`Error::Transient`] for everything that may pass.
     pub async fn grant(&self) -> Result<Grant, Error> {
         if let Some(token) = self.identity.token.as_ref().filter(|_| !self.token_refused.load(Ordering::Relaxed)) {
-            let response = self.send(self.ask(&self.endpoint).bearer_auth(token.value.expose_secret())).await?;
-            if !is_token_refusal(response.status()) {
+            if let Some(response) = self.show_token(&token.value).await? {
                 return self.read_grant(response).await;
             }
             tracing::debug!(endpoint = %self.endpoint, "the token was refused");
@@ -88,6 +87,23 @@ impl Login {
             self.token_refused.store(true, Ordering::Relaxed);
         }
         self.converse().await
+    }
+
+    /// The endpoint's answer to the bearer `token`, or `None` when it is refused, as by sending it on to the login. The token follows
+    /// redirects within the endpoint's own server only.
+    async fn show_token(&self, token: &SecretString) -> Result<Option<Response>, Error> {
+        let mut url = self.endpoint.clone();
+        for _ in 0..MAX_HOPS {
+            let response = self.send(self.ask(&url).bearer_auth(token.expose_secret())).await?;
+            if !response.status().is_redirection() {
+                return Ok(Some(response).filter(|response| !is_token_refusal(response.status())));
+            }
+            match self.location(&url, response.headers()) {
+                Ok(next) if next.origin() == self.endpoint.origin() && !is_authorize(&next) => url = next,
+                _ => break,
+            }
+        }
+        Ok(None)
     }
 
     /// Follows the endpoint's redirects by hand, since each hop may see other secrets.
@@ -108,8 +124,8 @@ impl Login {
                 return self.read_grant(response).await;
             }
             url = self.location(&url, response.headers())?;
-            if let Some(refusal) = denial_in(&url, &self.earthdata_host) {
-                return Err(refusal.into());
+            if let Some(error) = denial_in(&url, &self.earthdata_host) {
+                return Err(error);
             }
         }
         Err(self.astray("too many redirects"))
@@ -129,7 +145,7 @@ impl Login {
     }
 
     fn is_login_page(&self, url: &Url) -> Result<bool, Refusal> {
-        if !url.path().ends_with("/oauth/authorize") {
+        if !is_authorize(url) {
             return Ok(false);
         }
         let host = host_of(url);
@@ -191,9 +207,11 @@ impl Login {
         let place = format!("{}{}", host_of(response.url()), response.url().path());
         let text = self.text(response).await?;
         match status {
-            StatusCode::OK if at_endpoint => Grant::parse(&text, server_time.unwrap_or_else(SystemTime::now))
-                .map_err(|e| Error::transient(format!("{}: {e}", self.endpoint))),
-            StatusCode::OK => Err(self.astray(&format!("it ended at a page of {place}"))),
+            // A TEA behind an alias ends its conversation at its own name.
+            StatusCode::OK => Grant::parse(&text, server_time.unwrap_or_else(SystemTime::now)).map_err(|e| match at_endpoint {
+                true => Error::transient(format!("{}: {e}", self.endpoint)),
+                false => self.astray(&format!("it ended at a page of {place}")),
+            }),
             StatusCode::FORBIDDEN => Err(self.forbidden(&text).into()),
             status if is_passing(status) => Err(Error::transient(format!("{place} answered {status}"))),
             status => Err(self.astray(&format!("{place} answered {status}"))),
@@ -224,7 +242,11 @@ impl Login {
 
 /// Cumulus and TEA answer a refused bearer with a redirect to the login, TEA also with 401, a malformed one with 400.
 fn is_token_refusal(status: StatusCode) -> bool {
-    status.is_redirection() || status == StatusCode::UNAUTHORIZED || status == StatusCode::BAD_REQUEST
+    status == StatusCode::UNAUTHORIZED || status == StatusCode::BAD_REQUEST
+}
+
+fn is_authorize(url: &Url) -> bool {
+    url.path().ends_with("/oauth/authorize")
 }
 
 /// 424 is Cumulus' word for a failure of STS behind it.
@@ -234,10 +256,14 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// Earthdata Login says in the redirect's query what is missing; the page behind it says less.
-fn denial_in(url: &Url, earthdata_host: &str) -> Option<Refusal> {
+fn denial_in(url: &Url, earthdata_host: &str) -> Option<Error> {
     let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let error = query("error")?;
-    Some(resolution(&query("error_msg").unwrap_or(error), query("resolution_url").as_deref(), earthdata_host))
+    if matches!(error.as_str(), "server_error" | "temporarily_unavailable") {
+        return Some(Error::transient(format!("Earthdata Login at {earthdata_host} says {error}")));
+    }
+    let refusal = resolution(&query("error_msg").unwrap_or(error), query("resolution_url").as_deref(), earthdata_host);
+    Some(refusal.into())
 }
 
 fn resolution(message: &str, resolution_url: Option<&str>, earthdata_host: &str) -> Refusal {
@@ -252,6 +278,22 @@ fn resolution(message: &str, resolution_url: Option<&str>, earthdata_host: &str)
 fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// An Earthdata Login host in the one way that it is written: `host` or `host:port`, out of what people copy.
+///
+/// # Errors
+/// [`Error::Usage`] when more than that is in it, or less.
+pub fn normal_host(text: &str) -> Result<String, Error> {
+    let failed = || Error::usage(format!("{text:?} is no host (write HOST or HOST:PORT)"));
+    let text = text.trim();
+    let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("https://{text}")) };
+    let url = url.map_err(|_| failed())?;
+    let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if url.scheme() != "https" || url.path() != "/" || !is_bare {
+        return Err(failed());
+    }
+    Ok(host_of(&url))
 }
 
 /// Lets https pass, and http to this machine itself.
@@ -280,14 +322,7 @@ pub fn require_private_url(url: &str) -> Result<(), Error> {
 
 /// An HTTP error with its causes and without its URL, whose query may hold a code.
 fn words(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
+    error::chain(&error.without_url())
 }
 
 #[cfg(test)]
@@ -302,14 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_written_in_many_ways() {
+        for text in ["u.org", "U.org", "u.org:443", "https://u.org", "https://u.org/", " u.org/ "] {
+            assert_eq!(normal_host(text).unwrap(), "u.org", "{text}");
+        }
+        assert_eq!(normal_host("LOCALHOST:8080").unwrap(), "localhost:8080");
+        for text in ["", "https://", "http://u.org", "u.org/login", "jane@u.org", "u.org?x", "u org"] {
+            assert!(normal_host(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_is_read_from_the_redirect() {
         let url =
             "https://d.org/login?error=access_denied&error_msg=Please%20approve%20it.&resolution_url=https%3A%2F%2Fu.org%2Fa";
-        let refusal = denial_in(&Url::parse(url).unwrap(), "u.org").unwrap();
-        assert_eq!(
-            refusal,
-            Refusal::Resolution { message: "Please approve it".into(), resolution_url: "https://u.org/a".into() }
-        );
-        assert_eq!(denial_in(&Url::parse("https://d.org/login?code=1&state=2").unwrap(), "u.org"), None);
+        let denial = |url: &str| denial_in(&Url::parse(url).unwrap(), "u.org");
+        let expected = Refusal::Resolution { message: "Please approve it".into(), resolution_url: "https://u.org/a".into() };
+        assert!(matches!(denial(url), Some(Error::Refused(refusal)) if refusal == expected));
+        assert!(denial("https://d.org/login?code=1&state=2").is_none());
+        // RFC 6749, 4.1.2.1
+        for passing in ["server_error", "temporarily_unavailable"] {
+            let error = denial(&format!("https://d.org/login?error={passing}"));
+            assert!(matches!(error, Some(Error::Transient(_))), "{error:?}");
+        }
     }
 }

@@ -6,6 +6,22 @@ use std::sync::Arc;
 
 pub use refusal::Refusal;
 
+/// `error` with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some write their cause out themselves.
+        if !words.ends_with(&text) {
+            words = format!("{words}: {text}");
+        }
+        cause = error.source();
+    }
+    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 /// A failed operation.
 ///
 /// Cheap to clone: everyone who waits for one flight shares its failure.
@@ -55,6 +71,9 @@ pub enum Error {
     /// A defect of granulefs: an operation panicked.
     #[error("an operation failed inside granulefs: {0}")]
     Defect(Arc<str>),
+    /// The kernel, fusermount3 or a signal keeps a mount from being made or taken down.
+    #[error("{0}")]
+    Mount(Arc<str>),
     /// The command line, the environment or a file named there cannot be used as it is.
     #[error("{0}")]
     Usage(Arc<str>),
@@ -71,6 +90,11 @@ impl Error {
         Self::Store(words.into())
     }
 
+    /// A [`Error::Mount`] with these words.
+    pub fn mount(words: impl Into<Arc<str>>) -> Self {
+        Self::Mount(words.into())
+    }
+
     /// A [`Error::Usage`] with these words.
     pub fn usage(words: impl Into<Arc<str>>) -> Self {
         Self::Usage(words.into())
@@ -84,7 +108,7 @@ impl Error {
             Self::Refused(_) | Self::Archived { .. } => libc::EACCES,
             Self::Replaced(_) => libc::ESTALE,
             Self::Deadline(_) => libc::ETIMEDOUT,
-            Self::Transient(_) | Self::Store(_) | Self::Defect(_) => libc::EIO,
+            Self::Transient(_) | Self::Store(_) | Self::Defect(_) | Self::Mount(_) => libc::EIO,
             Self::NameTooLong => libc::ENAMETOOLONG,
             Self::NoAttribute => libc::ENODATA,
             Self::BadHandle => libc::EBADF,
@@ -106,6 +130,28 @@ impl Error {
                 | Self::Deadline(_)
                 | Self::Store(_)
                 | Self::Defect(_)
+                | Self::Mount(_)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{words}")]
+    struct Caused {
+        words: &'static str,
+        source: Option<Box<Caused>>,
+    }
+
+    #[test]
+    fn a_chain_is_one_line_that_says_everything_once() {
+        let caused = |words, source: Option<Caused>| Caused { words, source: source.map(Box::new) };
+        assert_eq!(chain(&caused("alone", None)), "alone");
+        let reset = caused("tried:\n  one\n  two", None);
+        assert_eq!(chain(&caused("outer", Some(caused("inner", Some(reset))))), "outer: inner: tried: one two");
+        assert_eq!(chain(&caused("dispatch: reset", Some(caused("reset", None)))), "dispatch: reset");
     }
 }

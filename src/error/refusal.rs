@@ -94,6 +94,14 @@ pub enum Refusal {
         /// The error code S3 gave.
         code: Arc<str>,
     },
+    /// S3 does not know, or no longer knows, the credentials themselves.
+    #[error("S3 does not accept the credentials for {what} ({code}); are --endpoint-url and --region right?")]
+    CredentialsRejected {
+        /// The URL of the object or prefix.
+        what: Arc<str>,
+        /// The error code S3 gave.
+        code: Arc<str>,
+    },
     /// The credentials are good, but only inside the region.
     #[error("S3 denies access to {what}: these credentials work only from inside AWS {region}; run granulefs on a machine there")]
     OutOfRegion {

@@ -35,6 +35,12 @@ impl Door {
         reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
     ) {
         let _context = self.runtime.enter();
+        // fuser answers EIO for a reply that is dropped.
+        let reply = move |outcome| {
+            if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| reply(outcome))) {
+                tracing::warn!(error = %defect(&*panic), "failed to reply");
+            }
+        };
         let work = AssertUnwindSafe(work).catch_unwind().map(|outcome| outcome.unwrap_or_else(|panic| Err(defect(&*panic))));
         let mut work = Box::pin(work.instrument(span.clone()));
         if let Some(outcome) = work.as_mut().now_or_never() {
@@ -123,6 +129,11 @@ mod tests {
         assert_eq!(outcome_of::<()>(Duration::MAX, at_once).await, Err(Error::Defect("".into()).errno()));
         assert_eq!(outcome_of::<()>(Duration::MAX, later).await, Err(Error::Defect("".into()).errno()));
         assert_eq!(outcome_of(Duration::MAX, async { Ok(7) }).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_reply_does_not_take_the_thread_along() {
+        door(Duration::MAX).await.serve(tracing::Span::none(), async { Ok(()) }, |_| panic!("a reply"));
     }
 
     #[tokio::test]

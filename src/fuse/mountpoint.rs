@@ -32,7 +32,9 @@ impl Mountpoint {
     pub fn claim(path: &Path) -> Result<Self, Error> {
         let path = resolve(path)?;
         let mounted = mounted_at(&path)?;
-        match std::fs::metadata(&path) {
+        // The kernel may still have the attributes of a dead mount, but it never keeps these figures.
+        let probed = rustix::fs::statfs(&path).map_err(std::io::Error::from).and_then(|_| std::fs::metadata(&path));
+        match probed {
             Err(e) if e.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
                 if mounted.is_none_or(|mount| mount.kind != FILESYSTEM_TYPE) {
                     return Err(Error::usage(format!("{} holds another program's dead mount; unmount it first", path.display())));
@@ -62,18 +64,13 @@ impl Mountpoint {
     /// Takes the mount out of the tree at once; files that are open there stay open.
     ///
     /// # Errors
-    /// [`Error::Usage`] when neither the kernel nor fusermount3 will.
+    /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn detach(&self) -> Result<(), Error> {
-        self.take_down(UnmountFlags::DETACH)
-    }
-
-    fn take_down(&self, flags: UnmountFlags) -> Result<(), Error> {
-        let failed = |e: &dyn std::fmt::Display| Error::usage(format!("cannot unmount {}: {e}", self.path.display()));
-        match rustix::mount::unmount(&self.path, flags) {
+        let failed = |e: &dyn std::fmt::Display| Error::mount(format!("cannot unmount {}: {e}", self.path.display()));
+        match rustix::mount::unmount(&self.path, UnmountFlags::DETACH) {
             Ok(()) => Ok(()),
             Err(Errno::PERM) => {
-                let option = if flags.contains(UnmountFlags::DETACH) { "-uz" } else { "-u" };
-                let output = Command::new("fusermount3").arg(option).arg("--").arg(&self.path).output();
+                let output = Command::new("fusermount3").args(["-uz", "--"]).arg(&self.path).output();
                 let output = output.map_err(|e| failed(&format!("fusermount3: {e}; install the package fuse3")))?;
                 if output.status.success() { Ok(()) } else { Err(failed(&String::from_utf8_lossy(&output.stderr).trim())) }
             }
@@ -90,7 +87,7 @@ impl Mountpoint {
 /// Ends the granulefs mount at `path`, also while files are open there.
 ///
 /// # Errors
-/// [`Error::Usage`] when there is none, or it may not be ended by this user.
+/// [`Error::Usage`] when there is none, [`Error::Mount`] when this user may not end it.
 pub fn unmount(path: &Path) -> Result<(), Error> {
     let path = resolve(path)?;
     if mounted_at(&path)?.is_none_or(|mount| mount.kind != FILESYSTEM_TYPE) {

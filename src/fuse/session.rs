@@ -37,6 +37,8 @@ pub struct MountSettings {
 #[derive(Debug)]
 pub struct Mounted {
     mountpoint: Mountpoint,
+    /// The kernel's number of this mount; `None`: it was gone as soon as it was there.
+    device: Option<String>,
     ended: watch::Receiver<bool>,
     gone: oneshot::Receiver<()>,
     _session: ManuallyDrop<BackgroundSession>,
@@ -46,7 +48,7 @@ impl Mounted {
     /// Mounts `volume`, whose operations run on `runtime`.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the kernel or fusermount3 refuses.
+    /// [`Error::Mount`] when the kernel or fusermount3 refuses.
     pub fn new(volume: Arc<Volume>, mountpoint: Mountpoint, settings: MountSettings, runtime: Handle) -> Result<Self, Error> {
         let failed = |e: std::io::Error| {
             let advice = match e.kind() {
@@ -55,7 +57,7 @@ impl Mounted {
                 std::io::ErrorKind::PermissionDenied => "; may this user read and write /dev/fuse?",
                 _ => "",
             };
-            Error::usage(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
+            Error::mount(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
         };
         let (tell_end, ended) = watch::channel(false);
         let notifier = Arc::new(OnceLock::new());
@@ -65,26 +67,31 @@ impl Mounted {
         let _ = notifier.set(session.notifier());
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
         let (tell_gone, gone) = oneshot::channel();
-        if let Some(device) = mountpoint.device()? {
-            mountpoint::widen_read_ahead(&device);
-            // A thread of its own, which the process's end takes along: nothing else can wait for the kernel's table.
-            std::thread::spawn(move || match mountpoint::wait_until_gone(&device) {
-                Ok(()) => drop(tell_gone.send(())),
-                Err(error) => tracing::warn!(%error, "the mount will be served until its last file is closed"),
-            });
+        let watched = mountpoint.device().and_then(|device| {
+            if let Some(device) = device.clone() {
+                mountpoint::widen_read_ahead(&device);
+                watch_mount_table(device, tell_gone)?;
+            }
+            Ok(device)
+        });
+        match watched {
+            Ok(device) => Ok(Self { mountpoint, device, ended, gone, _session: session }),
+            Err(error) => {
+                mountpoint.detach()?;
+                Err(error)
+            }
         }
-        Ok(Self { mountpoint, ended, gone, _session: session })
     }
 
     /// Serves until the mount is taken down from outside or `stop` comes, then lets open files finish for a moment.
     ///
     /// # Errors
-    /// [`Error::Usage`] when `stop` came and the mount cannot be taken down.
+    /// [`Error::Mount`] when `stop` came and the mount cannot be taken down.
     pub async fn serve_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         tokio::select! {
             _ = self.ended.wait_for(|ended| *ended) => return Ok(()),
             Ok(()) = self.gone => {}
-            () = stop => self.mountpoint.detach()?,
+            () = stop => take_down(&self.mountpoint, self.device.as_deref())?,
         }
         if tokio::time::timeout(GRACE, self.ended.wait_for(|ended| *ended)).await.is_err() {
             tracing::warn!("files were still open; ending all the same");
@@ -95,10 +102,33 @@ impl Mounted {
     /// Takes the mount down without serving it, since it turned out that nobody wants it.
     ///
     /// # Errors
-    /// [`Error::Usage`] when neither the kernel nor fusermount3 will.
+    /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn abandon(self) -> Result<(), Error> {
-        self.mountpoint.detach()
+        take_down(&self.mountpoint, self.device.as_deref())
     }
+}
+
+/// Ends the mount `device` at `mountpoint`. Whoever was faster has done it already, and may have mounted something else there since.
+fn take_down(mountpoint: &Mountpoint, device: Option<&str>) -> Result<(), Error> {
+    let is_there = || Ok::<_, Error>(device.is_some() && mountpoint.device()?.as_deref() == device);
+    if !is_there()? {
+        return Ok(());
+    }
+    match mountpoint.detach() {
+        Err(error) if is_there()? => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Tells when the mount `device` is gone, from a thread of its own, which the process's end takes along: nothing else can wait for
+/// the kernel's table.
+fn watch_mount_table(device: String, tell_gone: oneshot::Sender<()>) -> Result<(), Error> {
+    let watch = move || match mountpoint::wait_until_gone(&device) {
+        Ok(()) => drop(tell_gone.send(())),
+        Err(error) => tracing::warn!(%error, "the mount will be served until its last file is closed"),
+    };
+    let thread = std::thread::Builder::new().spawn(watch);
+    thread.map(drop).map_err(|e| Error::store(format!("cannot start a thread: {e}")))
 }
 
 fn options(settings: &MountSettings) -> fuser::Config {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::answers::unquoted;
 use super::{Backoff, Bucket};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::object::ObjectId;
 
 /// S3 sends a frame every few milliseconds; one that does not come for this long will not come on this connection.
@@ -51,7 +51,7 @@ impl Download {
                     return Ok(Some(frame));
                 }
                 Ok(Some(Ok(_))) => continue,
-                Ok(Some(Err(error))) => format!("the answer broke off: {error}"),
+                Ok(Some(Err(error))) => format!("the answer broke off: {}", error::chain(&error)),
                 Ok(None) => "the answer was too short".to_owned(),
                 Err(_) => format!("no bytes for {} s", STALL.as_secs()),
             };

@@ -1,10 +1,10 @@
 //! What a failed request to S3 means: the one place that looks at status and code.
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::credentials::Doubt;
-use crate::error::{Error, Refusal};
+use crate::error::{self, Error, Refusal};
 
 /// What to do about a failure.
 #[derive(Debug)]
@@ -34,7 +34,11 @@ where
 {
     let what = about.what;
     let Some(response) = error.raw_response() else {
-        return Failure::Again(Error::transient(format!("{what}: {}", DisplayErrorContext(error))));
+        let words = format!("{what}: {}", error::chain(error));
+        return match error {
+            SdkError::ConstructionFailure(_) => Failure::Final(own(error).unwrap_or_else(|| Error::store(words))),
+            _ => Failure::Again(Error::transient(words)),
+        };
     };
     let status = response.status().as_u16();
     let service = error.as_service_error();
@@ -43,7 +47,8 @@ where
     let says = if code.is_empty() { format!("status {status}") } else { format!("{code}, status {status}") };
     match (status, code) {
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
-            Failure::Renew(Doubt::Dead, forbidden(what, &says))
+            let (what, code) = (what.into(), says.into());
+            Failure::Renew(Doubt::Dead, Refusal::CredentialsRejected { what, code }.into())
         }
         (_, "RequestTimeTooSkewed" | "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
             // The SDK has learned the server's clock from this very answer.
@@ -73,6 +78,32 @@ where
     }
 }
 
+/// Our own error within one of the SDK's: no credentials for the signer.
+fn own(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<Error>()).cloned()
+}
+
 fn forbidden(what: &str, says: &str) -> Error {
     Refusal::Forbidden { what: what.into(), code: says.into() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::operation::head_object::HeadObjectError;
+
+    use super::*;
+
+    fn failure(error: SdkError<HeadObjectError, HttpResponse>) -> Failure {
+        classify(&error, About { what: "s3://b/k", region: "us-west-2", is_open: false })
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_built_is_not_tried_again() {
+        let plain = failure(SdkError::construction_failure("no such uri"));
+        assert!(matches!(&plain, Failure::Final(Error::Store(words)) if words.contains("no such uri")), "{plain:?}");
+        let refusal = Refusal::NoData { endpoint: "e".into() };
+        let refused = failure(SdkError::construction_failure(Error::Refused(refusal.clone())));
+        assert!(matches!(&refused, Failure::Final(Error::Refused(found)) if *found == refusal), "{refused:?}");
+        assert!(matches!(failure(SdkError::timeout_error("slow")), Failure::Again(Error::Transient(_))));
+    }
 }

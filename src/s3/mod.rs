@@ -241,7 +241,8 @@ impl Bucket {
             let ahead = self.inner.clock.ahead();
             let error = match request().await {
                 Ok(output) => {
-                    *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    session.accept();
+                    self.remember(None);
                     return Ok(output);
                 }
                 Err(error) => error,
@@ -255,7 +256,9 @@ impl Bucket {
                 }
                 Failure::Renew(doubt, error) => {
                     tracing::debug!(what, %error, ?doubt, "refused");
-                    if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt).await? {
+                    self.remember(Some(error.clone()));
+                    if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt, &error).await? {
+                        self.remember(None);
                         return Err(error);
                     }
                     renewals += 1;
@@ -272,8 +275,13 @@ impl Bucket {
         } else {
             tracing::debug!(%fault, tries = backoff.tries, "trying again");
         }
-        *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.remember(Some(fault));
         tokio::time::sleep(backoff.next()).await;
+    }
+
+    /// Keeps `fault` as the answer to what is waited for, until a request is answered.
+    fn remember(&self, fault: Option<Error>) {
+        *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 }
 

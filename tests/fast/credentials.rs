@@ -231,3 +231,31 @@ async fn a_clock_that_is_hours_off_is_overcome() {
         assert_eq!(house.archive.stats().issued, 2);
     }
 }
+
+/// A store that does not know what the endpoint hands out costs two logins and not two for each request; and it forbids no name.
+#[tokio::test]
+async fn credentials_that_the_store_never_accepts_cause_no_storm_of_logins() {
+    let (house, elsewhere) = (House::new(), House::new());
+    let bucket = elsewhere.bucket_of(house.store());
+    let started = Instant::now();
+    for _ in 0..20 {
+        let error = house.error_of(soon(bucket.page(&Prefix::new("d"), &Position::Start)).await);
+        assert!(matches!(error, Error::Refused(Refusal::CredentialsRejected { .. })), "{error:?}");
+    }
+    let found = soon(house.tree_of(bucket, "", SECOND).find("d")).await;
+    assert!(matches!(found, Err(Error::Refused(_))), "a directory is assumed: {found:?}");
+    // The pause after the second is two seconds, give or take a quarter.
+    assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
+    assert_eq!((house.archive.stats().issued, elsewhere.archive.stats().s3_requests()), (2, 2));
+}
+
+/// A login that takes longer than the operation that waits for it is not started over by the next one.
+#[tokio::test]
+async fn a_login_outlives_the_operation_that_needed_it() {
+    let house = House::with(|knobs| knobs.credentials_latency = SECOND / 2);
+    let store = house.store();
+    assert!(tokio::time::timeout(SECOND / 10, store.session()).await.is_err());
+    house.counts(|stats| stats.issued == 1).await;
+    session(&store).await;
+    assert_eq!((house.archive.stats().issued, house.archive.stats().authenticated), (1, 1));
+}

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use archive::{BearerAnswer, Expiration, Family, Kind, Knobs, PasswordWays};
-use granulefs::earthdata::Grant;
+use granulefs::earthdata::{Grant, Login};
+use granulefs::error::{Error, Refusal};
 
 use crate::house::{FAMILIES, House, Shows, soon};
+use crate::server::{CREDENTIALS, Server, redirect};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -122,4 +124,41 @@ async fn lives_are_judged_by_the_servers_clock() {
         house.archive.set(|knobs| knobs.clock_shift = shift);
         assert_lives(&soon(login.grant()).await.unwrap(), HOUR, &format!("{shift} s"));
     }
+}
+
+/// Item 1: an endpoint behind an alias ends the conversation at its own name; what counts is that credentials are there.
+#[tokio::test]
+async fn credentials_count_wherever_the_redirects_end() {
+    let house = House::new();
+    let own = Server::new(|_| CREDENTIALS.into());
+    let target = own.endpoint.clone();
+    let alias = Server::new(move |_| redirect(&target));
+    let login = Login::new(&alias.endpoint, &house.archive.edl_host(), house.identity(Shows::Password)).unwrap();
+    assert_eq!(soon(login.grant()).await.unwrap().access_key, "A");
+}
+
+/// Item 1: a token follows redirects within its endpoint, and is refused by one that leads anywhere else, where it does not go.
+#[tokio::test]
+async fn a_token_stays_with_its_endpoint() {
+    let house = House::new();
+    let elsewhere = Server::new(|_| CREDENTIALS.into());
+    for (location, is_accepted) in
+        [("/moved", true), ("/oauth/authorize?x=1", false), (elsewhere.endpoint.as_str(), false), ("", false)]
+    {
+        let target = location.to_owned();
+        let server = Server::new(move |head| match head.starts_with("get /moved ") {
+            true => CREDENTIALS.into(),
+            false => redirect(&target),
+        });
+        let login = Login::new(&server.endpoint, &house.archive.edl_host(), house.identity(Shows::Token)).unwrap();
+        let outcome = soon(login.grant()).await;
+        if is_accepted {
+            outcome.unwrap();
+        } else {
+            let error = house.error_of(outcome);
+            assert!(matches!(error, Error::Refused(Refusal::TokenRefused { .. })), "{location}: {error:?}");
+        }
+        assert!(server.heads().iter().all(|head| head.contains("authorization: bearer ")), "{location}");
+    }
+    assert_eq!(elsewhere.heads(), [""; 0]);
 }

@@ -26,4 +26,6 @@ mod refusals;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod tree;

@@ -32,7 +32,8 @@ fn a_missing_identity_is_told_with_the_ways_to_give_one() {
     let Some(site) = Site::with_one_object() else { return };
     let plan = site.plan(BUCKET).without("EARTHDATA_TOKEN");
     must_say(plan, &["EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "machine", ".netrc"]);
-    must_say(site.plan(BUCKET).env("EARTHDATA_USERNAME", "ada"), &["EARTHDATA_PASSWORD is not"]);
+    let half = site.plan(BUCKET).without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", "ada");
+    must_say(half, &["EARTHDATA_PASSWORD is not"]);
 }
 
 /// "every answer of section 2 becomes its own clear message": a wrong password is tried once, so that no account gets locked.
@@ -112,7 +113,7 @@ fn services_that_are_down_are_told_in_time() {
 
     let began = Instant::now();
     site.archive.set(|knobs| (knobs.daac_down, knobs.s3_down) = (false, true));
-    must_say(site.plan(BUCKET).args(&["--timeout=5"]), &["s3://granules/"]);
+    must_say(site.plan(BUCKET).args(&["--timeout=5"]), &["no answer within", "s3://granules/", "dispatch failure: "]);
     assert!((4..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
@@ -144,4 +145,22 @@ fn a_wrong_command_line_is_refused_before_any_request() {
         assert_eq!(plan.place().mounted(), [""; 0]);
     }
     assert_eq!(site.archive.stats().credentials, 0);
+}
+
+/// AWS keys that the store does not know are the user's to correct, and waiting does not help.
+#[test]
+fn keys_that_the_store_does_not_know_are_told_at_once() {
+    let Some(site) = Site::with_one_object() else { return };
+    let began = Instant::now();
+    must_say(site.plan_with_keys(BUCKET).env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN"), &["InvalidAccessKeyId", "--endpoint-url"]);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+/// Credentials of an endpoint that the store does not belong to are no mount, not even one with a warning.
+#[test]
+fn a_store_that_rejects_the_endpoints_credentials_is_told() {
+    let (Some(site), Some(other)) = (Site::with_one_object(), Site::with_one_object()) else { return };
+    let plan = site.plan(BUCKET).env("AWS_ENDPOINT_URL_S3", other.archive.s3_url());
+    must_say(plan, &["does not accept the credentials", "--endpoint-url"]);
+    assert_eq!(site.archive.stats().issued, 2);
 }

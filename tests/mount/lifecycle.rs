@@ -53,6 +53,33 @@ fn a_foreground_mount_is_served_by_the_command_itself() {
     must_be_gone(&mount);
 }
 
+/// A terminal that closes leaves no dead mount: the server lives on, also in the foreground.
+#[test]
+fn a_hangup_does_not_end_a_mount() {
+    let Some(site) = Site::with_one_object() else { return };
+    let (mount, mut child) = site.plan(BUCKET).args(&["-v"]).serve();
+    mount.server().signal(Signal::HUP);
+    eventually("the signal is noted", END, || mount.log().contains("the mount stays"));
+    assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
+    mount.server().signal(Signal::TERM);
+    assert_eq!(wait(&mut child, END), Some(0));
+    must_be_gone(&mount);
+}
+
+/// A server ends its own mount, and not what somebody has mounted over it.
+#[test]
+fn a_signal_takes_down_no_other_mount() {
+    let Some(site) = Site::with_one_object() else { return };
+    let mount = site.mount(BUCKET);
+    let (place, server) = (mount.path(), mount.server());
+    tool(Path::new("/"), "mount", ["-t", "tmpfs", "granulefs-test", &place.to_string_lossy()]);
+    assert_eq!(mount.place().mounted(), ["fuse.granulefs", "tmpfs"]);
+    server.signal(Signal::TERM);
+    server.must_end_within(2 * END);
+    assert_eq!(mount.place().mounted(), ["fuse.granulefs", "tmpfs"]);
+    assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+}
+
 /// "SOURCE is `bucket`, `bucket/prefix`, `s3://bucket/prefix/` (with or without the last slash)".
 #[test]
 fn a_source_is_written_in_four_ways() {

@@ -1,6 +1,7 @@
 //! Which directories may be mounted on, and which mounts may be ended (issue 2, "What a user does").
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,12 +15,18 @@ use crate::harness::{BUCKET, PATIENCE, PROGRAM, Place, Process, Site, errno, eve
 #[test]
 fn what_a_killed_process_left_is_replaced() {
     let Some(site) = Site::with_one_object() else { return };
-    let mount = site.mount(BUCKET);
-    mount.server().signal(Signal::KILL);
-    eventually("nobody answers", PATIENCE, || errno(fs::metadata(mount.path())) == libc::ENOTCONN);
-    // That there is one mount and one server is checked here.
-    let mount = site.plan_on(mount.into_place(), BUCKET).mount();
-    assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
+    for is_known in [false, true] {
+        let mount = site.mount(BUCKET);
+        // The kernel goes on giving the attributes that it has.
+        let seen = is_known.then(|| fs::metadata(mount.path()).unwrap().mode());
+        mount.server().signal(Signal::KILL);
+        mount.server().must_end_within(PATIENCE);
+        eventually("nobody answers", PATIENCE, || errno(fs::read_dir(mount.path())) == libc::ENOTCONN);
+        assert_eq!(fs::metadata(mount.path()).ok().map(|metadata| metadata.mode()), seen);
+        // That there is one mount and one server is checked here.
+        let mount = site.plan_on(mount.into_place(), BUCKET).mount();
+        assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
+    }
 }
 
 /// A mount that lives is not covered by another one.

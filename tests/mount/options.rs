@@ -63,6 +63,20 @@ fn the_identity_comes_from_the_first_place_that_has_one() {
     }
 }
 
+/// A blank at its end is part of a password; and where there is a token, what is wrong with the password does not matter.
+#[test]
+fn only_what_is_used_must_be_right() {
+    let password = "p w ";
+    let Some(site) = Site::of(Setup { password: password.into(), ..Setup::default() }) else { return };
+    site.archive.put(BUCKET, "folder/one.txt", "one\n");
+    let by_password = |plan: Plan| plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", site.archive.user());
+    must_read(by_password(site.plan(BUCKET)).env("EARTHDATA_PASSWORD", format!("{password}\n")));
+    must_read(site.plan(BUCKET).env("NETRC", "/nowhere/netrc"));
+    must_read(site.plan(BUCKET).env("EARTHDATA_USERNAME", "ada"));
+    let message = site.plan(BUCKET).env("EARTHDATA_TOKEN", "two\nlines").refusal();
+    assert!(message.contains("EARTHDATA_TOKEN") && !message.contains("two"), "{message}");
+}
+
 /// A netrc that is named must be there; the one at home need not.
 #[test]
 fn a_netrc_that_is_named_must_be_readable() {
@@ -93,7 +107,8 @@ fn flags_win_over_the_environment() {
 #[test]
 fn aws_credentials_need_no_earthdata() {
     let Some(site) = Site::with_one_object() else { return };
-    must_read(site.plan_with_keys(BUCKET));
+    // The endpoint in the environment is for other mounts.
+    must_read(site.plan_with_keys(BUCKET).env("S3_CREDENTIAL_ENDPOINT", site.archive.credentials_url("PODAAC")));
     let stats = site.archive.stats();
     assert_eq!((stats.credentials, stats.logins), (0, 0));
     let message = site.plan_with_keys(BUCKET).without("AWS_ACCESS_KEY_ID").env("AWS_EC2_METADATA_DISABLED", "true").refusal();

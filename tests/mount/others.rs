@@ -1,11 +1,12 @@
 //! What other users may, and what programs on the mount may (issue 2, "Options at least").
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::harness::{BUCKET, PROGRAM, Place, Ran, Site, run, tool};
+use crate::harness::{BUCKET, PATIENCE, PROGRAM, Place, Process, Ran, Site, run, tool, wait};
 
 /// An ordinary user that every Linux has.
 const NOBODY: &str = "65534";
@@ -53,6 +54,23 @@ fn programs_run_unless_noexec() {
     }
 }
 
+/// Issue 2, item 7: secrets stand in the environment of the command that waits, too; what root owns in /proc its user cannot read.
+#[test]
+fn neither_process_of_a_start_can_be_looked_into() {
+    let Some(site) = Site::with_one_object() else { return };
+    site.archive.set(|knobs| knobs.credentials_latency = Duration::from_secs(30));
+    let place = Place::new();
+    run(Command::new("chown").arg("-R").arg(NOBODY).arg(place.home())).success();
+    let plan = site.plan_on(place, BUCKET).by_user(NOBODY);
+    let mut child = plan.start("--timeout=60s");
+    assert!(site.archive.wait_for(|stats| stats.credentials > 0, PATIENCE));
+    let processes = Process::all_for(&plan.place().mountpoint());
+    let owners: Vec<_> = processes.iter().map(|process| fs::metadata(process.proc("environ")).unwrap().uid()).collect();
+    assert_eq!(owners, [0, 0]);
+    drop(plan);
+    wait(&mut child, PATIENCE);
+}
+
 /// An ordinary user mounts with the help of fusermount3, and ends the mount alike.
 #[test]
 fn an_ordinary_user_mounts_and_unmounts() {
@@ -69,5 +87,5 @@ fn an_ordinary_user_mounts_and_unmounts() {
     let path = mount.path();
     let ran = as_nobody(&[PROGRAM, "unmount", path.to_str().unwrap()]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
-    mount.server().must_end_within(crate::harness::PATIENCE);
+    mount.server().must_end_within(PATIENCE);
 }
