@@ -22,4 +22,6 @@ mod reading;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod tree;
