@@ -48,7 +48,7 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
         if let Some((_, replaced)) = self.entries.put(key, (value, weight)) {
             self.weight -= replaced;
         }
-        self.shrink_to(self.limit);
+        while self.weight > self.limit && self.pop().is_some() {}
     }
 
     /// Takes `key` out.
@@ -62,14 +62,11 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
         Some(value)
     }
 
-    /// Drops what was not used for longest until the rest weighs at most `limit`.
-    pub fn shrink_to(&mut self, limit: usize) {
-        while self.weight > limit {
-            match self.entries.pop_lru() {
-                Some((_, (_, weight))) => self.weight -= weight,
-                None => break,
-            }
-        }
+    /// Takes out what was not used for longest.
+    pub fn pop(&mut self) -> Option<(K, V)> {
+        let (key, (value, weight)) = self.entries.pop_lru()?;
+        self.weight -= weight;
+        Some((key, value))
     }
 
     /// All that is kept, last used first.
@@ -98,6 +95,8 @@ mod tests {
         map.insert(5, 5, 3);
         assert_eq!([1, 2, 0].map(|key| map.get(&key).copied()), [None, None, Some(0)]);
         assert_eq!(map.weight(), 9);
+        assert_eq!((map.pop(), map.weight()), (Some((3, 3)), 7));
+        map.insert(3, 3, 2);
         map.insert(0, 9, 4);
         assert_eq!((map.get(&0).copied(), map.weight()), (Some(9), 9));
         map.insert(7, 7, 11);

@@ -51,7 +51,10 @@ impl Inodes {
                     return number;
                 }
                 Slot::Occupied(mut slot) if is_same(&slot.get().entry, entry) => {
-                    slot.get_mut().lookups += 1;
+                    let node = slot.get_mut();
+                    node.lookups += 1;
+                    // The same bytes, put again, are the same version with another time.
+                    node.entry = entry.clone();
                     return number;
                 }
                 // Two nodes of one hash: about one mount in 10^5 with 10 million inodes.
@@ -104,7 +107,24 @@ fn is_same(a: &Entry, b: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
     use super::*;
+    use crate::object::{Object, ObjectId};
+
+    #[test]
+    fn the_same_version_put_again_shows_its_new_time() {
+        let inodes = Inodes::new(Prefix::new(""));
+        let put_at = |modified| {
+            let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: "e".into() };
+            Entry::File(Arc::new(Object { id, size: 1, modified, storage_class: "STANDARD".into() }))
+        };
+        let (old, new) = (put_at(SystemTime::UNIX_EPOCH), put_at(SystemTime::UNIX_EPOCH + Duration::from_secs(9)));
+        let number = inodes.remember(&old);
+        assert_eq!(inodes.remember(&new), number);
+        assert_eq!(inodes.get(number), Some(new));
+    }
 
     #[test]
     fn a_number_stays_the_same_and_is_forgotten_with_its_last_lookup() {

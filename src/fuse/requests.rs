@@ -51,7 +51,7 @@ impl Filesystem for Door {
             Ok(found) => match found.node {
                 Some((number, attributes)) => {
                     let attributes = file_attr(number, &attributes);
-                    reply.entry_with_ttls(&ATTRIBUTES_TTL, &found.fresh_for, &attributes, Generation(0));
+                    reply.entry(&found.fresh_for, &attributes, Generation(0));
                 }
                 None => reply.entry(&found.fresh_for, &no_entry(), Generation(0)),
             },

@@ -23,14 +23,11 @@ impl<T> Default for Handles<T> {
 
 impl<T: Clone> Handles<T> {
     pub(super) fn put(&self, thing: T) -> u64 {
-        self.open().put(thing)
-    }
-
-    /// A new number for what is open already, or for what `make` makes.
-    pub(super) fn share_or_put(&self, is_same: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> u64 {
         let mut open = self.open();
-        let thing = open.things.values().find(|thing| is_same(thing)).cloned().unwrap_or_else(make);
-        open.put(thing)
+        open.last += 1;
+        let number = open.last;
+        open.things.insert(number, thing);
+        number
     }
 
     pub(super) fn get(&self, number: u64) -> Option<T> {
@@ -47,13 +44,5 @@ impl<T: Clone> Handles<T> {
 
     fn open(&self) -> MutexGuard<'_, Open<T>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T> Open<T> {
-    fn put(&mut self, thing: T) -> u64 {
-        self.last += 1;
-        self.things.insert(self.last, thing);
-        self.last
     }
 }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::inodes::{Inodes, ROOT};
 use crate::listing::{Listings, Reading};
 use crate::object::{Entry, Prefix, Shown};
-use crate::reader::OpenObject;
+use crate::reader::{OpenObject, Reader};
 use crate::s3::Bucket;
 
 /// One mounted prefix of a bucket.
@@ -27,7 +27,7 @@ pub struct Volume {
     bucket: Bucket,
     appearance: Appearance,
     listings: Arc<Listings>,
-    cache: Arc<BlockCache>,
+    reader: Reader,
     inodes: Inodes,
     files: Handles<Arc<OpenObject>>,
     directories: Handles<Arc<Reading>>,
@@ -66,7 +66,7 @@ impl Volume {
     pub fn new(bucket: Bucket, root: Prefix, appearance: Appearance, limits: Limits) -> Self {
         Self {
             listings: Listings::new(bucket.clone(), root.clone(), limits.metadata_ttl),
-            cache: BlockCache::new(bucket.clone(), limits.cache_size),
+            reader: Reader::new(BlockCache::new(bucket.clone(), limits.cache_size)),
             inodes: Inodes::new(root),
             files: Handles::default(),
             directories: Handles::default(),
@@ -132,10 +132,7 @@ impl Volume {
             Entry::File(object) if object.is_archived() => {
                 Err(Error::Archived { what: object.id.url().into(), class: object.storage_class.clone() })
             }
-            Entry::File(object) => {
-                let is_same = |open: &Arc<OpenObject>| open.object().id == object.id;
-                Ok(self.files.share_or_put(is_same, || Arc::new(OpenObject::new(object.clone(), self.cache.clone()))))
-            }
+            Entry::File(object) => Ok(self.files.put(self.reader.open(&object))),
         }
     }
 
@@ -237,7 +234,7 @@ impl Volume {
             ("s3.head", requests.head.load(Ordering::Relaxed)),
             ("s3.get", requests.get.load(Ordering::Relaxed)),
             ("s3.bytes", requests.bytes.load(Ordering::Relaxed)),
-            ("cache.bytes", self.cache.weight() as u64),
+            ("cache.bytes", self.reader.cache().held() as u64),
             ("inodes", self.inodes.count() as u64),
             ("names.shadowed", escaped.shadowed as u64),
             ("names.unshowable", escaped.unshowable as u64),

@@ -153,8 +153,16 @@ impl House {
     }
 
     pub(crate) fn tree_of(&self, bucket: Bucket, prefix: &str, metadata_ttl: Duration) -> Tree {
+        Self::tree_within(bucket, prefix, Limits { metadata_ttl, cache_size: 64 << 20 })
+    }
+
+    /// The whole bucket, with so many bytes of cache.
+    pub(crate) fn tree_caching(&self, cache_size: usize) -> Tree {
+        Self::tree_within(self.bucket(), "", Limits { metadata_ttl: Duration::from_secs(3600), cache_size })
+    }
+
+    fn tree_within(bucket: Bucket, prefix: &str, limits: Limits) -> Tree {
         let appearance = Appearance { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
-        let limits = Limits { metadata_ttl, cache_size: 64 << 20 };
         Tree::new(Volume::new(bucket, Prefix::new(prefix), appearance, limits))
     }
 

@@ -28,4 +28,6 @@ mod secrets;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod tree;

@@ -1,0 +1,211 @@
+//! One budget in bytes for every block in memory: kept, on its way, or in the hands of a reader.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+
+use crate::error::Error;
+
+/// Bytes promised before they are fetched, and counted until the last reader lets go of them.
+#[derive(Debug)]
+pub(super) struct Budget {
+    capacity: usize,
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    held: usize,
+    /// Of these, what is promised to runs and has not landed.
+    aloft: usize,
+    queue: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: usize,
+    granted: oneshot::Sender<()>,
+}
+
+impl Budget {
+    pub(super) fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self { capacity, ledger: Mutex::default() })
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// A place in line for `bytes`.
+    pub(super) fn ask(self: &Arc<Self>, bytes: usize) -> Ticket {
+        let (granted, receiver) = oneshot::channel();
+        self.settle(|ledger| ledger.queue.push_back(Waiting { bytes, granted }));
+        Ticket { budget: self.clone(), bytes, granted: receiver }
+    }
+
+    /// Whether `bytes` would be granted at once, and within the capacity.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let ledger = self.ledger();
+        ledger.queue.is_empty() && ledger.held + bytes <= self.capacity
+    }
+
+    /// Whether something should be let go of: somebody waits in line, or more is held than should be.
+    pub(super) fn is_short(&self) -> bool {
+        let ledger = self.ledger();
+        !ledger.queue.is_empty() || ledger.held > self.capacity
+    }
+
+    /// Bytes held or promised.
+    pub(super) fn held(&self) -> usize {
+        self.ledger().held
+    }
+
+    /// Changes the ledger, and grants in turn what fits now. When nothing is on its way, nothing that is waited for would make
+    /// room, so the first in line passes whatever is held: readers who hold one block and wait for another cannot lock up.
+    fn settle(&self, change: impl FnOnce(&mut Ledger)) {
+        let mut ledger = self.ledger();
+        change(&mut ledger);
+        while let Some(first) = ledger.queue.front()
+            && (first.granted.is_closed() || ledger.held + first.bytes <= self.capacity || ledger.aloft == 0)
+        {
+            let bytes = first.bytes;
+            if ledger.queue.pop_front().is_some_and(|first| first.granted.send(()).is_ok()) {
+                ledger.held += bytes;
+                ledger.aloft += bytes;
+            }
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in line. Dropped, it is given up.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    budget: Arc<Budget>,
+    bytes: usize,
+    granted: oneshot::Receiver<()>,
+}
+
+impl Ticket {
+    /// Waits for its turn. Safe to cancel.
+    pub(super) async fn turn(&mut self) -> Result<Reservation, Error> {
+        (&mut self.granted).await.map_err(|_| Error::transient("a fetch lost its place in line"))?;
+        Ok(Reservation { budget: self.budget.clone(), rest: self.bytes })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.granted.close();
+        let unused = if self.granted.try_recv().is_ok() { self.bytes } else { 0 };
+        self.budget.settle(|ledger| {
+            ledger.aloft -= unused;
+            ledger.held -= unused;
+        });
+    }
+}
+
+/// Bytes promised to a run. Dropped, it gives back what has not landed.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    budget: Arc<Budget>,
+    rest: usize,
+}
+
+impl Reservation {
+    /// A block that has landed: counted until its last clone is gone.
+    pub(super) fn hold(&mut self, block: BytesMut) -> Bytes {
+        self.rest -= block.len();
+        self.budget.ledger().aloft -= block.len();
+        Bytes::from_owner(Held { budget: self.budget.clone(), block })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.settle(|ledger| {
+            ledger.aloft -= self.rest;
+            ledger.held -= self.rest;
+        });
+    }
+}
+
+struct Held {
+    budget: Arc<Budget>,
+    block: BytesMut,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.block
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.settle(|ledger| ledger.held -= self.block.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn granted(ticket: &mut Ticket) -> Option<Reservation> {
+        ticket.turn().now_or_never().map(Result::unwrap)
+    }
+
+    #[test]
+    fn whoever_finds_no_room_waits_in_turn_and_bytes_count_until_the_last_reader_lets_go() {
+        let budget = Budget::new(10);
+        let mut first = granted(&mut budget.ask(8)).unwrap();
+        let (mut second, mut third) = (budget.ask(4), budget.ask(1));
+        assert!(!budget.has_room(1) && budget.is_short());
+        // The third would fit, but it is not its turn.
+        assert!(granted(&mut second).is_none() && granted(&mut third).is_none());
+        let block = first.hold(BytesMut::from(&b"12345678"[..]));
+        let reader = block.slice(2..3);
+        drop(block);
+        assert!(granted(&mut second).is_none());
+        drop(reader);
+        assert!(granted(&mut second).is_some() && granted(&mut third).is_some());
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn more_than_the_whole_budget_passes_when_nothing_is_on_its_way() {
+        let budget = Budget::new(10);
+        let mut first = granted(&mut budget.ask(10)).unwrap();
+        let mut second = budget.ask(100);
+        let pinned = first.hold(BytesMut::from(&b"1234567890"[..]));
+        assert!(granted(&mut second).is_none());
+        drop(first);
+        assert_eq!((granted(&mut second).map(|seat| seat.rest), budget.held()), (Some(100), 10));
+        drop(pinned);
+        assert_eq!(budget.held(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_gives_up_leaves_nothing_behind(asked in prop::collection::vec((1..40_usize, any::<bool>()), 1..30)) {
+            let budget = Budget::new(50);
+            let mut tickets: Vec<_> = asked.iter().map(|(bytes, stays)| (budget.ask(*bytes), *stays)).collect();
+            prop_assert!(budget.held() <= 50);
+            tickets.retain(|(_, stays)| *stays);
+            for (mut ticket, _) in tickets {
+                prop_assert!(granted(&mut ticket).is_some(), "stuck");
+                prop_assert!(budget.held() <= 50);
+            }
+            let aloft = budget.ledger().aloft;
+            prop_assert_eq!((budget.held(), aloft, budget.is_short()), (0, 0, false));
+        }
+    }
+}

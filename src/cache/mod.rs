@@ -1,0 +1,132 @@
+//! Blocks of object versions in memory: bounded in bytes over all files, one flight per block.
+
+mod budget;
+mod flight;
+mod shelf;
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use budget::{Budget, Ticket};
+use flight::Flight;
+pub use shelf::Block;
+use shelf::{Run, Shelf, runs};
+
+use crate::object::{Object, ObjectId};
+use crate::s3::Bucket;
+
+/// Bytes of a block. Small enough that a scattered read fetches little beside it, large enough that a stream of 1 MiB reads
+/// finds few of them.
+pub const BLOCK: u64 = 256 * 1024;
+
+/// The blocks of all files of a mount.
+#[derive(Debug)]
+pub struct BlockCache {
+    bucket: Bucket,
+    budget: Arc<Budget>,
+    /// Locked before the budget's ledger, never while it is.
+    shelf: Mutex<Shelf>,
+}
+
+impl BlockCache {
+    /// An empty cache of `capacity` bytes for the objects of `bucket`.
+    #[must_use]
+    pub fn new(bucket: Bucket, capacity: usize) -> Arc<Self> {
+        Arc::new(Self { bucket, budget: Budget::new(capacity), shelf: Mutex::new(Shelf::new(capacity)) })
+    }
+
+    /// The blocks `range` of `object`; those that nobody has fetched are on their way, or in line for the budget, when this
+    /// returns.
+    #[must_use]
+    pub fn blocks(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>) -> Vec<Block> {
+        let mut shelf = self.shelf();
+        let found: Vec<Option<Block>> = range.clone().map(|index| shelf.find(id, index)).collect();
+        let missing = range.zip(&found).filter(|(_, block)| block.is_none()).map(|(index, _)| index);
+        let mut launched = Vec::new();
+        for blocks in runs(missing) {
+            let ticket = self.budget.ask(bytes(object.size, &blocks));
+            let run = shelf.launch(id, blocks, true);
+            launched.extend(run.landings.iter().cloned().map(Block::Aloft));
+            self.fly(object, run, ticket);
+        }
+        self.make_room(&mut shelf);
+        drop(shelf);
+        let mut launched = launched.into_iter();
+        found.into_iter().filter_map(|block| block.or_else(|| launched.next())).collect()
+    }
+
+    /// Sets the blocks `range` of `object` on their way, as far as they are missing and there is room for them, and answers up
+    /// to which block it came.
+    pub fn prefetch(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>) -> u64 {
+        let mut shelf = self.shelf();
+        let missing = range.clone().filter(|index| !shelf.contains(id, *index));
+        for blocks in runs(missing) {
+            let wanted = bytes(object.size, &blocks);
+            while !self.budget.has_room(wanted) {
+                if !shelf.evict_read() {
+                    return blocks.start;
+                }
+            }
+            let ticket = self.budget.ask(wanted);
+            let run = shelf.launch(id, blocks, false);
+            self.fly(object, run, ticket);
+        }
+        range.end
+    }
+
+    /// The most bytes to hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.budget.capacity()
+    }
+
+    /// Bytes of blocks kept, on their way, and in the hands of readers.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.budget.held()
+    }
+
+    fn fly(self: &Arc<Self>, object: &Object, run: Run, ticket: Ticket) {
+        let start = run.first * BLOCK;
+        let end = (start + run.landings.len() as u64 * BLOCK).min(object.size);
+        let download = self.bucket.download(&run.id, start..end);
+        let flight = Flight { cache: self.clone(), size: object.size, run };
+        tokio::spawn(flight.land(ticket, download));
+    }
+
+    /// Lets go of blocks for those who wait in line.
+    fn make_room(&self, shelf: &mut Shelf) {
+        while self.budget.is_short() && shelf.evict() {}
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The bytes of the block `index` of an object of `size` bytes.
+fn length(size: u64, index: u64) -> usize {
+    bytes(size, &(index..index + 1))
+}
+
+/// The bytes of the blocks `range` of an object of `size` bytes.
+fn bytes(size: u64, range: &Range<u64>) -> usize {
+    let end = size.min(range.end * BLOCK);
+    usize::try_from(end.saturating_sub(range.start * BLOCK)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_an_object_exactly() {
+        for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 17] {
+            let blocks = size.div_ceil(BLOCK);
+            let covered: usize = (0..blocks).map(|index| length(size, index)).sum();
+            assert_eq!(covered as u64, size);
+            assert_eq!(bytes(size, &(0..blocks)) as u64, size);
+            assert_eq!(length(size, blocks), 0);
+        }
+    }
+}

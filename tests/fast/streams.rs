@@ -1,0 +1,79 @@
+//! Streams through a small cache: architecture.md, principle 6: every byte held is counted against one budget; over it, work waits.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use archive::{Content, Failure, Fault, Kind};
+use futures_util::future::join_all;
+use granulefs::inodes::ROOT;
+
+use crate::house::{House, soon};
+use crate::tree::Tree;
+
+const MIB: u64 = 1 << 20;
+
+fn held(tree: &Tree) -> u64 {
+    let statistics = tree.xattr(ROOT, OsStr::new("user.granulefs.statistics")).unwrap();
+    let line = statistics.lines().find_map(|line| line.strip_prefix("cache.bytes ")).unwrap();
+    line.parse().unwrap()
+}
+
+/// Read-ahead is not thrown out unread, nor asked for twice, by one stream or by eight. Of eight, a few blocks are fetched twice
+/// (0.6 % measured, cause not known yet; 47 % when streams did not share): 2 % are allowed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_hardly_fetch_a_byte_twice_in_a_small_cache() {
+    for (streams, size, cache) in [(1, 48 * MIB, 16), (8, 16 * MIB, 64)] {
+        let house = House::new();
+        let tree = house.tree_caching(cache << 20);
+        let names: Vec<String> = (0..streams).map(|number| number.to_string()).collect();
+        for name in &names {
+            house.put(name, Content::synthetic(size));
+        }
+        for read in soon(join_all(names.iter().map(|name| tree.bytes(name)))).await {
+            assert_eq!(read.unwrap().len() as u64, size);
+        }
+        let sent = house.archive.stats().sent;
+        assert!(sent < streams * size * 102 / 100, "{sent} bytes sent to {streams} streams of {size} in {cache} MiB");
+    }
+}
+
+/// 64 parallel reads of 1 MiB in a budget of 16 MiB: all are right, and no more than one run over it is ever held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demand_waits_for_the_budget_and_is_answered() {
+    let house = House::with(|knobs| knobs.first_byte_latency = Duration::from_millis(20));
+    house.put("f", Content::synthetic(256 * MIB));
+    let tree = house.tree_caching(16 << 20);
+    let handle = tree.open(soon(tree.number("f")).await.unwrap()).unwrap();
+    let object = house.expected("f");
+    let (tree, object) = (&tree, &object);
+    soon(join_all((0..64).map(|number| async move {
+        let offset = number * 4 * MIB + 1000;
+        let read = tree.read(handle, offset, MIB as u32).await.unwrap();
+        assert!(held(tree) <= 20 * MIB, "{} bytes held", held(tree));
+        assert!(read.concat() == object.read(offset..offset + MIB).unwrap()[..]);
+    })))
+    .await;
+    assert!(held(tree) <= 16 * MIB);
+}
+
+/// Fetches that nobody waits for any more end, give their bytes back, and do not stand in the way of the next reader.
+#[tokio::test]
+async fn a_fetch_that_stands_still_ends_when_its_readers_have_gone() {
+    let house = House::new();
+    house.put("f", Content::synthetic(8 * MIB));
+    let tree = house.tree();
+    let handle = tree.open(soon(tree.number("f")).await.unwrap()).unwrap();
+    house.archive.fault(Fault::new(Failure::SlowDown).on(Kind::Get));
+    for offset in [0, MIB / 2, MIB] {
+        assert!(tokio::time::timeout(Duration::from_millis(50), tree.read(handle, offset, 4096)).await.is_err());
+    }
+    assert!(held(&tree) > 0);
+    soon(async {
+        while held(&tree) > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    house.archive.set(|knobs| knobs.faults.clear());
+    assert!(soon(tree.bytes("f")).await.unwrap() == house.bytes("f"));
+}
