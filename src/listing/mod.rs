@@ -1,7 +1,7 @@
 //! What is known about prefixes: their listings, the names looked up in them, and how long that stays true.
 //!
-//! A [`Directory`] is listed as far as somebody reads it: page by page, in [`segments`] side by side when it is long, or with
-//! many others by one of the [`walks`] when a whole tree is read. A name is looked up by itself unless a listing knows it.
+//! A [`Directory`] is listed as far as somebody reads it: page by page, in segments side by side when it is long, or with
+//! many others by a walk when a whole tree is read. A name is looked up by itself unless a listing knows it.
 
 mod directory;
 mod gathered;

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use granulefs::inodes::ROOT;
 
 use crate::house::{BUCKET, House, soon};
+use crate::tree::Tree;
 
 /// Lists, heads and gets since the last look; nothing else was ever sent.
 fn spent(house: &House) -> (u64, u64, u64) {
@@ -140,4 +141,68 @@ async fn what_is_known_is_believed_for_its_time() {
     tokio::time::sleep(there.fresh_for).await;
     lookup("f").await.unwrap();
     assert_eq!(spent(&house), (1, 1, 0));
+}
+
+/// Reads a whole tree as find(1) does: a directory, then those in it, in the order of readdir. Answers how many names there are.
+async fn walk(tree: &Tree, path: &str) -> usize {
+    let mut count = 0;
+    let mut stack = vec![path.to_owned()];
+    while let Some(path) = stack.pop() {
+        let listed = soon(tree.list(&path)).await.unwrap();
+        count += listed.len();
+        let directories = listed.iter().rev().filter(|listed| listed.shown.entry.is_directory());
+        stack.extend(directories.map(|listed| format!("{path}/{}", listed.shown.name)));
+    }
+    count
+}
+
+/// Issue 3, item 3: walks fill many directories from each page, and remember them (item 6).
+#[tokio::test]
+async fn a_walk_costs_pages_not_directories() {
+    // Directories, files in each, levels above them, and the lists that a walk may cost.
+    for (pattern, names, most) in [("t/{300:04}/{10}.nc", 3300, 12), ("t/{10}/{10}/{10}/f.nc", 2110, 30)] {
+        let house = House::new();
+        house.archive.synthetic(BUCKET, &Synthetic { pattern: pattern.into(), size: 10 }).unwrap();
+        let tree = house.tree();
+        assert_eq!(walk(&tree, "t").await, names);
+        let (lists, _, gets) = spent(&house);
+        assert!(lists <= most && gets == 0, "{pattern}: {lists} lists");
+        assert_eq!(walk(&tree, "t").await, names);
+        assert_eq!(spent(&house), (0, 0, 0), "{pattern}");
+    }
+}
+
+/// Issue 3, item 3: "correct whatever it asks" and "go back to single listings when the subtree proves huge".
+#[tokio::test]
+async fn walks_in_any_order_and_through_huge_directories_cost_little_more_than_single_listings() {
+    let house = House::new();
+    house.archive.synthetic(BUCKET, &Synthetic { pattern: "wide/{40:02}/{3}.nc".into(), size: 10 }).unwrap();
+    house.archive.synthetic(BUCKET, &Synthetic { pattern: "huge/{6}/{1500:04}.nc".into(), size: 10 }).unwrap();
+    let tree = house.tree();
+    soon(tree.names("wide")).await.unwrap();
+    spent(&house);
+    // Backwards no page brings what is read next.
+    for n in (0..40).rev() {
+        assert_eq!(soon(tree.names(&format!("wide/{n:02}"))).await.unwrap().len(), 3);
+    }
+    let (lists, ..) = spent(&house);
+    assert!(lists <= 50, "{lists}");
+    assert_eq!(walk(&tree, "huge").await, 6 + 6 * 1500);
+    let (lists, ..) = spent(&house);
+    assert!(lists <= 1 + 1 + 6 * 2 + 4, "{lists}");
+}
+
+/// Issue 3, item 2: long listings cost about a tenth more than their pages, short ones nothing.
+#[tokio::test]
+async fn a_long_listing_costs_little_more_than_its_pages_and_a_short_one_nothing() {
+    for (pattern, names, most) in [("d/{5000:06}.nc", 5000, 5), ("d/{40:date}-{1000:03}.nc", 40_000, 46)] {
+        let house = House::new();
+        house.archive.synthetic(BUCKET, &Synthetic { pattern: pattern.into(), size: 10 }).unwrap();
+        let tree = house.tree();
+        let listed = soon(tree.names("d")).await.unwrap();
+        assert!(listed.is_sorted() && listed.len() == names);
+        let (lists, heads, _) = spent(&house);
+        // One to find the directory.
+        assert!(lists <= 1 + most && heads == 1, "{pattern}: {lists} lists");
+    }
 }
