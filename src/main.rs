@@ -38,7 +38,9 @@ fn log_to(args: &MountArgs) -> Result<(), Error> {
             let file = file.map_err(|e| Error::usage(format!("cannot write the log file {}: {e}", path.display())))?;
             log.with_ansi(false).with_writer(file).init();
         }
-        None => log.with_writer(std::io::stderr).init(),
+        None if args.foreground => log.with_writer(std::io::stderr).init(),
+        // The terminal gets one message, about what went wrong.
+        None => {}
     }
     Ok(())
 }

@@ -117,6 +117,14 @@ fn services_that_are_down_are_told_in_time() {
     assert!((4..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
+/// "One clear message", also when the login was tried several times and there is no log to write that to.
+#[test]
+fn the_terminal_gets_one_message_however_often_it_was_tried() {
+    let Some(site) = Site::with_one_object() else { return };
+    site.archive.set(|knobs| knobs.daac_down = true);
+    must_say(site.plan(BUCKET).without_log_file(), &["no answer from"]);
+}
+
 /// "Secrets travel over https, or over http to loopback only": nothing is sent to find that out.
 #[test]
 fn secrets_are_not_sent_unencrypted() {
