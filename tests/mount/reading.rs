@@ -108,7 +108,7 @@ fn transient_faults_are_never_seen() {
     let failures =
         [Failure::SlowDown, Failure::InternalError, Failure::Reset, Failure::ResetBody(1000), Failure::Truncate(300_000)];
     for (number, failure) in (0..20).zip(failures.into_iter().cycle()) {
-        site.archive.fault(Fault::new(failure).on(Kind::Get).containing(&format!("folder/{number}")).next(1));
+        site.archive.fault(Fault::new(failure).on(Kind::Get).containing(format!("folder/{number}")).next(1));
     }
     for failure in [Failure::SlowDown, Failure::Reset] {
         site.archive.fault(Fault::new(failure).on(Kind::List).next(1));
