@@ -39,6 +39,8 @@ def _rclone(archive, mountpoint, _):
         "PROVIDER": "Other",
         "ENDPOINT": archive["AWS_ENDPOINT_URL_S3"],
         "FORCE_PATH_STYLE": "true",
+        # The archive, as a strict S3 of today, has no ListObjects of the first version, which rclone sends to "Other".
+        "LIST_VERSION": "2",
         "REGION": REGION,
         "ACCESS_KEY_ID": archive["ARCHIVE_STATIC_KEY"],
         "SECRET_ACCESS_KEY": archive["ARCHIVE_STATIC_SECRET"],
