@@ -67,6 +67,13 @@ Examples:
 pub enum Verb {
     /// Mount a bucket, or a prefix of it, on a directory
     Mount(Box<MountArgs>),
+    /// Forget what is known of names, so that they are asked for anew (SIGHUP to the mount's process does it as well)
+    Refresh {
+        /// The directory it is mounted on
+        mountpoint: PathBuf,
+        /// Only what is at and below this path, relative to the mount point
+        path: Option<PathBuf>,
+    },
     /// End a mount, also while files are open there
     #[command(alias = "umount")]
     Unmount {
@@ -337,7 +344,7 @@ mod tests {
         let cli = Cli::of(given.iter().map(OsString::from))?;
         match cli.verb {
             Verb::Mount(args) => Ok(*args),
-            Verb::Unmount { .. } => panic!("not a mount"),
+            _ => panic!("not a mount"),
         }
     }
 

@@ -2,4 +2,5 @@
 
 mod background;
 pub mod mount;
+pub mod refresh;
 pub mod unmount;
