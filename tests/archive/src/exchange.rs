@@ -18,7 +18,7 @@ use crate::refusal::{Refusal, request_id};
 use crate::s3::Target;
 use crate::server::Role;
 use crate::world::World;
-use crate::{answers, control, daac, leak, login, s3};
+use crate::{answers, cmr, control, daac, leak, login, s3};
 
 /// Objects put through the control listener are the largest bodies there are.
 const LARGEST_BODY: usize = 1 << 30;
@@ -89,6 +89,7 @@ fn read(world: &World, role: Role, request: &Request<Bytes>) -> (Logged, Option<
         }
         Role::Login => (Kind::Login, login::client(world, request)),
         Role::Daac(daac) => (daac::kind(world, daac, request.uri().path()), Some(daac)),
+        Role::Cmr => (Kind::Cmr, None),
         Role::Trap | Role::Control => (Kind::Trap, None),
     };
     let daac = daac.map(|daac| world.daac_name(daac).to_owned());
@@ -115,6 +116,7 @@ fn elsewhere(world: &World, role: Role, request: &Request<Bytes>, knobs: &Knobs,
     match role {
         Role::Login => login::answer(world, request, knobs),
         Role::Daac(index) => daac::answer(world, index, request, knobs),
+        Role::Cmr => cmr::answer(world, request, knobs),
         Role::S3 | Role::Trap | Role::Control => login::unauthorized(),
     }
 }

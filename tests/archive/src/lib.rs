@@ -5,6 +5,8 @@
 mod access;
 mod answers;
 mod buckets;
+mod catalogue;
+mod cmr;
 mod content;
 mod control;
 mod daac;
@@ -30,6 +32,7 @@ mod refusal;
 mod s3;
 mod server;
 mod sessions;
+mod setup;
 mod sigv4;
 mod store;
 mod wire;
@@ -41,91 +44,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
+pub use catalogue::{Collection, Hint};
 pub use content::{Content, Object};
 pub use fault::{Failure, Fault};
 pub use journal::{DaacStats, Kind, Logged, Stats};
-pub use knobs::{BearerAnswer, EndpointAnswer, Expiration, Knobs, Listing, LoginAnswer, PasswordWays, Trap};
+pub use knobs::{BearerAnswer, CmrAnswer, EndpointAnswer, Expiration, Knobs, Listing, LoginAnswer, PasswordWays, Trap};
 pub use names::Synthetic;
 pub use overrides::{BucketKnobs, DaacKnobs};
+pub use setup::{Daac, Family, Setup};
 pub use store::Attributes;
 
+use catalogue::Entry;
 use keys::{Key, Opens};
 use names::Names;
 use server::Role;
 use world::{Addresses, World};
-
-/// What an archive is made of.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The data centers; each has an endpoint of its own.
-    pub daacs: Vec<Daac>,
-    /// The one user of Earthdata Login.
-    pub user: String,
-    /// The user's password.
-    pub password: String,
-    /// The region that requests must be signed for.
-    pub region: String,
-    /// The knobs to start with.
-    pub knobs: Knobs,
-    /// Threads that serve.
-    pub threads: usize,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            daacs: vec![Daac { name: "PODAAC".into(), family: Family::Cumulus, buckets: vec!["granules".into()] }],
-            user: "ada".into(),
-            // Characters that a URL, a form and base64 each treat in their own way.
-            password: "p:w+d/ %41é~>?".into(),
-            region: "us-west-2".into(),
-            knobs: Knobs::default(),
-            threads: 2,
-        }
-    }
-}
-
-impl Setup {
-    /// Five buckets behind three DAACs of two families. The names are made up, so that no table knows them.
-    #[must_use]
-    pub fn three_daacs() -> Self {
-        let daac = |name: &str, family, buckets: &[&str]| Daac {
-            name: name.into(),
-            family,
-            buckets: buckets.iter().map(|bucket| (*bucket).to_owned()).collect(),
-        };
-        Self {
-            daacs: vec![
-                daac("PODAAC", Family::Cumulus, &["podaac-local-protected", "podaac-local-public"]),
-                daac("NSIDC", Family::Cumulus, &["nsidc-local-protected"]),
-                daac("ASF", Family::Tea, &["asf-local-products", "asf-local-browse"]),
-            ],
-            ..Self::default()
-        }
-    }
-}
-
-/// A data center: an endpoint, and the buckets that its credentials open.
-#[derive(Clone, Debug)]
-pub struct Daac {
-    /// Its name, for [`Archive::credentials_url`].
-    pub name: String,
-    /// Which server software it runs.
-    pub family: Family,
-    /// Its buckets.
-    pub buckets: Vec<String>,
-}
-
-/// The two kinds of servers that answer `/s3credentials`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Cumulus, as most DAACs run.
-    Cumulus,
-    /// The Thin Egress App, as ASF runs.
-    Tea,
-}
 
 /// A running archive; it stops when dropped.
 #[derive(Debug)]
@@ -142,7 +78,7 @@ impl Archive {
     pub fn start(setup: Setup) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(setup.threads).thread_name("archive").enable_all().build()?;
         // Every server has an address of its own, since cookies know no ports.
-        let mut roles = vec![(Role::Login, 1), (Role::S3, 1), (Role::Trap, 9), (Role::Control, 1)];
+        let mut roles = vec![(Role::Login, 1), (Role::S3, 1), (Role::Trap, 9), (Role::Cmr, 8), (Role::Control, 1)];
         roles.extend((0..setup.daacs.len()).map(|index| (Role::Daac(index), 10 + index as u8)));
         let mut listeners = Vec::new();
         for (role, host) in roles {
@@ -159,6 +95,7 @@ impl Archive {
             daacs: (0..setup.daacs.len()).map(|index| address(Role::Daac(index))).collect(),
             s3: address(Role::S3),
             trap: address(Role::Trap),
+            cmr: address(Role::Cmr),
             control: address(Role::Control),
         };
         let world = Arc::new(World::new(setup, addresses));
@@ -190,6 +127,36 @@ impl Archive {
     #[must_use]
     pub fn credentials_url(&self, daac: &str) -> String {
         self.world.credentials_url(self.daac(daac))
+    }
+
+    /// Returns name and port of the catalogue, CMR, which is spoken to by `http`.
+    #[must_use]
+    pub fn cmr_host(&self) -> String {
+        self.world.addresses.cmr.to_string()
+    }
+
+    /// Makes CMR know a collection, and returns its concept id.
+    ///
+    /// # Panics
+    /// When its bucket belongs to no DAAC.
+    #[expect(clippy::expect_used, reason = "a misspelt name is a mistake in the test that calls")]
+    pub fn publish(&self, collection: Collection) -> String {
+        let mut catalogue = self.world.catalogue.write();
+        let entry = Entry::new(&self.world, collection, catalogue.len()).expect("no DAAC has that bucket");
+        let id = entry.record["meta"]["concept-id"].as_str().unwrap_or_default().to_owned();
+        catalogue.push(entry);
+        id
+    }
+
+    /// Makes CMR know recorded collections and granules: the `items` of its answers. What they say is kept, but for the endpoints, which
+    /// all become the one of `daac`: a client that believes a record must not find itself at NASA's.
+    ///
+    /// # Panics
+    /// When there is no DAAC of that name.
+    pub fn publish_recorded(&self, daac: &str, collections: Vec<Value>, granules: &[Value]) {
+        let daac = self.daac(daac);
+        let entries = collections.into_iter().map(|record| Entry::recorded(&self.world, daac, record, granules));
+        self.world.catalogue.write().extend(entries);
     }
 
     /// Returns the table of buckets in the shape of granulefs' own, for `--buckets-file`: bucket -> endpoint, providers, region.

@@ -197,6 +197,7 @@ fn variables(archive: &Archive, daac: &str, bucket: &str, buckets_file: &Path) -
         ("EARTHDATA_TOKEN", archive.token().to_owned()),
         ("EARTHDATA_USERNAME", archive.user().to_owned()),
         ("EARTHDATA_PASSWORD", archive.password().to_owned()),
+        ("ARCHIVE_CMR_HOST", archive.cmr_host()),
         ("ARCHIVE_BUCKETS_FILE", buckets_file.display().to_string()),
     ];
     variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect()

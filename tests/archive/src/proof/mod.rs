@@ -1,5 +1,6 @@
 //! The whole archive seen from a socket. `check.py` says the same with clients that are not ours.
 
+mod cmr;
 mod daacs;
 
 use std::io::{ErrorKind, Read, Write};
