@@ -1,5 +1,6 @@
 //! What CMR knows: collections, and where it says that they are.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::buckets::{link, provider};
@@ -13,7 +14,8 @@ const MOST: usize = 5000;
 const SIDECARS: [&str; 8] = ["/", ".md5", ".sha256", ".cmr.xml", ".cmr.json", ".dmrpp", ".iso.xml", ".cmr_iso.xml"];
 
 /// A collection whose granules are the objects of a bucket under a prefix, as they are when somebody asks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Collection {
     /// The short name, such as `MUR-JPL-L4-GLOB-v4.1`.
     pub short_name: String,
@@ -24,13 +26,16 @@ pub struct Collection {
     /// What the keys of the granules start with, with its slash.
     pub prefix: String,
     /// What DirectDistributionInformation says of that.
+    #[serde(default)]
     pub hint: Hint,
 }
 
 /// How DirectDistributionInformation names bucket and prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Hint {
     /// `s3://bucket/prefix/`
+    #[default]
     Clean,
     /// `bucket/prefix/`
     NoScheme,
@@ -82,6 +87,15 @@ impl Hint {
     }
 }
 
+/// Makes CMR know a collection, and returns its concept id; `None` when its bucket belongs to no DAAC.
+pub(crate) fn publish(world: &World, collection: Collection) -> Option<String> {
+    let mut catalogue = world.catalogue.write();
+    let entry = Entry::new(world, collection, catalogue.len())?;
+    let id = entry.record["meta"]["concept-id"].as_str().unwrap_or_default().to_owned();
+    catalogue.push(entry);
+    Some(id)
+}
+
 /// A collection as CMR answers it, and where its granules are.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -97,7 +111,7 @@ enum Granules {
 
 impl Entry {
     /// An entry for a collection over a bucket of a DAAC.
-    pub(crate) fn new(world: &World, collection: Collection, number: usize) -> Option<Self> {
+    fn new(world: &World, collection: Collection, number: usize) -> Option<Self> {
         let Collection { short_name, version, bucket, prefix, hint } = collection;
         let daac = world.owner(&bucket)?;
         let provider = provider(world.daac_name(daac));

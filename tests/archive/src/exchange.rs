@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -52,7 +54,8 @@ pub(crate) async fn exchange(
         logged.fault = Some(format!("{failure:?}"));
         world.journal.count(|stats| stats.faults += 1);
     }
-    let latency = knobs.latency(logged.kind);
+    let late = if let Some(Failure::Late(millis)) = failure { Duration::from_millis(millis) } else { Duration::ZERO };
+    let latency = knobs.latency(logged.kind) + late;
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
@@ -163,6 +166,7 @@ fn finish(world: &World, role: Role, request: &Request<Bytes>, answer: &mut Resp
     match failure {
         Some(Failure::ResetBody(at)) => answer.body_mut().cut(at, Ending::Reset),
         Some(Failure::Truncate(at)) => answer.body_mut().cut(at, Ending::Close),
+        Some(Failure::PauseBody { at, millis }) => answer.body_mut().cut(at, Ending::Pause(Duration::from_millis(millis))),
         Some(Failure::StallBody(at)) => answer.body_mut().cut(at, Ending::Stall),
         Some(Failure::WrongEtag) if answer.headers().contains_key(ETAG) => {
             answer.headers_mut().insert(ETAG, HeaderValue::from_static("\"00000000000000000000000000000000\""));

@@ -1,6 +1,20 @@
 //! A DAAC on loopback: Earthdata Login, `/s3credentials` in the manner of both server families, and an S3 that is stricter than AWS.
 //!
 //! Tests hold an [`Archive`], fill its buckets, turn its [`Knobs`] while it runs, and ask it afterwards what was requested of it.
+//!
+//! | wanted | how |
+//! |---|---|
+//! | five buckets behind three DAACs, two families | [`Setup::three_daacs`]; the table for `--buckets-file`: [`Archive::buckets_file`] |
+//! | one DAAC broken, the others well | `set(\|knobs\| knobs.daac("ASF").endpoint = Some(EndpointAnswer::Unavailable))`; [`DaacKnobs`] has the rest |
+//! | what one bucket allows | `set(\|knobs\| knobs.bucket("asf-local-browse").listing = Some(Listing::Denied))`; [`BucketKnobs`] |
+//! | all well again | `set(\|knobs\| knobs.daacs.clear())`, `set(\|knobs\| knobs.buckets.clear())` |
+//! | that credentials were fetched lazily, and by whom | [`Archive::daac_stats`] |
+//! | credentials of a role, for some buckets | [`Archive::mint_role`], [`Archive::static_keys_of`] |
+//! | the https link of a granule | [`Archive::https_link`]; whoever fetches one is counted in [`Stats::links`] |
+//! | CMR | [`Archive::cmr_host`], [`Archive::publish`] with a clean or dirty [`Hint`], [`Archive::publish_recorded`]; [`Knobs::cmr`], `cmr_down`, `cmr_latency` |
+//! | one thing gone wrong, now and then or n times | [`Archive::fault`] with a [`Fault`] `.on(Kind)`, `.containing(key)`, `.at(daac)`, `.in_bucket(bucket)`, `.next(n)` |
+//!
+//! The program `archive` has the same: `--daac`, `--collection`, `--knobs`, and the control listener for the rest.
 
 mod access;
 mod answers;
@@ -141,11 +155,7 @@ impl Archive {
     /// When its bucket belongs to no DAAC.
     #[expect(clippy::expect_used, reason = "a misspelt name is a mistake in the test that calls")]
     pub fn publish(&self, collection: Collection) -> String {
-        let mut catalogue = self.world.catalogue.write();
-        let entry = Entry::new(&self.world, collection, catalogue.len()).expect("no DAAC has that bucket");
-        let id = entry.record["meta"]["concept-id"].as_str().unwrap_or_default().to_owned();
-        catalogue.push(entry);
-        id
+        catalogue::publish(&self.world, collection).expect("no DAAC has that bucket")
     }
 
     /// Makes CMR know recorded collections and granules: the `items` of its answers. What they say is kept, but for the endpoints, which
