@@ -56,7 +56,7 @@ impl Setup {
 /// A data center: an endpoint, and the buckets that its credentials open.
 #[derive(Clone, Debug)]
 pub struct Daac {
-    /// Its name, for [`Archive::credentials_url`].
+    /// Its name, for [`crate::Archive::credentials_url`].
     pub name: String,
     /// Which server software it runs.
     pub family: Family,
