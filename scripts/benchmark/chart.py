@@ -5,7 +5,7 @@ from html import escape
 
 from programs import PROGRAMS
 
-LEFT, PLOT, RIGHT = 330, 480, 60
+LEFT, PLOT, RIGHT = 400, 440, 50
 TOP, BAR, GAP = 64, 9, 12
 # Seconds at the ends of the axis.
 FIRST, LAST = 0.01, 100
