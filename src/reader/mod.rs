@@ -112,7 +112,7 @@ impl OpenObject {
                 for (index, block) in blocks_of(&range).zip(blocks) {
                     let bytes = block.bytes().await?;
                     if index == 0 {
-                        self.look_at_head(&bytes);
+                        self.guess(format::beside_head(&bytes, self.object.size));
                     }
                     let start = index * BLOCK;
                     let from = range.start.saturating_sub(start);
@@ -137,6 +137,9 @@ impl OpenObject {
             Amount::Alone => self.blocks(touched.clone(), touched.end),
             Amount::Until(end) => self.blocks(touched, end.div_ceil(BLOCK)),
         };
+        if range.start == 0 {
+            self.guess(format::beside_name(&self.id.key, size));
+        }
         if !is_stream && !is_missing {
             scatter.hit();
         } else if !is_stream && scatter.missed(range, size) {
@@ -164,10 +167,8 @@ impl OpenObject {
         parts.map(|part| self.cache.alone(&self.object, &self.id, part)).collect()
     }
 
-    fn look_at_head(&self, head: &[u8]) {
-        if let Some(tail) = format::beside(head, self.object.size) {
-            self.prefetch(tail, STREAM_CONNECTIONS);
-        }
+    fn guess(&self, wanted: Option<Range<u64>>) {
+        wanted.map(|wanted| self.prefetch(wanted, STREAM_CONNECTIONS));
     }
 
     fn prefetch(&self, ahead: Range<u64>, connections: u64) -> u64 {

@@ -19,8 +19,8 @@ const LONGEST_REACH: u64 = MIB;
 const SHORTEST_REACH: u64 = 4 * KIB;
 /// Misses before an object may prove dense, and the part of it that must have been asked for by then: many small reads of what
 /// describes it are no reading of its data.
-const DENSE_MISSES: u32 = 3;
-const DENSE_PART: u64 = 128;
+const DENSE_MISSES: u32 = 2;
+const DENSE_PART: u64 = 256;
 
 /// What the scattered reads of one object have shown so far.
 #[derive(Debug, Default)]
@@ -133,7 +133,7 @@ mod tests {
         let chunk = |number: u64| number * 7 * MIB + 17..number * 7 * MIB + 17 + 190 * KIB;
         let mut scatter = Scatter::default();
         let told: Vec<bool> = (0..6).map(|number| scatter.missed(&chunk(number), size)).collect();
-        assert_eq!(told, [false, false, true, false, false, false]);
+        assert_eq!(told, [false, true, false, false, false, false]);
         let mut scatter = Scatter::default();
         assert!(!(0..20).any(|number| scatter.missed(&(number * 2 * MIB..number * 2 * MIB + 4 * KIB), size)));
         let mut scatter = Scatter::default();
