@@ -1,0 +1,87 @@
+//! The command line: flags, environment, defaults. The only home of a default value.
+
+mod location;
+mod mount;
+mod options;
+mod values;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use location::Location;
+pub use mount::MountArgs;
+
+/// NASA's Earthdata buckets as a folder.
+#[derive(Debug, Parser)]
+#[command(name = "granulefs", version, about, long_about = LONG_ABOUT, after_long_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+impl Cli {
+    /// Reads the program's own arguments. Help and complaints are printed here, and end the program.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(options::expanded(given))?;
+        if let Some(mount) = matches.subcommand_matches("mount")
+            && mount.get_flag("aws_credentials")
+            // One that stands in the environment is for other mounts, which clap's own conflicts do not know.
+            && mount.value_source("credentials_endpoint") == Some(ValueSource::CommandLine)
+        {
+            let words = "--aws-credentials needs no Earthdata, so it cannot be used with --credentials-endpoint";
+            return Err(command.error(ErrorKind::ArgumentConflict, words));
+        }
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+const LONG_ABOUT: &str = "\
+granulefs mounts a bucket of NASA's Earthdata Cloud, or a prefix of it, as a read-only folder. It logs in to Earthdata by \
+itself, gets the temporary credentials that the data center hands out, and swaps them before they expire, so that a job may \
+read for days.";
+
+const AFTER_HELP: &str = "\
+Identity (looked for in this order, for the Earthdata Login host):
+  EARTHDATA_TOKEN                            a bearer token from https://urs.earthdata.nasa.gov/ (they live 60 days)
+  EARTHDATA_USERNAME and EARTHDATA_PASSWORD
+  the file that NETRC names, or ~/.netrc     machine urs.earthdata.nasa.gov login USER password PASSWORD
+Where there is a token and a password, the password is used when the token is refused. Neither can be given as a flag: \
+the process list would show it.
+
+Examples:
+  granulefs mount podaac-ops-cumulus-protected/MUR-JPL-L4-GLOB-v4.1 ~/mur
+  granulefs unmount ~/mur";
+
+/// What granulefs can do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Mount a bucket, or a prefix of it, on a directory
+    Mount(Box<MountArgs>),
+    /// End a mount, also while files are open there
+    #[command(alias = "umount")]
+    Unmount {
+        /// The directory it is mounted on
+        mountpoint: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
