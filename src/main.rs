@@ -15,6 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = match Cli::read().verb {
         Verb::Mount(args) => log_to(&args).and_then(|()| commands::mount::run(&args)),
+        Verb::Buckets(args) => commands::buckets::run(&args).map(|()| ExitCode::SUCCESS),
         Verb::Unmount { mountpoint } => commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

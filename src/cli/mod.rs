@@ -1,6 +1,7 @@
 //! The command line: flags, environment, defaults. The only home of a default value.
 
-mod location;
+mod access;
+mod buckets;
 mod mount;
 mod options;
 mod values;
@@ -12,7 +13,8 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use location::Location;
+pub use access::{BucketsFile, EarthdataArgs, RegionArg, StoreArgs};
+pub use buckets::BucketsArgs;
 pub use mount::MountArgs;
 
 /// NASA's Earthdata buckets as a folder.
@@ -63,11 +65,24 @@ Examples:
   granulefs mount podaac-ops-cumulus-protected/MUR-JPL-L4-GLOB-v4.1 ~/mur
   granulefs unmount ~/mur";
 
+const SOURCES: &str = "\
+SOURCE is one of
+  BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX/   a bucket, or what is below a prefix of it
+  s3://BUCKET/KEY.nc                           the directory of that file; its path in the mount is printed
+  https://HOST/BUCKET/KEY.nc                   the same, from the link on a granule's page
+  collection:SHORT_NAME[@VERSION]              where CMR says that the collection is; the newest version unless one is named
+  collection:C1996881146-POCLOUD               the same by concept id
+  podaac, LPDAAC, GES_DISC, ...                every bucket of a data center
+  earthdata                                    every known bucket
+A word that is a bucket in the table is that bucket, also where it is a data center's name; BUCKET/ is always a bucket.";
+
 /// What granulefs can do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Mount a bucket, or a prefix of it, on a directory
     Mount(Box<MountArgs>),
+    /// List the buckets that are known, with data center, endpoint and region
+    Buckets(BucketsArgs),
     /// End a mount, also while files are open there
     #[command(alias = "umount")]
     Unmount {

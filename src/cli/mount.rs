@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Location;
 use super::values::{cache_size, duration, read_only_mode};
-use crate::earthdata::archive;
-use crate::earthdata::login::normal_host;
+use super::{EarthdataArgs, SOURCES, StoreArgs};
+use crate::earthdata::Source;
 
 /// `granulefs mount`
 #[derive(Debug, Args)]
-#[command(long_about = MOUNT_ABOUT)]
+#[command(long_about = MOUNT_ABOUT, after_long_help = SOURCES)]
 pub struct MountArgs {
-    /// What to mount: BUCKET, BUCKET/PREFIX or s3://BUCKET/PREFIX/
-    pub source: Location,
+    /// What to mount: BUCKET/PREFIX, a granule's link, a collection, ... (see below)
+    pub source: Source,
 
     /// An existing directory; what a killed granulefs left there is replaced
     pub mountpoint: PathBuf,
@@ -24,37 +23,13 @@ pub struct MountArgs {
     #[arg(long)]
     pub foreground: bool,
 
-    /// The data center's /s3credentials URL [default: from the built-in table of buckets]
-    #[arg(long, value_name = "URL", env = "S3_CREDENTIAL_ENDPOINT", help_heading = "Earthdata")]
-    pub credentials_endpoint: Option<String>,
+    /// How Earthdata is spoken to.
+    #[command(flatten)]
+    pub earthdata: EarthdataArgs,
 
-    /// The Earthdata Login host, the only place that gets the password (UAT: uat.urs.earthdata.nasa.gov)
-    #[arg(
-        long,
-        value_name = "HOST[:PORT]",
-        env = "EARTHDATA_HOST",
-        default_value = "urs.earthdata.nasa.gov",
-        value_parser = normal_host,
-        help_heading = "Earthdata"
-    )]
-    pub earthdata_host: String,
-
-    /// No Earthdata Login: use the environment's own AWS credentials (variables, profile, role)
-    #[arg(long, help_heading = "Earthdata")]
-    pub aws_credentials: bool,
-
-    /// The bucket's AWS region [default: from the built-in table of buckets; for others AWS_REGION, AWS_DEFAULT_REGION, or
-    /// us-west-2]
-    #[arg(long, help_heading = "S3")]
-    pub region: Option<String>,
-
-    /// An S3-compatible store other than Amazon's
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", help_heading = "S3")]
-    pub endpoint_url: Option<String>,
-
-    /// Ask for ENDPOINT/BUCKET/KEY instead of BUCKET.ENDPOINT/KEY
-    #[arg(long, help_heading = "S3")]
-    pub path_style: bool,
+    /// How S3 is spoken to.
+    #[command(flatten)]
+    pub store: StoreArgs,
 
     /// Memory for file data, shared by all files (like 256MiB or 2GB)
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = cache_size, help_heading = "Caches")]
@@ -107,21 +82,6 @@ pub struct MountArgs {
     pub options: Vec<String>,
 }
 
-impl MountArgs {
-    /// The region to sign for.
-    #[must_use]
-    pub fn region(&self) -> String {
-        self.region_with(|name| std::env::var(name).ok())
-    }
-
-    fn region_with(&self, variable: impl Fn(&str) -> Option<String>) -> String {
-        let known = || archive::known(&self.source.bucket).map(|known| known.region.clone());
-        // A machine's own region says nothing about a bucket that is known to be elsewhere.
-        let environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(&variable).find(|name| !name.is_empty());
-        self.region.clone().or_else(known).or_else(environment).unwrap_or_else(|| "us-west-2".into())
-    }
-}
-
 const MOUNT_ABOUT: &str = "\
 Mounts a bucket, or a prefix of it, on a directory. Returns when the login is done, the first listing is there and the mount \
 can be used; a background process serves it until `granulefs unmount`, umount(8), fusermount3 -u, SIGTERM or SIGINT. When \
@@ -155,22 +115,6 @@ mod tests {
         let both =
             ["granulefs", "mount", "bucket", "/mnt", "-o", "aws_credentials,credentials_endpoint=https://d.org/s3credentials"];
         assert_eq!(mount_args(&both).unwrap_err().kind(), ErrorKind::ArgumentConflict);
-    }
-
-    #[test]
-    fn a_known_bucket_is_where_it_is_whatever_region_the_machine_is_in() {
-        let region = |given: &[&str], variables: &[(&str, &str)]| {
-            let given = ["granulefs", "mount"].iter().chain(given).chain(&["/mnt"]).copied().collect::<Vec<_>>();
-            let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-            mount_args(&given).unwrap().region_with(variable)
-        };
-        let (own, other) = (("AWS_REGION", "eu-central-1"), ("AWS_DEFAULT_REGION", "eu-west-1"));
-        assert_eq!(region(&["bucket"], &[]), "us-west-2");
-        assert_eq!(region(&["bucket"], &[other]), "eu-west-1");
-        assert_eq!(region(&["bucket"], &[own, other]), "eu-central-1");
-        assert_eq!(region(&["bucket"], &[("AWS_REGION", ""), other]), "eu-west-1");
-        assert_eq!(region(&["podaac-ops-cumulus-protected"], &[own, other]), "us-west-2");
-        assert_eq!(region(&["podaac-ops-cumulus-protected", "--region=us-east-1"], &[own]), "us-east-1");
     }
 
     #[test]
