@@ -5,18 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use reqwest::header::{DATE, HeaderMap, LOCATION, ORIGIN};
-use reqwest::redirect::Policy;
+use reqwest::header::{HeaderMap, LOCATION, ORIGIN};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::host::{host_of, require_private};
-use super::{Grant, Identity};
-use crate::error::{self, Error, Refusal};
+use super::{Grant, Identity, http};
+use crate::error::{Error, Refusal};
 
 /// The documented way is four hops; the rest is room for a DAAC that redirects within itself.
 const MAX_HOPS: usize = 10;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A login answers in well under a second; NASA's gateways give up after 30.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,18 +43,7 @@ impl Login {
             return Err(Error::usage("the credentials endpoint must not hold a user name or password; use a netrc file"));
         }
         require_private(&endpoint)?;
-        let mut http = Client::builder()
-            .user_agent(concat!("granulefs/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .cookie_store(true)
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT);
-        if endpoint.scheme() == "http" {
-            // Loopback: a proxy would carry the secrets off this machine in the clear.
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|e| Error::store(format!("cannot set up the HTTP client: {}", words(e))))?;
+        let http = http::build(http::builder(&endpoint).cookie_store(true).timeout(REQUEST_TIMEOUT))?;
         Ok(Self { http, endpoint, earthdata_host: earthdata_host.to_owned(), identity, token_refused: AtomicBool::new(false) })
     }
 
@@ -139,7 +126,7 @@ impl Login {
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
         let response = request.send().await.map_err(|e| {
             let host = e.url().map(host_of).unwrap_or_default();
-            Error::transient(format!("no answer from {host}: {}", words(e)))
+            Error::transient(format!("no answer from {host}: {}", http::words(e)))
         })?;
         tracing::debug!(host = response.url().host_str(), path = response.url().path(), status = %response.status(), "login");
         Ok(response)
@@ -204,7 +191,7 @@ impl Login {
     async fn read_grant(&self, response: Response) -> Result<Grant, Error> {
         let status = response.status();
         let at_endpoint = response.url().path() == self.endpoint.path() && host_of(response.url()) == host_of(&self.endpoint);
-        let server_time = response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let server_time = http::server_time(response.headers());
         let place = format!("{}{}", host_of(response.url()), response.url().path());
         let text = self.text(response).await?;
         match status {
@@ -233,7 +220,7 @@ impl Login {
     }
 
     async fn text(&self, response: Response) -> Result<String, Error> {
-        response.text().await.map_err(|e| Error::transient(format!("the answer broke off: {}", words(e))))
+        response.text().await.map_err(|e| Error::transient(format!("the answer broke off: {}", http::words(e))))
     }
 
     fn astray(&self, detail: &str) -> Error {
@@ -273,11 +260,6 @@ fn resolution(message: &str, resolution_url: Option<&str>, earthdata_host: &str)
         message: if message.is_empty() { "an agreement or a profile entry is missing" } else { message }.into(),
         resolution_url: resolution_url.map_or_else(|| format!("https://{earthdata_host}/profile"), str::to_owned).into(),
     }
-}
-
-/// An HTTP error with its causes and without its URL, whose query may hold a code.
-pub(super) fn words(error: reqwest::Error) -> String {
-    error::chain(&error.without_url())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod cmr;
 pub mod daac;
 mod grant;
 pub mod host;
+mod http;
 pub mod identity;
 pub mod login;
 pub mod resolve;
@@ -12,6 +13,7 @@ pub mod source;
 
 pub use archive::Table;
 pub use grant::Grant;
+pub use http::reach;
 pub use identity::Identity;
 pub use login::Login;
 pub use resolve::{Holding, Holdings, resolve};

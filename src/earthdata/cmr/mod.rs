@@ -12,10 +12,9 @@ use self::records::{Answer, GranuleRecord, Hints, Record, common_directory};
 use super::archive::Table;
 use super::resolve::{Holding, Holdings};
 use super::source::{Collection, Location};
-use super::{host, login};
+use super::{host, http};
 use crate::error::Error;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A search takes a second; CMR's own limit is longer than anyone would wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const TRIES: u32 = 3;
@@ -42,15 +41,7 @@ impl Cmr {
     /// [`Error::Usage`] when that is no host.
     pub(super) fn new(host: &str) -> Result<Self, Error> {
         let search = host::root_of(host)?;
-        let mut http = Client::builder()
-            .user_agent(concat!("granulefs/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT);
-        if search.scheme() == "http" {
-            // Loopback is no business of a proxy.
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|e| Error::store(format!("cannot set up the HTTP client: {}", login::words(e))))?;
+        let http = http::build(http::builder(&search).timeout(REQUEST_TIMEOUT))?;
         Ok(Self { http, host: host.into(), search })
     }
 
@@ -138,7 +129,7 @@ impl Cmr {
     }
 
     async fn ask_once<T: DeserializeOwned>(&self, url: &Url) -> Result<T, Error> {
-        let broken = |e: reqwest::Error| self.no_answer(&login::words(e));
+        let broken = |e: reqwest::Error| self.no_answer(&http::words(e));
         let response = self.http.get(url.clone()).send().await.map_err(broken)?;
         let status = response.status();
         let text = response.text().await.map_err(broken)?;
