@@ -16,6 +16,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::read().verb {
         Verb::Mount(args) => log_to(&args).and_then(|()| commands::mount::run(&args)),
         Verb::Buckets(args) => commands::buckets::run(&args).map(|()| ExitCode::SUCCESS),
+        Verb::Path(args) => commands::path::run(&args).map(|()| ExitCode::SUCCESS),
+        Verb::Credentials(args) => commands::credentials::run(&args).map(|()| ExitCode::SUCCESS),
+        Verb::Doctor(args) => commands::doctor::run(&args),
         Verb::Unmount { mountpoint } => commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

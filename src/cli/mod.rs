@@ -2,8 +2,11 @@
 
 mod access;
 mod buckets;
+mod credentials;
+mod doctor;
 mod mount;
 mod options;
+mod path;
 mod values;
 
 use std::ffi::OsString;
@@ -15,7 +18,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use access::{BucketsFile, EarthdataArgs, RegionArg, StoreArgs};
 pub use buckets::BucketsArgs;
+pub use credentials::{CredentialsArgs, Format};
+pub use doctor::DoctorArgs;
 pub use mount::MountArgs;
+pub use path::PathArgs;
 
 /// NASA's Earthdata buckets as a folder.
 #[derive(Debug, Parser)]
@@ -36,10 +42,11 @@ impl Cli {
     fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(options::expanded(given))?;
-        if let Some(mount) = matches.subcommand_matches("mount")
-            && mount.get_flag("aws_credentials")
+        let verb = ["mount", "doctor"].into_iter().find_map(|verb| matches.subcommand_matches(verb));
+        if let Some(verb) = verb
+            && verb.get_flag("aws_credentials")
             // One that stands in the environment is for other mounts, which clap's own conflicts do not know.
-            && mount.value_source("credentials_endpoint") == Some(ValueSource::CommandLine)
+            && verb.value_source("credentials_endpoint") == Some(ValueSource::CommandLine)
         {
             let words = "--aws-credentials needs no Earthdata, so it cannot be used with --credentials-endpoint";
             return Err(command.error(ErrorKind::ArgumentConflict, words));
@@ -83,6 +90,12 @@ pub enum Verb {
     Mount(Box<MountArgs>),
     /// List the buckets that are known, with data center, endpoint and region
     Buckets(BucketsArgs),
+    /// Print where in a mount an s3:// or https link lies
+    Path(PathArgs),
+    /// Print S3 credentials for other programs
+    Credentials(Box<CredentialsArgs>),
+    /// Look at everything that a mount needs, and say what to do about what does not work
+    Doctor(Box<DoctorArgs>),
     /// End a mount, also while files are open there
     #[command(alias = "umount")]
     Unmount {

@@ -2,7 +2,10 @@
 
 mod background;
 pub mod buckets;
+pub mod credentials;
+pub mod doctor;
 pub mod mount;
 mod output;
+pub mod path;
 mod reach;
 pub mod unmount;

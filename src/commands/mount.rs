@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use rustix::process::DumpableBehavior;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,10 +22,7 @@ use crate::volume::{Appearance, Limits, Volume};
 /// # Errors
 /// Whatever keeps the mount from being usable; nothing is left behind then.
 pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
-    // Secrets live in this process, and in the environment of the one that waits for it: no core file, no reading by others.
-    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::debug!(%error, "core files stay possible");
-    }
+    reach::hide_memory();
     if !args.foreground && !background::is_child() {
         return background::start();
     }

@@ -2,11 +2,20 @@
 
 use std::sync::Arc;
 
+use rustix::process::DumpableBehavior;
+
 use crate::cli::{EarthdataArgs, StoreArgs};
 use crate::credentials::{self, CredentialStore};
 use crate::earthdata::{Holding, Holdings, Identity, Login, Source, resolve};
 use crate::error::Error;
 use crate::s3;
+
+/// Secrets live in this process, and in the environment of the one that waits for it: no core file, no reading by others.
+pub(super) fn hide_memory() {
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::debug!(%error, "core files stay possible");
+    }
+}
 
 /// What `source` means. A collection costs requests to CMR.
 pub(super) async fn holdings(source: &Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
