@@ -62,6 +62,15 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
         Some(value)
     }
 
+    /// Takes out every entry whose key `is_gone`.
+    pub fn remove_where(&mut self, is_gone: impl Fn(&K) -> bool) -> Vec<(K, V)>
+    where
+        K: Clone,
+    {
+        let gone: Vec<K> = self.entries.iter().map(|(key, _)| key).filter(|key| is_gone(key)).cloned().collect();
+        gone.into_iter().filter_map(|key| self.remove(&key).map(|value| (key, value))).collect()
+    }
+
     /// Takes out what was not used for longest.
     pub fn pop(&mut self) -> Option<(K, V)> {
         let (key, (value, weight)) = self.entries.pop_lru()?;
@@ -99,7 +108,8 @@ mod tests {
         map.insert(3, 3, 2);
         map.insert(0, 9, 4);
         assert_eq!((map.get(&0).copied(), map.weight()), (Some(9), 9));
+        assert_eq!((map.remove_where(|key| *key == 3), map.weight()), (vec![(3, 3)], 7));
         map.insert(7, 7, 11);
-        assert_eq!((map.weight(), map.contains(&7)), (9, false));
+        assert_eq!((map.weight(), map.contains(&7)), (7, false));
     }
 }

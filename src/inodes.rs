@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::object::{Entry, Prefix};
+use crate::object::{Entry, Object, Prefix};
 
 /// The number of the mount's root.
 pub const ROOT: u64 = 1;
@@ -17,6 +17,7 @@ pub const ROOT: u64 = 1;
 #[derive(Debug)]
 pub struct Inodes {
     hasher: RandomState,
+    root: Prefix,
     nodes: Mutex<HashMap<u64, Node>>,
 }
 
@@ -30,8 +31,8 @@ impl Inodes {
     /// A table that knows the root only.
     #[must_use]
     pub fn new(root: Prefix) -> Self {
-        let root = Node { entry: Entry::Directory(root), lookups: 1 };
-        Self { hasher: RandomState::new(), nodes: Mutex::new(HashMap::from([(ROOT, root)])) }
+        let node = Node { entry: Entry::Directory(root.clone()), lookups: 1 };
+        Self { hasher: RandomState::new(), root, nodes: Mutex::new(HashMap::from([(ROOT, node)])) }
     }
 
     /// What `number` stands for, as long as the kernel remembers it.
@@ -80,10 +81,22 @@ impl Inodes {
     #[must_use]
     pub fn number(&self, entry: &Entry) -> u64 {
         let hash = match entry {
+            Entry::Directory(prefix) if *prefix == self.root => return ROOT,
             Entry::Directory(prefix) => self.hasher.hash_one(prefix),
             Entry::File(object) => self.hasher.hash_one(&object.id),
         };
         hash.max(ROOT + 1)
+    }
+
+    /// The objects below `prefix` that the kernel remembers.
+    #[must_use]
+    pub fn objects_below(&self, prefix: &Prefix) -> Vec<Arc<Object>> {
+        let nodes = self.nodes();
+        let objects = nodes.values().filter_map(|node| match &node.entry {
+            Entry::File(object) if prefix.holds(&object.id.key) => Some(object.clone()),
+            _ => None,
+        });
+        objects.collect()
     }
 
     /// How many nodes the kernel remembers.
@@ -107,11 +120,10 @@ fn is_same(a: &Entry, b: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::object::{Object, ObjectId};
+    use crate::object::ObjectId;
 
     #[test]
     fn the_same_version_put_again_shows_its_new_time() {

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Verb::Path(args) => commands::path::run(&args).map(|()| ExitCode::SUCCESS),
         Verb::Credentials(args) => commands::credentials::run(&args).map(|()| ExitCode::SUCCESS),
         Verb::Doctor(args) => commands::doctor::run(&args),
+        Verb::Refresh { mountpoint, path } => commands::refresh::run(&mountpoint, path.as_deref()).map(|()| ExitCode::SUCCESS),
         Verb::Unmount { mountpoint } => commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

@@ -96,6 +96,13 @@ pub enum Verb {
     Credentials(Box<CredentialsArgs>),
     /// Look at everything that a mount needs, and say what to do about what does not work
     Doctor(Box<DoctorArgs>),
+    /// Forget what is known of names, so that they are asked for anew (SIGHUP to the mount's process does it as well)
+    Refresh {
+        /// The directory it is mounted on
+        mountpoint: PathBuf,
+        /// Only what is at and below this path, relative to the mount point
+        path: Option<PathBuf>,
+    },
     /// End a mount, also while files are open there
     #[command(alias = "umount")]
     Unmount {

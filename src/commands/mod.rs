@@ -8,4 +8,5 @@ pub mod mount;
 mod output;
 pub mod path;
 mod reach;
+pub mod refresh;
 pub mod unmount;

@@ -1,11 +1,10 @@
 //! `granulefs mount`
 
-use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{background, output, reach};
 use crate::cli::MountArgs;
@@ -34,11 +33,11 @@ pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
 }
 
 async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
-    let mut stop = pin!(stop_signal()?);
+    let mut signals = Signals::listen()?;
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
     let Opened { volume, source, file } = tokio::select! {
         opened = open(args) => opened?,
-        () = &mut stop => return Err(Error::mount("interrupted before the mount was ready")),
+        () = signals.stop(|| {}) => return Err(Error::mount("interrupted before the mount was ready")),
     };
     let settings =
         MountSettings { source: source.clone(), allow_other: args.allow_other, no_exec: args.noexec, deadline: args.timeout };
@@ -50,7 +49,8 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
         mounted.abandon()?;
         return Err(error);
     }
-    mounted.serve_until(stop).await?;
+    let refresher = mounted.refresher();
+    mounted.serve_until(signals.stop(|| drop(tokio::spawn(refresher.clone().refresh())))).await?;
     tracing::info!("ended");
     Ok(())
 }
@@ -111,19 +111,28 @@ async fn first_file(volume: &Volume, location: &Location, key: &str) -> Result<S
     Ok(name)
 }
 
-/// SIGTERM or SIGINT. A SIGHUP is taken and left at that: a terminal that closes must not leave a dead mount behind.
-fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
-    let failed = |e| Error::store(format!("cannot listen for signals: {e}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
-    Ok(async move {
+/// The signals that mean something to a mount. A terminal that closes sends a SIGHUP, and must not leave a dead mount behind.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(|e| Error::store(format!("cannot listen for signals: {e}")));
+        let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, hangup: listen(SignalKind::hangup())? })
+    }
+
+    /// Waits for SIGTERM or SIGINT, and does `at_hangup` at each SIGHUP meanwhile.
+    async fn stop(&mut self, at_hangup: impl Fn()) {
         loop {
             tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                _ = hangup.recv() => tracing::info!("the terminal is gone; the mount stays"),
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => at_hangup(),
             }
         }
-    })
+    }
 }

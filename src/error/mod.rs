@@ -59,6 +59,9 @@ pub enum Error {
     /// The name of an extended attribute that the node does not have.
     #[error("no such attribute")]
     NoAttribute,
+    /// A kind of extended attribute that no node of any bucket has: labels, capabilities, ACLs.
+    #[error("not supported")]
+    NotSupported,
     /// An inode number or handle that is not, or no longer, known.
     #[error("stale inode or handle")]
     BadHandle,
@@ -111,6 +114,7 @@ impl Error {
             Self::Transient(_) | Self::Store(_) | Self::Defect(_) | Self::Mount(_) => libc::EIO,
             Self::NameTooLong => libc::ENAMETOOLONG,
             Self::NoAttribute => libc::ENODATA,
+            Self::NotSupported => libc::EOPNOTSUPP,
             Self::BadHandle => libc::EBADF,
             Self::NotADirectory => libc::ENOTDIR,
             Self::IsADirectory => libc::EISDIR,

@@ -1,15 +1,16 @@
 //! Runs the kernel's operations: at once where possible, as tasks with a deadline otherwise.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use fuser::{Errno, Notifier};
+use fuser::Errno;
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::Instrument;
 
+use super::kernel::Kernel;
 use crate::error::Error;
 use crate::volume::Volume;
 
@@ -19,7 +20,7 @@ pub(super) struct Door {
     pub(super) volume: Arc<Volume>,
     pub(super) runtime: Handle,
     pub(super) deadline: Duration,
-    pub(super) notifier: Arc<OnceLock<Notifier>>,
+    pub(super) kernel: Kernel,
     pub(super) ended: watch::Sender<bool>,
 }
 
@@ -102,7 +103,7 @@ mod tests {
             volume: Arc::new(volume),
             runtime: Handle::current(),
             deadline,
-            notifier: Arc::default(),
+            kernel: Kernel::default(),
             ended: watch::Sender::new(false),
         }
     }

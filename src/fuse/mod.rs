@@ -1,9 +1,11 @@
 //! The kernel's door: decode, run, reply. The only door to `fuser`.
 
 mod door;
+mod kernel;
 mod mountpoint;
 mod requests;
 mod session;
 
 pub use mountpoint::{Mountpoint, unmount};
-pub use session::{MountSettings, Mounted};
+pub use requests::REFRESH;
+pub use session::{MountSettings, Mounted, Refresher};

@@ -2,14 +2,14 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
-    Notifier, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen,
-    ReplyStatfs, ReplyXattr, Request,
+    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
+    ReplyXattr, Request,
 };
 
 use super::door::Door;
@@ -100,11 +100,13 @@ impl Filesystem for Door {
         reply: ReplyData,
     ) {
         let span = tracing::debug_span!("read", ino = ino.0, offset, size);
-        let (volume, notifier) = (self.volume.clone(), self.notifier.clone());
+        let (volume, kernel) = (self.volume.clone(), self.kernel.clone());
         let work = async move {
             let outcome = volume.read(fh.0, offset, size).await;
             if let Err(Error::Replaced(_)) = &outcome {
-                forget_name(&volume, &notifier, ino.0).await;
+                let names = volume.refresh(ino.0).unwrap_or_default();
+                // As far as the kernel will at once: whoever reopens the file should find the new one.
+                let _ = tokio::time::timeout(INVALIDATION_PATIENCE, kernel.forget(names)).await;
             }
             outcome
         };
@@ -134,7 +136,10 @@ impl Filesystem for Door {
             span,
             move |volume| volume.open_directory(ino.0),
             |outcome| match outcome {
-                Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
+                Ok((handle, is_same)) => {
+                    let kept = if is_same { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::empty() };
+                    reply.opened(FileHandle(handle), FopenFlags::FOPEN_CACHE_DIR | kept);
+                }
                 Err(errno) => reply.error(errno),
             },
         );
@@ -199,15 +204,17 @@ impl Filesystem for Door {
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let span = tracing::debug_span!("getxattr", ino = ino.0, ?name);
+        let reply = move |outcome: Result<String, Errno>| match outcome {
+            Ok(value) => reply_xattr(reply, value.as_bytes(), size),
+            Err(errno) => reply.error(errno),
+        };
+        if name == REFRESH {
+            let (volume, kernel) = (self.volume.clone(), self.kernel.clone());
+            let work = async move { kernel.refresh(&volume, ino.0).await.map(|()| String::new()) };
+            return self.serve(span, work, reply);
+        }
         let name = name.to_owned();
-        self.answer(
-            span,
-            move |volume| volume.xattr(ino.0, &name),
-            move |outcome| match outcome {
-                Ok(value) => reply_xattr(reply, value.as_bytes(), size),
-                Err(errno) => reply.error(errno),
-            },
-        );
+        self.answer(span, move |volume| volume.xattr(ino.0, &name), reply);
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
@@ -226,6 +233,9 @@ impl Filesystem for Door {
     }
 }
 
+/// Whoever asks for this extended attribute of a directory or file makes granulefs and the kernel forget what they know of the
+/// names there, and gets an empty value when that is done. No list of attributes shows it.
+pub const REFRESH: &str = "user.granulefs.refresh";
 /// The bytes that stat(2) and statfs(2) call a block.
 const BLOCK_SIZE: u32 = 4096;
 /// The kernel's FUSE_NAME_MAX, and S3's limit for a whole key.
@@ -236,19 +246,6 @@ const DOTS_END: u64 = 2;
 
 async fn list(volume: Arc<Volume>, handle: u64, offset: u64) -> Result<(Vec<Listed>, Duration), Error> {
     volume.read_directory(handle, offset.saturating_sub(DOTS_END)).await
-}
-
-/// Lets the kernel forget a file's name, as far as it will at once.
-async fn forget_name(volume: &Volume, notifier: &Arc<OnceLock<Notifier>>, number: u64) {
-    let Some((parent, names)) = volume.discard(number) else { return };
-    let notifier = notifier.clone();
-    // Blocks while a lookup in that directory waits for us, so not on a thread that answers lookups.
-    let forgotten = tokio::task::spawn_blocking(move || {
-        let notifier = notifier.get()?;
-        Some(names.map(|name| notifier.inval_entry(INodeNo(parent), OsStr::new(&name))))
-    });
-    let outcome = tokio::time::timeout(INVALIDATION_PATIENCE, forgotten).await;
-    tracing::debug!(parent, ?outcome, "the kernel was told that a name is stale");
 }
 
 fn reply_pieces(reply: ReplyData, pieces: &[Bytes]) {

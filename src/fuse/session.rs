@@ -1,7 +1,7 @@
 //! A live mount: set up, watched, and ended.
 
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{BackgroundSession, MountOption, Session, SessionACL};
@@ -9,8 +9,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::door::Door;
+use super::kernel::Kernel;
 use super::{Mountpoint, mountpoint};
 use crate::error::Error;
+use crate::inodes::ROOT;
 use crate::volume::Volume;
 
 /// Enough to decode while another one copies a large reply; they never wait for the network.
@@ -41,6 +43,7 @@ pub struct Mounted {
     device: Option<String>,
     ended: watch::Receiver<bool>,
     gone: oneshot::Receiver<()>,
+    refresher: Refresher,
     _session: ManuallyDrop<BackgroundSession>,
 }
 
@@ -60,11 +63,12 @@ impl Mounted {
             Error::mount(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
         };
         let (tell_end, ended) = watch::channel(false);
-        let notifier = Arc::new(OnceLock::new());
-        let door = Door { volume, runtime, deadline: settings.deadline, notifier: notifier.clone(), ended: tell_end };
+        let kernel = Kernel::default();
+        let refresher = Refresher { volume: volume.clone(), kernel: kernel.clone() };
+        let door = Door { volume, runtime, deadline: settings.deadline, kernel: kernel.clone(), ended: tell_end };
         let session = Session::new(door, mountpoint.path(), &options(&settings)).map_err(failed)?;
-        // Nobody has read this lock before: the kernel's requests are answered from the next line on.
-        let _ = notifier.set(session.notifier());
+        // In time: the kernel's requests are answered from the next line on.
+        kernel.reach_by(session.notifier());
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
         let (tell_gone, gone) = oneshot::channel();
         let watched = mountpoint.device().and_then(|device| {
@@ -75,7 +79,7 @@ impl Mounted {
             Ok(device)
         });
         match watched {
-            Ok(device) => Ok(Self { mountpoint, device, ended, gone, _session: session }),
+            Ok(device) => Ok(Self { mountpoint, device, ended, gone, refresher, _session: session }),
             Err(error) => {
                 mountpoint.detach()?;
                 Err(error)
@@ -99,12 +103,35 @@ impl Mounted {
         Ok(())
     }
 
+    /// What makes this mount forget.
+    #[must_use]
+    pub fn refresher(&self) -> Refresher {
+        self.refresher.clone()
+    }
+
     /// Takes the mount down without serving it, since it turned out that nobody wants it.
     ///
     /// # Errors
     /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn abandon(self) -> Result<(), Error> {
         take_down(&self.mountpoint, self.device.as_deref())
+    }
+}
+
+/// Makes a mount, and the kernel, forget all names. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Refresher {
+    volume: Arc<Volume>,
+    kernel: Kernel,
+}
+
+impl Refresher {
+    /// Returns when everything is forgotten.
+    pub async fn refresh(self) {
+        match self.kernel.refresh(&self.volume, ROOT).await {
+            Ok(()) => tracing::info!("all names are forgotten; the next reader asks anew"),
+            Err(error) => tracing::warn!(%error, "cannot forget"),
+        }
     }
 }
 

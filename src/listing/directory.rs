@@ -1,5 +1,6 @@
 //! One directory: its pages, fetched as far as somebody reads, and side by side when there are many.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -20,8 +21,6 @@ const BATCH: usize = 512;
 const AHEAD: usize = 1000;
 /// Whoever has read this far is going to read all, so that everything is worth fetching.
 const WHOLE: usize = 3000;
-/// Pages on their way at once. S3 serves thousands a second; a page costs milliseconds of this machine's time.
-const MOST_ALOFT: usize = 16;
 
 /// A listing as it stood from one moment on. Whoever holds it sees each name once, at one position.
 #[derive(Debug)]
@@ -29,6 +28,7 @@ pub struct Directory {
     bucket: Bucket,
     prefix: Prefix,
     state: Mutex<State>,
+    was_opened: AtomicBool,
     /// How many handles are open.
     readers: watch::Sender<usize>,
     /// Changes whenever the state has.
@@ -58,7 +58,14 @@ impl Directory {
             failures: 0,
             last_failure: None,
         };
-        Self { bucket, prefix, state: Mutex::new(state), readers: watch::Sender::new(0), news: watch::Sender::new(()) }
+        Self {
+            bucket,
+            prefix,
+            state: Mutex::new(state),
+            was_opened: AtomicBool::new(false),
+            readers: watch::Sender::new(0),
+            news: watch::Sender::new(()),
+        }
     }
 
     /// Takes all names at once, from a listing of more than this directory that began at `began`.
@@ -122,6 +129,11 @@ impl Directory {
         state.gathered.settle_for(names);
     }
 
+    /// Whether this very listing was opened before, so that what the kernel keeps of it is right.
+    pub fn open_again(&self) -> bool {
+        self.was_opened.swap(true, Ordering::Relaxed)
+    }
+
     /// Names from position `from` on; none at the end.
     pub(super) async fn names(self: &Arc<Self>, from: usize) -> Result<Vec<Shown>, Error> {
         let mut news = self.news.subscribe();
@@ -161,7 +173,7 @@ impl Directory {
                 if !state.is_short() {
                     return state.rest();
                 }
-                let most = if state.wanted > WHOLE { MOST_ALOFT } else { 1 };
+                let most = if state.wanted > WHOLE { self.bucket.pages_at_once() } else { 1 };
                 state.segments.jobs(most)
             };
             aloft.extend(jobs.into_iter().map(|job| self.fetch(job)));

@@ -25,24 +25,33 @@ pub(super) struct Learned {
     pub(super) at: Instant,
 }
 
-type Place = (Prefix, Box<str>);
+/// A directory, and a name in it.
+pub(super) type Place = (Prefix, Box<str>);
 
 /// The names that were looked up in one bucket.
 #[derive(Debug)]
 pub(super) struct Lookups {
     bucket: Bucket,
-    names: Mutex<Bounded<Place, Learned>>,
-    flights: Flights<Place, Learned>,
+    state: Mutex<State>,
+    /// By the refresh that they follow as well: a question from before it does not answer one from after it.
+    flights: Flights<(u64, Place), Learned>,
+}
+
+#[derive(Debug)]
+struct State {
+    names: Bounded<Place, Learned>,
+    refreshes: u64,
 }
 
 impl Lookups {
     pub(super) fn new(bucket: Bucket) -> Self {
-        Self { bucket, names: Mutex::new(Bounded::new(REMEMBERED)), flights: Flights::default() }
+        let state = State { names: Bounded::new(REMEMBERED), refreshes: 0 };
+        Self { bucket, state: Mutex::new(state), flights: Flights::default() }
     }
 
     /// What is remembered of a name, if it may still be believed.
     pub(super) fn known(&self, parent: &Prefix, name: &str, trust: Trust) -> Option<Learned> {
-        self.names().get(&(parent.clone(), name.into())).filter(|learned| !trust.in_lookup(learned).is_zero()).cloned()
+        self.state().names.get(&(parent.clone(), name.into())).filter(|learned| !trust.in_lookup(learned).is_zero()).cloned()
     }
 
     /// Asks S3 what `name`, which parses to `parsed`, is.
@@ -51,28 +60,46 @@ impl Lookups {
     /// [`Error::Refused`] when S3 would say neither yes nor no.
     pub(super) async fn ask(&self, parent: &Prefix, name: &str, parsed: Name) -> Result<Learned, Error> {
         let place: Place = (parent.clone(), name.into());
-        let flight = self.flights.join(place.clone(), || {
+        let refreshes = self.state().refreshes;
+        let flight = self.flights.join((refreshes, place.clone()), || {
             let (bucket, parent) = (self.bucket.clone(), parent.clone());
             async move { resolve(&bucket, &parent, &parsed).await }
         });
         let learned = flight.await?;
-        self.names().insert(place, learned.clone(), 1);
+        let mut state = self.state();
+        if state.refreshes == refreshes {
+            state.names.insert(place, learned.clone(), 1);
+        }
         Ok(learned)
+    }
+
+    /// Takes note that a listing says that there is no such name, and that the kernel is told so.
+    pub(super) fn note_absence(&self, parent: &Prefix, name: &str) {
+        let learned = Learned { entry: None, is_assumed: false, at: Instant::now() };
+        self.state().names.insert((parent.clone(), name.into()), learned, 1);
+    }
+
+    /// Forgets the names below `prefix`, and answers those that did not exist.
+    pub(super) fn refresh(&self, prefix: &Prefix) -> Vec<Place> {
+        let mut state = self.state();
+        state.refreshes += 1;
+        let forgotten = state.names.remove_where(|(parent, _)| prefix.holds(parent.as_str()));
+        forgotten.into_iter().filter(|(_, learned)| learned.entry.is_none()).map(|(place, _)| place).collect()
     }
 
     /// The names of `prefix` that were looked up, exist, and may still be believed.
     pub(super) fn present_in(&self, prefix: &Prefix, trust: Trust) -> Vec<Shown> {
-        let names = self.names();
-        let here = names.iter().filter(|((parent, _), learned)| parent == prefix && !trust.in_lookup(learned).is_zero());
+        let state = self.state();
+        let here = state.names.iter().filter(|((parent, _), learned)| parent == prefix && !trust.in_lookup(learned).is_zero());
         here.filter_map(|((_, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
     }
 
     pub(super) fn forget(&self, parent: &Prefix, name: &str) {
-        self.names().remove(&(parent.clone(), name.into()));
+        self.state().names.remove(&(parent.clone(), name.into()));
     }
 
-    fn names(&self) -> MutexGuard<'_, Bounded<Place, Learned>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Listings {
     directories: Mutex<Bounded<Prefix, Arc<Directory>>>,
     lookups: Lookups,
     walks: Walks,
+    /// What was asked for before this is not taken in.
+    refreshed: Mutex<Instant>,
     are_escapes_told: AtomicBool,
 }
 
@@ -72,6 +74,7 @@ impl Listings {
             directories: Mutex::new(Bounded::new(LISTINGS_SIZE)),
             lookups: Lookups::new(bucket.clone()),
             walks: Walks::new(bucket.clone()),
+            refreshed: Mutex::new(Instant::now()),
             are_escapes_told: AtomicBool::new(false),
             bucket,
         })
@@ -125,6 +128,9 @@ impl Listings {
             return Err(Error::NameTooLong);
         }
         if let Some(answer) = self.listed(parent, name) {
+            if answer.entry.is_none() {
+                self.lookups.note_absence(parent, name);
+            }
             return Ok(answer);
         }
         let learned = match self.lookups.known(parent, name, self.trust) {
@@ -134,14 +140,19 @@ impl Listings {
         Ok(Answer { fresh_for: self.trust.in_lookup(&learned), entry: learned.entry })
     }
 
-    /// Forgets what is known about the object `key`, since it was found to be no longer true. Answers the directory that shows
-    /// it, and the names that it may have there.
-    pub fn forget(&self, key: &str) -> (Prefix, [String; 2]) {
+    /// Forgets what is known about the object `key`, and the listing that shows it.
+    pub fn forget(&self, key: &str) {
         let (parent, component) = Prefix::of_key(key);
-        let names = Name::of_object(component);
         lock(&self.directories).remove(&parent);
-        names.iter().for_each(|name| self.lookups.forget(&parent, name));
-        (parent, names)
+        Name::of_object(component).iter().for_each(|name| self.lookups.forget(&parent, name));
+    }
+
+    /// Forgets all that is known below `prefix`. Answers the names that did not exist, and the directories they are not in.
+    pub fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
+        *lock(&self.refreshed) = Instant::now();
+        lock(&self.directories).remove_where(|known| prefix.holds(known.as_str()));
+        self.walks.refresh();
+        self.lookups.refresh(prefix)
     }
 
     /// How many keys do not stand under their own name.
@@ -188,6 +199,9 @@ impl Listings {
 
     /// Keeps a directory that a walk has filled.
     fn put(&self, filled: &Filled) {
+        if filled.began < *lock(&self.refreshed) {
+            return;
+        }
         let directory = self.directory(&filled.prefix);
         if directory.is_cold() {
             directory.fill(filled.names.clone(), filled.began);

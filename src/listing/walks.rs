@@ -36,8 +36,7 @@ struct State {
 
 impl Walks {
     pub(super) fn new(bucket: Bucket) -> Self {
-        let state = State { habits: Bounded::new(REMEMBERED), walks: Bounded::new(WALKS), halfway: Bounded::new(REMEMBERED) };
-        Self { bucket, state: Arc::new(Mutex::new(state)), pages: Flights::default() }
+        Self { bucket, state: Arc::new(Mutex::new(State::new())), pages: Flights::default() }
     }
 
     /// Takes note that `prefix`, of which nothing is known, is read next among the children of `parent`. Where a walk comes
@@ -63,6 +62,11 @@ impl Walks {
         let mut state = lock(&self.state);
         state.walks.remove(&top);
         state.habit(&top, Habit::disappointed);
+    }
+
+    /// Ends all walks. What they still bring tells of the time before.
+    pub(super) fn refresh(&self) {
+        *lock(&self.state) = State::new();
     }
 
     /// Whether reading `prefix` calls for the next page of a walk.
@@ -116,6 +120,10 @@ impl Walks {
 }
 
 impl State {
+    fn new() -> Self {
+        Self { habits: Bounded::new(REMEMBERED), walks: Bounded::new(WALKS), halfway: Bounded::new(REMEMBERED) }
+    }
+
     fn habit<T>(&mut self, parent: &Prefix, change: impl FnOnce(&mut Habit) -> T) -> T {
         let mut habit = self.habits.remove(parent).unwrap_or_default();
         let answer = change(&mut habit);

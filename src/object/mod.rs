@@ -39,6 +39,12 @@ impl Prefix {
         format!("{}{component}", self.0)
     }
 
+    /// Whether `key`, of an object or a prefix, starts with it.
+    #[must_use]
+    pub fn holds(&self, key: &str) -> bool {
+        key.starts_with(&*self.0)
+    }
+
     /// The prefix as S3 is asked for it.
     #[must_use]
     pub fn as_str(&self) -> &str {

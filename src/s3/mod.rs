@@ -7,11 +7,12 @@ mod client;
 mod clock;
 mod download;
 mod failure;
+mod pace;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::object::{Object, ObjectId, Page, Prefix};
 use clock::Clock;
 use failure::{About, Failure, classify};
+use pace::Pace;
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -53,6 +55,7 @@ struct Inner {
     credentials: Arc<CredentialStore>,
     counters: Counters,
     clock: Clock,
+    pace: Pace,
     fault: Mutex<Option<Error>>,
 }
 
@@ -87,8 +90,8 @@ impl Bucket {
     /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
     pub fn new(place: Place, credentials: Arc<CredentialStore>) -> Result<Self, Error> {
         let client = client::new(&place, credentials.clone())?;
-        let (counters, clock) = (Counters::default(), Clock::default());
-        let inner = Inner { place, client, credentials, counters, clock, fault: Mutex::default() };
+        let (counters, clock, pace) = (Counters::default(), Clock::default(), Pace::default());
+        let inner = Inner { place, client, credentials, counters, clock, pace, fault: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -108,6 +111,12 @@ impl Bucket {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    /// How many pages to ask for at once.
+    #[must_use]
+    pub fn pages_at_once(&self) -> usize {
+        self.inner.pace.at_once()
     }
 
     /// What an operation whose deadline has passed was waiting for.
@@ -179,6 +188,7 @@ impl Bucket {
                 .send()
             };
             let output = self.answer(&what, false, request).await?;
+            self.inner.pace.answered();
             match answers::page(self.name(), &output) {
                 Some(page) => return Ok(page),
                 None => {
@@ -276,6 +286,7 @@ impl Bucket {
             tracing::debug!(%fault, tries = backoff.tries, "trying again");
         }
         self.remember(Some(fault));
+        self.inner.pace.slow_down(Instant::now());
         tokio::time::sleep(backoff.next()).await;
     }
 

@@ -34,10 +34,6 @@ impl<T: Clone> Handles<T> {
         self.open().things.get(&number).cloned()
     }
 
-    pub(super) fn replace(&self, number: u64, thing: T) {
-        self.open().things.insert(number, thing);
-    }
-
     pub(super) fn take(&self, number: u64) {
         self.open().things.remove(&number);
     }

@@ -17,7 +17,7 @@ use crate::cache::BlockCache;
 use crate::error::Error;
 use crate::inodes::{Inodes, ROOT};
 use crate::listing::{Listings, Reading};
-use crate::object::{Entry, Prefix, Shown};
+use crate::object::{Entry, Name, Prefix, Shown};
 use crate::reader::{OpenObject, Reader};
 use crate::s3::Bucket;
 
@@ -150,12 +150,14 @@ impl Volume {
         self.files.take(handle);
     }
 
-    /// A handle on the directory `number`. Costs no request.
+    /// A handle on the directory `number`, and whether it shows what the last handle on it showed. Costs no request.
     ///
     /// # Errors
     /// [`Error::NotADirectory`], [`Error::BadHandle`].
-    pub fn open_directory(&self, number: u64) -> Result<u64, Error> {
-        Ok(self.directories.put(Arc::new(self.listings.read(&self.prefix(number)?))))
+    pub fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
+        let reading = self.listings.read(&self.prefix(number)?);
+        let is_same = reading.directory().open_again();
+        Ok((self.directories.put(Arc::new(reading)), is_same))
     }
 
     /// Names from position `from` (a [`Listed::next`], 0 to start over) on, and for how long they may be believed.
@@ -164,12 +166,7 @@ impl Volume {
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed and nothing is known, [`Error::BadHandle`].
     pub async fn read_directory(&self, handle: u64, from: u64) -> Result<(Vec<Listed>, Duration), Error> {
-        let mut reading = self.directories.get(handle).ok_or(Error::BadHandle)?;
-        if from == 0 && self.listings.fresh_for(reading.directory()).is_zero() {
-            // rewinddir shows the directory as it is now.
-            reading = Arc::new(self.listings.read(reading.directory().prefix()));
-            self.directories.replace(handle, reading.clone());
-        }
+        let reading = self.directories.get(handle).ok_or(Error::BadHandle)?;
         let directory = reading.directory();
         let names = self.listings.names(directory, usize::try_from(from).unwrap_or(usize::MAX)).await?;
         let listed = names.into_iter().zip(from + 1..).map(|(shown, next)| Listed { shown, next });
@@ -181,23 +178,39 @@ impl Volume {
         self.directories.take(handle);
     }
 
-    /// Forgets the version of a file that S3 no longer has, and answers the directory and the names by which the kernel may
-    /// still remember it.
-    pub fn discard(&self, number: u64) -> Option<(u64, [String; 2])> {
-        let Ok(Entry::File(object)) = self.entry(number) else { return None };
-        let (parent, names) = self.listings.forget(&object.id.key);
-        let root = self.prefix(ROOT).ok()?;
-        let parent = if parent == root { ROOT } else { self.inodes.number(&Entry::Directory(parent)) };
-        Some((parent, names))
+    /// Forgets what is known below the directory `number`, or of the file `number`. Answers the names, each with the directory it
+    /// is or is not in, that the kernel may still remember.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`].
+    pub fn refresh(&self, number: u64) -> Result<Vec<(u64, String)>, Error> {
+        let (absent, present) = match self.entry(number)? {
+            Entry::Directory(prefix) => (self.listings.refresh(&prefix), self.inodes.objects_below(&prefix)),
+            Entry::File(object) => {
+                self.listings.forget(&object.id.key);
+                (Vec::new(), vec![object])
+            }
+        };
+        let absent = absent.into_iter().map(|(parent, name)| (parent, String::from(name)));
+        let present = present.iter().flat_map(|object| {
+            let (parent, component) = Prefix::of_key(&object.id.key);
+            Name::of_object(component).map(|name| (parent.clone(), name))
+        });
+        Ok(absent.chain(present).map(|(parent, name)| (self.inodes.number(&Entry::Directory(parent)), name)).collect())
     }
 
     /// The value of an extended attribute.
     ///
     /// # Errors
-    /// [`Error::NoAttribute`], [`Error::BadHandle`].
+    /// [`Error::NoAttribute`], [`Error::NotSupported`], [`Error::BadHandle`].
     pub fn xattr(&self, number: u64, name: &OsStr) -> Result<String, Error> {
+        let name = name.to_str();
+        // ls(1) asks two of these for each file, until it is told that this filesystem has none.
+        if name.is_some_and(|name| name.starts_with("security.") || name.starts_with("system.")) {
+            return Err(Error::NotSupported);
+        }
         let entry = self.entry(number)?;
-        match (name.to_str(), &entry) {
+        match (name, &entry) {
             (Some("user.s3.url"), Entry::Directory(prefix)) => Ok(self.bucket.url(prefix.as_str())),
             (Some("user.s3.url"), Entry::File(object)) => Ok(object.id.url()),
             (Some("user.s3.etag"), Entry::File(object)) => Ok(object.id.etag.to_string()),

@@ -44,7 +44,7 @@ impl Tree {
 
     /// The names of a directory in the order in which they come, with what they are.
     pub(crate) async fn list(&self, path: &str) -> Result<Vec<Listed>, Error> {
-        let handle = self.open_directory(self.number(path).await?)?;
+        let (handle, _) = self.open_directory(self.number(path).await?)?;
         let mut listed: Vec<Listed> = Vec::new();
         loop {
             let from = listed.last().map_or(0, |last| last.next);

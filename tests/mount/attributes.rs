@@ -101,7 +101,7 @@ fn extended_attributes_name_the_source() {
     assert_eq!(read(&file, "user.s3.etag").as_deref(), Some("0123abcd"));
     assert_eq!(read(&file, "user.s3.storage_class").as_deref(), Some("INTELLIGENT_TIERING"));
     assert_eq!(read(&folder, "user.s3.url").as_deref(), Some("s3://granules/folder/"));
-    for (path, name) in [(&file, "user.other"), (&file, "security.capability"), (&folder, "user.s3.etag")] {
+    for (path, name) in [(&file, "user.other"), (&file, "trusted.overlay.opaque"), (&folder, "user.s3.etag")] {
         // This crate's `None` is ENODATA, and no other errno.
         assert_eq!(read(path, name), None, "{name}");
     }
@@ -109,6 +109,19 @@ fn extended_attributes_name_the_source() {
     assert_eq!(names, ["user.s3.url", "user.s3.etag", "user.s3.storage_class"]);
     let dump = tool(&folder, "getfattr", ["-d", "a b.nc"]).success();
     assert!(String::from_utf8(dump).unwrap().contains("user.s3.etag=\"0123abcd\""));
+}
+
+/// There are no labels and no ACLs: said in the way that ls(1) takes for an answer for the whole mount, once.
+#[test]
+fn labels_and_acls_are_not_supported_rather_than_absent() {
+    let Some(site) = Site::with_one_object() else { return };
+    let mount = site.mount(BUCKET);
+    for name in ["security.selinux", "security.capability", "system.posix_acl_access"] {
+        for path in [mount.path(), mount.at("folder/one.txt")] {
+            let error = xattr::get(&path, name).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EOPNOTSUPP), "{name} of {}", path.display());
+        }
+    }
 }
 
 /// "statfs answers at once", also when S3 does not.

@@ -59,7 +59,7 @@ fn a_hangup_does_not_end_a_mount() {
     let Some(site) = Site::with_one_object() else { return };
     let (mount, mut child) = site.plan(BUCKET).args(&["-v"]).serve();
     mount.server().signal(Signal::HUP);
-    eventually("the signal is noted", END, || mount.log().contains("the mount stays"));
+    eventually("the signal is noted", END, || mount.log().contains("all names are forgotten"));
     assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
     mount.server().signal(Signal::TERM);
     assert_eq!(wait(&mut child, END), Some(0));

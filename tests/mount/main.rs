@@ -16,6 +16,7 @@ mod options;
 mod others;
 mod permissions;
 mod reading;
+mod refresh;
 mod secrets;
 mod tools;
 mod writing;

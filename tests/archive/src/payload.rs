@@ -21,6 +21,9 @@ const FLUSH: Duration = Duration::from_millis(20);
 /// least, since the timer's millisecond is coarse; but never more than 50 milliseconds' worth, so that a slow pace trickles.
 const PIECE: u64 = 64 * 1024;
 
+/// What is due within the timer's millisecond goes at once, or a small body would take two of them.
+const TICK: Duration = Duration::from_millis(1);
+
 /// How a body that is cut ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -182,8 +185,10 @@ impl Body for Payload {
                 // Due times count from the start, so that late timers do not add up.
                 pace.paid = this.sent + length;
                 let due = pace.start + Duration::from_secs_f64(pace.paid as f64 / pace.rate as f64);
-                this.timer = Some(Box::pin(sleep_until(due)));
-                continue;
+                if due > Instant::now() + TICK {
+                    this.timer = Some(Box::pin(sleep_until(due)));
+                    continue;
+                }
             }
             let bytes = this.read(length)?;
             this.sent += length;

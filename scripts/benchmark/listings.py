@@ -1,0 +1,83 @@
+"""`scripts/bench listings`: names and attributes, with the delays of S3."""
+
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+import document
+from archive import Archive
+from bars import Bar
+from mount import drop_caches, mounted
+from programs import PROGRAMS
+
+LATENCY = {"list_latency": 0.06, "first_byte_latency": 0.03}
+SYNTHETIC = ["flat/granule-{200000:08}.nc", "wide/{1000:04}/{10}.nc", "deep/{27:02}/{27:02}/{27:02}/f.nc", "giant/{3000:date}-{1000:03}.nc"]
+
+
+@dataclass(frozen=True)
+class Listing:
+    title: str
+    command: str
+    # The bars: seconds and requests.
+    wall: float
+    requests: Optional[int] = None
+
+
+# What stands in one line runs on one mount.
+MOUNTS = [
+    [Listing("`ls -f` of 200,000 names, the first one", "ls -f flat | sed 1q", 0.5)],
+    [Listing("`ls -f` of 200,000 names", "ls -f flat", 3)],
+    [Listing("`ls -l` of 200,000 names", "ls -l flat", 4)],
+    [
+        Listing("`find` over 1,000 directories of 10 files", "find wide", 2, 40),
+        Listing("the same again", "find wide", 0.5, 0),
+    ],
+    [Listing("`find` over 20,000 directories of 1 file, three levels deep", "find deep", 6)],
+    [Listing("`stat` of one name among 3 million", "stat giant/20040101-500.nc", 0.15, 2)],
+]
+
+
+def run(work, options):
+    """Measures, prints and writes the section. Says whether the bars held."""
+    found = {listing: [] for listings in MOUNTS for listing in listings}
+    with Archive(work, *(f"--synthetic={pattern}=1000" for pattern in SYNTHETIC), **LATENCY) as archive:
+        for _ in range(options.rounds):
+            for listings in MOUNTS:
+                drop_caches()
+                with mounted(PROGRAMS["granulefs"], archive, work):
+                    for listing in listings:
+                        found[listing].append(_measure(listing, archive, work / "mnt"))
+    judged = {listing: _judge(listing, rounds) for listing, rounds in found.items()}
+    text = document.table(["", "wall", "requests", "bar"], (row for row, _ in judged.values()))
+    document.replace("Listings", _section(text, options.rounds))
+    return all(held for _, held in judged.values())
+
+
+def _measure(listing, archive, root):
+    before, _ = archive.counts()
+    start = time.monotonic()
+    subprocess.run(["bash", "-c", listing.command], cwd=root, stdout=subprocess.DEVNULL, check=True)
+    wall = time.monotonic() - start
+    requests = archive.counts()[0] - before
+    print(f"{listing.title:60} {wall:6.2f} s  {requests:5} requests", flush=True)
+    return wall, requests
+
+
+def _judge(listing, rounds):
+    wall, requests = map(statistics.median_low, zip(*rounds))
+    bars = [Bar(f"{listing.wall:g} s", wall <= listing.wall)]
+    if listing.requests is not None:
+        bars.append(Bar(f"{listing.requests} requests", requests <= listing.requests))
+    return [listing.title, f"{wall:.2f} s", str(requests), "; ".join(map(str, bars))], all(bar.held for bar in bars)
+
+
+def _section(text, rounds):
+    return f"""
+The same archive with 60 ms a page and 30 ms a HEAD, fresh mounts, medians of {rounds}; the bars are those of the issue.
+
+{text}
+
+`ls -l` asks for the SELinux label and the ACL of each file, two questions to granulefs that no listing can answer in advance.
+"""

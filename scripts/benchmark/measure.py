@@ -1,0 +1,58 @@
+"""One run of a workload on a fresh mount, and what it cost."""
+
+import statistics
+import time
+from dataclasses import astuple, dataclass
+
+from mount import drop_caches, mounted
+from process import bytes_read, cpu_seconds, peak_mib
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Seconds, CPU seconds and peak MiB of the mount's process; S3 requests and bytes as the archive counted them."""
+
+    wall: float
+    cpu: float
+    peak: float
+    requests: float
+    sent: float
+    asked: float
+    archive_cpu: float
+
+    @property
+    def amplification(self):
+        return self.sent / self.asked
+
+    def __str__(self):
+        return (
+            f"{self.wall:6.2f} s  {self.cpu:5.2f} s CPU  {self.peak:5.0f} MiB  {self.requests:5.0f} requests  "
+            f"{self.amplification:5.2f} x  (archive {self.archive_cpu:.2f} s CPU)"
+        )
+
+
+def nothing(*_):
+    """A step that a measurement does without."""
+
+
+def measure(program, archive, work, run, prepare=nothing, warm=nothing):
+    """Times `run`, a function of the mountpoint, after `prepare` on the same mount. `warm` follows the dropping of the page cache."""
+    drop_caches()
+    warm()
+    with mounted(program, archive, work) as server:
+        root = work / "mnt"
+        prepare(root)
+        requests, sent = archive.counts()
+        server_before, archive_before, read_before = cpu_seconds(server), archive.cpu(), bytes_read()
+        start = time.monotonic()
+        run(root)
+        wall = time.monotonic() - start
+        asked = bytes_read() - read_before
+        cpu, archive_cpu, peak = cpu_seconds(server) - server_before, archive.cpu() - archive_before, peak_mib(server)
+    # Looked at after the end, so that read-ahead that nobody waited for counts as well.
+    requests_after, sent_after = archive.counts()
+    return Figures(wall, cpu, peak, requests_after - requests, sent_after - sent, asked, archive_cpu)
+
+
+def medians(figures):
+    return Figures(*map(statistics.median_low, zip(*map(astuple, figures))))
