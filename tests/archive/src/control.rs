@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answers::json;
+use crate::buckets;
 use crate::content::Content;
+use crate::knobs::Knobs;
 use crate::payload::Payload;
 use crate::store::Attributes;
 use crate::world::World;
@@ -21,8 +23,9 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>) -> Response<Payloa
         (&Method::GET, "/knobs", ..) => document(&*world.knobs()),
         (&Method::PUT, "/knobs", ..) => match turn(world, request.body()) {
             Ok(()) => document(&*world.knobs()),
-            Err(error) => json(400, &Value::from(error.to_string()).to_string()),
+            Err(complaint) => json(400, &Value::from(complaint).to_string()),
         },
+        (&Method::GET, "/buckets", ..) => json(200, &buckets::table(world)),
         (&Method::POST, "/reset", ..) => {
             world.journal.reset();
             json(200, "{}")
@@ -37,7 +40,7 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>) -> Response<Payloa
             world.store.write().delete(bucket, key);
             json(200, "{}")
         }
-        _ => json(404, r#""GET /stats /log /knobs, PUT /knobs, POST /reset /put?bucket&key[&size] /delete?bucket&key""#),
+        _ => json(404, r#""GET /stats /log /knobs /buckets, PUT /knobs, POST /reset /put?bucket&key[&size] /delete?bucket&key""#),
     }
 }
 
@@ -48,16 +51,20 @@ fn document(value: &impl Serialize) -> Response<Payload> {
     }
 }
 
-fn turn(world: &World, patch: &[u8]) -> serde_json::Result<()> {
-    let patch = serde_json::from_slice(patch)?;
-    let mut value = serde_json::to_value(&*world.knobs())?;
-    merge(&mut value, patch);
-    let knobs = serde_json::from_value(value)?;
+fn turn(world: &World, patch: &[u8]) -> Result<(), String> {
+    let knobs = patched(&world.knobs(), patch).map_err(|error| error.to_string())?;
+    world.check(&knobs)?;
     world.panel.turn(|current| *current = knobs);
     Ok(())
 }
 
-/// RFC 7396, but null is a value, since no knob can be absent.
+fn patched(knobs: &Knobs, patch: &[u8]) -> serde_json::Result<Knobs> {
+    let mut value = serde_json::to_value(knobs)?;
+    merge(&mut value, serde_json::from_slice(patch)?);
+    serde_json::from_value(value)
+}
+
+/// RFC 7396, but null is a value: a DAAC's or a bucket's own knob that is turned back.
 pub(crate) fn merge(value: &mut Value, patch: Value) {
     match (value, patch) {
         (Value::Object(fields), Value::Object(patch)) => {

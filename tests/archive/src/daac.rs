@@ -10,6 +10,7 @@ use percent_encoding::utf8_percent_encode;
 
 use crate::Family;
 use crate::answers::{html, json, redirect, with};
+use crate::journal::Kind;
 use crate::keys::Key;
 use crate::knobs::{BearerAnswer, EndpointAnswer, Expiration, Knobs, Trap};
 use crate::payload::Payload;
@@ -17,12 +18,23 @@ use crate::sessions::{cookie, random_hex};
 use crate::sigv4::ESCAPED;
 use crate::world::World;
 
+/// What a request to a DAAC is for.
+pub(crate) fn kind(world: &World, daac: usize, path: &str) -> Kind {
+    let (first, _) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
+    match path {
+        "/s3credentials" => Kind::Credentials,
+        _ if world.owner(first) == Some(daac) => Kind::Link,
+        _ => Kind::Callback,
+    }
+}
+
 /// Answers one DAAC.
 pub(crate) fn answer(world: &World, daac: usize, request: &Request<Bytes>, knobs: &Knobs) -> Response<Payload> {
     let server = Daac { world, index: daac, family: world.setup.daacs[daac].family, knobs };
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/s3credentials") => server.credentials(request),
         (&Method::GET, path) if path == world.callback_path(daac) => server.callback(request),
+        (&Method::GET, path) if kind(world, daac, path) == Kind::Link => server.to_login(request),
         (&Method::GET, _) => html(404, "Not Found"),
         _ => html(405, "Method Not Allowed"),
     }
@@ -145,7 +157,10 @@ impl Daac<'_> {
             _ => {}
         }
         let key = self.world.issue(self.index);
-        self.world.journal.count(|stats| stats.issued += 1);
+        self.world.journal.count(|stats| {
+            stats.issued += 1;
+            stats.of_daac(self.world.daac_name(self.index)).issued += 1;
+        });
         let mut answer = json(200, &body(&key, self.knobs.expiration).to_string());
         if self.knobs.credentials_as_html {
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

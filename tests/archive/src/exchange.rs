@@ -1,5 +1,6 @@
 //! The way of a request through faults and delays to the server it is for, and of the answer back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,14 +36,18 @@ pub(crate) async fn exchange(
     if role == Role::Control {
         return Ok(control::answer(world, &request));
     }
-    let (mut logged, target) = read(role, &request);
-    let in_flight = world.journal.arrived(logged.kind);
+    let (mut logged, target) = read(world, role, &request);
+    let in_flight = world.journal.arrived(&logged);
     if let Some(secret) = leak::find(world, role, &request) {
         logged.leak = Some(secret.to_owned());
         world.journal.count(|stats| stats.leaks += 1);
     }
     let knobs = world.knobs();
-    let failure = world.panel.draw(logged.kind, &logged.key);
+    let knobs = match role {
+        Role::Daac(daac) => knobs.of_daac(world.daac_name(daac)),
+        _ => Cow::Borrowed(&*knobs),
+    };
+    let failure = world.panel.draw(&logged);
     if let Some(failure) = failure {
         logged.fault = Some(format!("{failure:?}"));
         world.journal.count(|stats| stats.faults += 1);
@@ -75,18 +80,19 @@ pub(crate) async fn exchange(
 }
 
 /// Starts the log entry of a request, and finds out what it wants if it is for S3.
-fn read(role: Role, request: &Request<Bytes>) -> (Logged, Option<Result<Target, Refusal>>) {
-    let kind = match role {
+fn read(world: &World, role: Role, request: &Request<Bytes>) -> (Logged, Option<Result<Target, Refusal>>) {
+    let (kind, daac) = match role {
         Role::S3 => {
-            let (logged, target) = s3::read(request);
+            let (mut logged, target) = s3::read(request);
+            logged.daac = world.owner(&logged.bucket).map(|daac| world.daac_name(daac).to_owned());
             return (logged, Some(target));
         }
-        Role::Login => Kind::Login,
-        Role::Daac(_) if request.uri().path() == "/s3credentials" => Kind::Credentials,
-        Role::Daac(_) => Kind::Callback,
-        Role::Trap | Role::Control => Kind::Trap,
+        Role::Login => (Kind::Login, login::client(world, request)),
+        Role::Daac(daac) => (daac::kind(world, daac, request.uri().path()), Some(daac)),
+        Role::Trap | Role::Control => (Kind::Trap, None),
     };
-    (Logged::new(kind, request.method().as_str(), &request.uri().to_string()), None)
+    let daac = daac.map(|daac| world.daac_name(daac).to_owned());
+    (Logged { daac, ..Logged::new(kind, request.method().as_str(), &request.uri().to_string()) }, None)
 }
 
 fn on_s3(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Kind;
+use crate::journal::{Kind, Logged};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,12 @@ pub struct Fault {
     /// Only to requests whose key or prefix contains this.
     #[serde(default)]
     pub containing: String,
+    /// Only to requests to this DAAC, to Earthdata Login on its behalf, or for its buckets.
+    #[serde(default)]
+    pub daac: Option<String>,
+    /// Only to requests for this bucket.
+    #[serde(default)]
+    pub bucket: Option<String>,
     /// How likely, from 0 to 1.
     #[serde(default = "certain")]
     pub probability: f64,
@@ -56,7 +62,7 @@ impl Fault {
     /// Returns a fault that happens to every request.
     #[must_use]
     pub fn new(failure: Failure) -> Self {
-        Self { failure, kind: None, containing: String::new(), probability: 1.0, next: None }
+        Self { failure, kind: None, containing: String::new(), daac: None, bucket: None, probability: 1.0, next: None }
     }
 
     /// Restricts the fault to one kind of request.
@@ -71,6 +77,18 @@ impl Fault {
         Self { containing: part.into(), ..self }
     }
 
+    /// Restricts the fault to requests to a DAAC, to Earthdata Login on its behalf, or for its buckets.
+    #[must_use]
+    pub fn at(self, daac: impl Into<String>) -> Self {
+        Self { daac: Some(daac.into()), ..self }
+    }
+
+    /// Restricts the fault to a bucket.
+    #[must_use]
+    pub fn in_bucket(self, bucket: impl Into<String>) -> Self {
+        Self { bucket: Some(bucket.into()), ..self }
+    }
+
     /// Lets the fault happen only now and then.
     #[must_use]
     pub fn probability(self, probability: f64) -> Self {
@@ -83,10 +101,12 @@ impl Fault {
         Self { next: Some(count), ..self }
     }
 
-    pub(crate) fn happens(&self, kind: Kind, key: &str) -> bool {
+    pub(crate) fn happens(&self, request: &Logged) -> bool {
         self.next != Some(0)
-            && self.kind.is_none_or(|only| only == kind)
-            && key.contains(&self.containing)
+            && self.kind.is_none_or(|only| only == request.kind)
+            && request.key.contains(&self.containing)
+            && self.daac.as_ref().is_none_or(|only| request.daac.as_ref() == Some(only))
+            && self.bucket.as_ref().is_none_or(|only| request.bucket == *only)
             && (self.probability >= 1.0 || fastrand::f64() < self.probability)
     }
 }

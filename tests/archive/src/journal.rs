@@ -1,6 +1,6 @@
 //! What was asked and answered: counts, and a log of every request.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,6 +31,8 @@ pub enum Kind {
     Credentials,
     /// The rest of a DAAC, most of all where a login comes back to.
     Callback,
+    /// The https link of a granule, which says where an object is and is never to be fetched.
+    Link,
     /// Anything sent to the trap host.
     Trap,
 }
@@ -60,6 +62,8 @@ pub struct Stats {
     pub credentials: u64,
     /// Other requests to a DAAC.
     pub callbacks: u64,
+    /// Requests for the https links of granules.
+    pub links: u64,
     /// Requests to the trap host.
     pub traps: u64,
     /// Credentials handed out by `/s3credentials`.
@@ -86,6 +90,27 @@ pub struct Stats {
     pub in_flight: u64,
     /// The most S3 requests under way at one time.
     pub most_in_flight: u64,
+    /// What concerns one DAAC, by name; a DAAC that nothing concerned is not there. See [`crate::Archive::daac_stats`].
+    pub daacs: BTreeMap<String, DaacStats>,
+}
+
+/// Counts of one DAAC since the start or the last reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaacStats {
+    /// Requests to its `/s3credentials`.
+    pub credentials: u64,
+    /// Requests to Earthdata Login on its behalf.
+    pub logins: u64,
+    /// Other requests to it.
+    pub callbacks: u64,
+    /// Requests for the https links of its granules.
+    pub links: u64,
+    /// Credentials that it handed out.
+    pub issued: u64,
+    /// Passwords taken by Earthdata Login on its behalf.
+    pub authenticated: u64,
+    /// Requests to S3 for its buckets, whoever signed them.
+    pub s3_requests: u64,
 }
 
 impl Stats {
@@ -105,7 +130,25 @@ impl Stats {
             Kind::Login => &mut self.logins,
             Kind::Credentials => &mut self.credentials,
             Kind::Callback => &mut self.callbacks,
+            Kind::Link => &mut self.links,
             Kind::Trap => &mut self.traps,
+        }
+    }
+
+    pub(crate) fn of_daac(&mut self, name: &str) -> &mut DaacStats {
+        self.daacs.entry(name.to_owned()).or_default()
+    }
+}
+
+impl DaacStats {
+    fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Credentials => self.credentials += 1,
+            Kind::Login => self.logins += 1,
+            Kind::Callback => self.callbacks += 1,
+            Kind::Link => self.links += 1,
+            kind if kind.is_s3() => self.s3_requests += 1,
+            _ => {}
         }
     }
 }
@@ -125,6 +168,8 @@ pub struct Logged {
     pub bucket: String,
     /// The key, or the prefix of a listing.
     pub key: String,
+    /// The DAAC that was asked, that a login is for, or that the bucket belongs to.
+    pub daac: Option<String>,
     /// The `Range` header.
     pub range: Option<String>,
     /// The `If-Match` header.
@@ -160,6 +205,7 @@ impl Logged {
             target: target.to_owned(),
             bucket: String::new(),
             key: String::new(),
+            daac: None,
             range: None,
             if_match: None,
             delimiter: None,
@@ -191,10 +237,13 @@ struct Pages {
 }
 
 impl Journal {
-    pub(crate) fn arrived(self: &Arc<Self>, kind: Kind) -> Option<InFlight> {
-        let on_s3 = kind.is_s3();
+    pub(crate) fn arrived(self: &Arc<Self>, logged: &Logged) -> Option<InFlight> {
+        let on_s3 = logged.kind.is_s3();
         self.count(|stats| {
-            *stats.of(kind) += 1;
+            *stats.of(logged.kind) += 1;
+            if let Some(daac) = &logged.daac {
+                stats.of_daac(daac).count(logged.kind);
+            }
             if on_s3 {
                 stats.in_flight += 1;
                 stats.most_in_flight = stats.most_in_flight.max(stats.in_flight);

@@ -14,8 +14,17 @@ pub(crate) struct Key {
     pub(crate) secret: String,
     pub(crate) token: Option<String>,
     pub(crate) expires: Option<SystemTime>,
-    /// The DAAC whose buckets it opens; `None` opens all.
-    pub(crate) daac: Option<usize>,
+    pub(crate) opens: Opens,
+}
+
+/// Which buckets a key opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Opens {
+    All,
+    /// Those of a DAAC, whose role it belongs to.
+    Daac(usize),
+    /// These, as a role of somebody else's account may.
+    Buckets(Vec<String>),
 }
 
 /// All keys ever handed out.
@@ -24,15 +33,15 @@ pub(crate) struct Keys(Mutex<HashMap<String, Key>>);
 
 impl Keys {
     /// Makes session credentials.
-    pub(crate) fn mint(&self, expires: SystemTime, daac: Option<usize>) -> Key {
+    pub(crate) fn mint(&self, expires: SystemTime, opens: Opens) -> Key {
         // Real tokens start and look like this, and hold the characters that a URL must escape.
         let token = format!("IQoJb3JpZ2luX2VjE+/{}", STANDARD.encode(random(400, 0..=255)));
-        self.keep(Key { id: identifier("ASIA"), secret: secret(), token: Some(token), expires: Some(expires), daac })
+        self.keep(Key { id: identifier("ASIA"), secret: secret(), token: Some(token), expires: Some(expires), opens })
     }
 
-    /// Makes a key that opens everything for ever and needs no token.
-    pub(crate) fn mint_static(&self) -> Key {
-        self.keep(Key { id: identifier("AKIA"), secret: secret(), token: None, expires: None, daac: None })
+    /// Makes a key that lives for ever and needs no token.
+    pub(crate) fn mint_static(&self, opens: Opens) -> Key {
+        self.keep(Key { id: identifier("AKIA"), secret: secret(), token: None, expires: None, opens })
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Key> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::journal::Kind;
+use crate::overrides::{BucketKnobs, DaacKnobs};
 
 /// How the archive behaves. The default is a healthy archive that adds no delay. In JSON, durations are seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,6 +85,11 @@ pub struct Knobs {
     /// Buckets that live in another region: 301 to whoever signs for the wrong one.
     pub regions: BTreeMap<String, String>,
 
+    /// DAACs with knobs of their own, by name; [`Knobs::daac`] turns them.
+    pub daacs: BTreeMap<String, DaacKnobs>,
+    /// Buckets with knobs of their own, by name; [`Knobs::bucket`] turns them.
+    pub buckets: BTreeMap<String, BucketKnobs>,
+
     /// Things that go wrong; the first one that fits a request happens to it.
     pub faults: Vec<Fault>,
 }
@@ -122,6 +128,8 @@ impl Default for Knobs {
             expired_is_denied: false,
             out_of_region: false,
             regions: BTreeMap::new(),
+            daacs: BTreeMap::new(),
+            buckets: BTreeMap::new(),
             faults: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod buckets;
 mod content;
 mod control;
 mod daac;
@@ -19,6 +20,7 @@ mod listing;
 mod login;
 mod names;
 mod netcdf;
+mod overrides;
 mod panel;
 mod payload;
 #[cfg(test)]
@@ -43,11 +45,13 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use content::{Content, Object};
 pub use fault::{Failure, Fault};
-pub use journal::{Kind, Logged, Stats};
+pub use journal::{DaacStats, Kind, Logged, Stats};
 pub use knobs::{BearerAnswer, EndpointAnswer, Expiration, Knobs, Listing, LoginAnswer, PasswordWays, Trap};
 pub use names::Synthetic;
+pub use overrides::{BucketKnobs, DaacKnobs};
 pub use store::Attributes;
 
+use keys::{Key, Opens};
 use names::Names;
 use server::Role;
 use world::{Addresses, World};
@@ -79,6 +83,26 @@ impl Default for Setup {
             region: "us-west-2".into(),
             knobs: Knobs::default(),
             threads: 2,
+        }
+    }
+}
+
+impl Setup {
+    /// Five buckets behind three DAACs of two families. The names are made up, so that no table knows them.
+    #[must_use]
+    pub fn three_daacs() -> Self {
+        let daac = |name: &str, family, buckets: &[&str]| Daac {
+            name: name.into(),
+            family,
+            buckets: buckets.iter().map(|bucket| (*bucket).to_owned()).collect(),
+        };
+        Self {
+            daacs: vec![
+                daac("PODAAC", Family::Cumulus, &["podaac-local-protected", "podaac-local-public"]),
+                daac("NSIDC", Family::Cumulus, &["nsidc-local-protected"]),
+                daac("ASF", Family::Tea, &["asf-local-products", "asf-local-browse"]),
+            ],
+            ..Self::default()
         }
     }
 }
@@ -138,6 +162,7 @@ impl Archive {
             control: address(Role::Control),
         };
         let world = Arc::new(World::new(setup, addresses));
+        world.check(&world.knobs()).map_err(io::Error::other)?;
         let context = runtime.enter();
         for (role, _, listener) in listeners {
             runtime.spawn(server::listen(Arc::clone(&world), role, tokio::net::TcpListener::from_std(listener)?));
@@ -163,10 +188,29 @@ impl Archive {
     /// # Panics
     /// When there is no DAAC of that name.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a misspelt name is a mistake in the test that calls")]
     pub fn credentials_url(&self, daac: &str) -> String {
-        let index = self.world.setup.daacs.iter().position(|known| known.name == daac);
-        self.world.credentials_url(index.expect("no DAAC of that name"))
+        self.world.credentials_url(self.daac(daac))
+    }
+
+    /// Returns the table of buckets in the shape of granulefs' own, for `--buckets-file`: bucket -> endpoint, providers, region.
+    #[must_use]
+    pub fn buckets_file(&self) -> String {
+        buckets::table(&self.world)
+    }
+
+    /// Returns the https link of an object as a granule's page has it: `http://host:port/bucket/key`, escaped. The object need not exist.
+    ///
+    /// # Panics
+    /// When the bucket belongs to no DAAC.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a misspelt name is a mistake in the test that calls")]
+    pub fn https_link(&self, bucket: &str, key: &str) -> String {
+        buckets::link(&self.world, bucket, key).expect("no DAAC has that bucket")
+    }
+
+    #[expect(clippy::expect_used, reason = "a misspelt name is a mistake in the test that calls")]
+    fn daac(&self, name: &str) -> usize {
+        self.world.setup.daacs.iter().position(|known| known.name == name).expect("no DAAC of that name")
     }
 
     /// Returns the URL of the control listener.
@@ -235,8 +279,13 @@ impl Archive {
     }
 
     /// Turns knobs.
+    ///
+    /// # Panics
+    /// When there are knobs of a DAAC or bucket that is not there.
     pub fn set(&self, change: impl FnOnce(&mut Knobs)) {
         self.world.panel.turn(change);
+        let checked = self.world.check(&self.world.knobs());
+        assert!(checked.is_ok(), "{checked:?}");
     }
 
     /// Adds a fault.
@@ -248,6 +297,16 @@ impl Archive {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.world.journal.stats()
+    }
+
+    /// Returns the counts of one DAAC.
+    ///
+    /// # Panics
+    /// When there is no DAAC of that name.
+    #[must_use]
+    pub fn daac_stats(&self, daac: &str) -> DaacStats {
+        let name = self.world.daac_name(self.daac(daac));
+        self.stats().daacs.remove(name).unwrap_or_default()
     }
 
     /// Returns every request since the start or the last reset, oldest first, of the last 200,000.
@@ -269,8 +328,26 @@ impl Archive {
     /// Makes session credentials that open every bucket: access key, secret key, session token.
     #[must_use]
     pub fn mint(&self, life: Duration) -> (String, String, String) {
-        let key = self.world.keys.mint(self.world.now() + life, None);
-        (key.id, key.secret, key.token.unwrap_or_default())
+        self.mint_key(life, Opens::All)
+    }
+
+    /// Makes credentials of a role, with a session token, that open these buckets only: access key, secret key, session token.
+    #[must_use]
+    pub fn mint_role(&self, life: Duration, buckets: &[&str]) -> (String, String, String) {
+        self.mint_key(life, Opens::Buckets(buckets.iter().map(|&bucket| bucket.into()).collect()))
+    }
+
+    fn mint_key(&self, life: Duration, opens: Opens) -> (String, String, String) {
+        let Key { id, secret, token, .. } = self.world.keys.mint(self.world.now() + life, opens);
+        (id, secret, token.unwrap_or_default())
+    }
+
+    /// Makes keys without a session token that open these buckets only, for ever: access key, secret key.
+    #[must_use]
+    pub fn static_keys_of(&self, buckets: &[&str]) -> (String, String) {
+        let Key { id, secret, .. } =
+            self.world.keys.mint_static(Opens::Buckets(buckets.iter().map(|&bucket| bucket.into()).collect()));
+        (id, secret)
     }
 
     /// Returns keys without a session token that open every bucket for ever: access key, secret key.

@@ -34,6 +34,7 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>, knobs: &Knobs) -> 
         Ok(application) => application,
         Err(complaint) => return invalid(complaint),
     };
+    let knobs = &*knobs.of_daac(world.daac_name(application.daac));
     let password = match *request.method() {
         Method::POST => match knobs.password_ways {
             PasswordWays::BasicOr401 => return unauthorized(),
@@ -57,11 +58,17 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>, knobs: &Knobs) -> 
     }
 }
 
+/// The DAAC on whose behalf someone comes, if there is such a one.
+pub(crate) fn client(world: &World, request: &Request<Bytes>) -> Option<usize> {
+    let mut query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let (_, client) = query.find(|(name, _)| name == "client_id")?;
+    (0..world.setup.daacs.len()).find(|daac| world.client_id(*daac) == client)
+}
+
 fn application(world: &World, request: &Request<Bytes>) -> Result<Application, &'static str> {
     let query: Vec<_> = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).collect();
     let find = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone().into_owned());
-    let client = find("client_id").ok_or("client_id is missing")?;
-    let daac = (0..world.setup.daacs.len()).find(|daac| world.client_id(*daac) == client).ok_or("client_id is unknown")?;
+    let daac = client(world, request).ok_or("client_id is missing or unknown")?;
     let redirect_uri =
         find("redirect_uri").filter(|uri| *uri == world.callback_url(daac)).ok_or("redirect_uri does not match")?;
     if find("response_type").as_deref() != Some("code") {
@@ -101,7 +108,10 @@ fn authenticate(world: &World, application: &Application, password: &str, knobs:
         world.journal.count(|stats| stats.rejected += 1);
         return unauthorized();
     }
-    world.journal.count(|stats| stats.authenticated += 1);
+    world.journal.count(|stats| {
+        stats.authenticated += 1;
+        stats.of_daac(world.daac_name(application.daac)).authenticated += 1;
+    });
     let host = world.login_host();
     let user = &world.setup.user;
     match knobs.login {

@@ -1,7 +1,7 @@
 //! The local archive as a program, for demo, benchmarks and scripts.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,12 +36,18 @@ struct Serve {
     /// Serves this folder as the bucket
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The bucket's name
-    #[arg(long, default_value = "granules")]
-    bucket: String,
+    /// The bucket that the folder and generated objects go to: `granules` unless set, or the first one of the first `--daac`
+    #[arg(long)]
+    bucket: Option<String>,
     /// How the endpoint behaves
-    #[arg(long, value_enum, default_value = "cumulus")]
+    #[arg(long, value_enum, default_value = "cumulus", conflicts_with = "daac")]
     family: Manner,
+    /// A DAAC with its buckets, such as `ASF=tea:products,browse`; may be given several times
+    #[arg(long, value_name = "NAME=FAMILY:BUCKET,..", value_parser = daac)]
+    daac: Vec<Daac>,
+    /// Where to write the table of buckets for granulefs' `--buckets-file`, instead of a temporary file that is gone in the end
+    #[arg(long, value_name = "FILE")]
+    buckets_file: Option<PathBuf>,
     /// How long credentials live: `20s`, `5m`, `1h`
     #[arg(long, value_name = "TIME", value_parser = life)]
     credential_life: Option<Duration>,
@@ -63,6 +69,22 @@ struct Serve {
 enum Manner {
     Cumulus,
     Tea,
+}
+
+impl Manner {
+    fn family(self) -> Family {
+        match self {
+            Self::Cumulus => Family::Cumulus,
+            Self::Tea => Family::Tea,
+        }
+    }
+}
+
+fn daac(text: &str) -> Result<Daac, String> {
+    let parts = text.split_once('=').and_then(|(name, rest)| Some((name, rest.split_once(':')?)));
+    let (name, (family, buckets)) = parts.ok_or("not of the form NAME=FAMILY:BUCKET,BUCKET")?;
+    let family = Manner::from_str(family, false)?.family();
+    Ok(Daac { name: name.into(), family, buckets: buckets.split(',').map(str::to_owned).collect() })
 }
 
 fn life(text: &str) -> Result<Duration, String> {
@@ -103,24 +125,26 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: Serve) -> Result<(), Box<dyn Error>> {
-    let family = match options.family {
-        Manner::Cumulus => Family::Cumulus,
-        Manner::Tea => Family::Tea,
-    };
+    let mut daacs = options.daac;
+    let bucket = options.bucket.or_else(|| daacs.first()?.buckets.first().cloned()).unwrap_or_else(|| "granules".into());
+    if daacs.is_empty() {
+        daacs.push(Daac { name: "local".into(), family: options.family.family(), buckets: vec![bucket.clone()] });
+    }
+    let first = daacs[0].name.clone();
     let mut knobs = options.knobs.unwrap_or_default();
     knobs.credential_life = options.credential_life.unwrap_or(knobs.credential_life);
-    let daac = Daac { name: "local".into(), family, buckets: vec![options.bucket.clone()] };
-    let archive = Archive::start(Setup { daacs: vec![daac], knobs, ..Setup::default() })?;
+    let archive = Archive::start(Setup { daacs, knobs, ..Setup::default() })?;
     if let Some(folder) = options.folder {
         if let Some(count) = options.granules {
             granules::write(&folder, count)?;
         }
-        archive.put_folder(&options.bucket, "", folder)?;
+        archive.put_folder(&bucket, "", folder)?;
     }
     for set in &options.synthetic {
-        archive.synthetic(&options.bucket, set)?;
+        archive.synthetic(&bucket, set)?;
     }
-    let variables = variables(&archive, &options.bucket);
+    let buckets_file = BucketsFile::write(&archive, options.buckets_file)?;
+    let variables = variables(&archive, &first, &bucket, &buckets_file.path);
     if let Some(file) = options.env_file {
         std::fs::write(file, &variables)?;
     }
@@ -137,11 +161,34 @@ fn serve(options: Serve) -> Result<(), Box<dyn Error>> {
     })
 }
 
-fn variables(archive: &Archive, bucket: &str) -> String {
+/// The table of buckets as a file; a temporary one ends with the program.
+struct BucketsFile {
+    path: PathBuf,
+    is_temporary: bool,
+}
+
+impl BucketsFile {
+    fn write(archive: &Archive, path: Option<PathBuf>) -> std::io::Result<Self> {
+        let is_temporary = path.is_none();
+        let path = path.unwrap_or_else(|| std::env::temp_dir().join(format!("archive-{}-buckets.json", std::process::id())));
+        std::fs::write(&path, archive.buckets_file())?;
+        Ok(Self { path, is_temporary })
+    }
+}
+
+impl Drop for BucketsFile {
+    fn drop(&mut self) {
+        if self.is_temporary {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn variables(archive: &Archive, daac: &str, bucket: &str, buckets_file: &Path) -> String {
     let (key, secret) = archive.static_keys();
     let variables = [
         ("EARTHDATA_HOST", archive.edl_host()),
-        ("S3_CREDENTIAL_ENDPOINT", archive.credentials_url("local")),
+        ("S3_CREDENTIAL_ENDPOINT", archive.credentials_url(daac)),
         ("AWS_ENDPOINT_URL_S3", archive.s3_url()),
         ("ARCHIVE_CONTROL", archive.control_url()),
         ("ARCHIVE_BUCKET", bucket.to_owned()),
@@ -150,6 +197,7 @@ fn variables(archive: &Archive, bucket: &str) -> String {
         ("EARTHDATA_TOKEN", archive.token().to_owned()),
         ("EARTHDATA_USERNAME", archive.user().to_owned()),
         ("EARTHDATA_PASSWORD", archive.password().to_owned()),
+        ("ARCHIVE_BUCKETS_FILE", buckets_file.display().to_string()),
     ];
     variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect()
 }

@@ -7,7 +7,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::access;
 use crate::content::Object;
 use crate::journal::{Kind, Logged};
-use crate::keys::Key;
+use crate::keys::{Key, Opens};
 use crate::knobs::{Knobs, Listing};
 use crate::list::{self, Parameters};
 use crate::payload::Payload;
@@ -111,10 +111,11 @@ pub(crate) fn answer(
         _ => {}
     }
     let key = authorize(world, request, target, knobs)?;
+    let knobs = &*knobs.of_bucket(&target.bucket);
     let store = world.store.read();
     let bucket =
         store.bucket(&target.bucket).ok_or_else(|| Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist"))?;
-    if key.daac.is_some_and(|daac| !world.setup.daacs[daac].buckets.contains(&target.bucket)) {
+    if !world.opens(&key, &target.bucket) {
         return Err(Refusal::denied());
     }
     match target.kind {
@@ -150,9 +151,17 @@ fn authorize(world: &World, request: &Request<Bytes>, target: &Target, knobs: &K
         }
         _ => refusal,
     })?;
-    if knobs.out_of_region {
-        let message = "User: arn:aws:sts::000000000000:assumed-role/s3-same-region-access-role/archive is not authorized to perform: \
-                       s3:GetObject with an explicit deny in an identity-based policy";
+    // The policy is of the role that the DAACs' session credentials belong to.
+    let is_far = match key.opens {
+        Opens::Daac(daac) => knobs.of_daac(world.daac_name(daac)).out_of_region,
+        Opens::All | Opens::Buckets(_) => knobs.out_of_region,
+    };
+    if is_far {
+        let action = if target.kind == Kind::List { "s3:ListBucket" } else { "s3:GetObject" };
+        let message = format!(
+            "User: arn:aws:sts::000000000000:assumed-role/s3-same-region-access-role/archive is not authorized to perform: \
+             {action} with an explicit deny in an identity-based policy"
+        );
         return Err(Refusal::new(403, "AccessDenied", message));
     }
     Ok(key)

@@ -25,10 +25,10 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    fn is_down(self, knobs: &Knobs) -> bool {
+    fn is_down(self, world: &World, knobs: &Knobs) -> bool {
         match self {
             Self::Login => knobs.edl_down,
-            Self::Daac(_) => knobs.daac_down,
+            Self::Daac(daac) => knobs.of_daac(world.daac_name(daac)).daac_down,
             Self::S3 => knobs.s3_down,
             Self::Trap | Self::Control => false,
         }
@@ -43,7 +43,7 @@ pub(crate) async fn listen(world: Arc<World>, role: Role, listener: TcpListener)
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        if role.is_down(&world.knobs()) {
+        if role.is_down(&world, &world.knobs()) {
             let _ = stream.set_zero_linger();
             continue;
         }
@@ -61,7 +61,7 @@ async fn serve(world: Arc<World>, role: Role, stream: TcpStream) {
     let service = service_fn(|request| exchange(&world, role, &reset, request));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
     let down = async {
-        world.panel.until(|knobs| role.is_down(knobs)).await;
+        world.panel.until(|knobs| role.is_down(&world, knobs)).await;
         reset.store(true, Ordering::Relaxed);
     };
     tokio::select! {

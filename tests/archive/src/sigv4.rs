@@ -12,7 +12,8 @@ use crate::content::hex;
 
 /// All but the unreserved characters is escaped.
 pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const ESCAPED_IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
+/// In a path, the slashes of a key are its own.
+pub(crate) const ESCAPED_IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::{Mutex, RwLock};
 
 use crate::journal::Journal;
-use crate::keys::{Key, Keys};
+use crate::keys::{Key, Keys, Opens};
 use crate::knobs::Knobs;
 use crate::panel::Panel;
 use crate::sessions::{Sessions, random_hex};
@@ -50,7 +50,7 @@ impl World {
             addresses,
             // Three parts with dots between: a JWT as far as anyone looks.
             token: format!("eyJ0eXAiOiJKV1QiLCJvcmlnaW4iOiJFYXJ0aGRhdGEgTG9naW4ifQ.{}.{}", random_hex(120), random_hex(86)),
-            static_key: keys.mint_static(),
+            static_key: keys.mint_static(Opens::All),
             store: RwLock::new(store),
             panel: Panel::new(setup.knobs.clone()),
             journal: Arc::default(),
@@ -69,6 +69,37 @@ impl World {
         let shift = self.knobs().clock_shift;
         let seconds = Duration::from_secs(shift.unsigned_abs());
         if shift < 0 { SystemTime::now() - seconds } else { SystemTime::now() + seconds }
+    }
+
+    pub(crate) fn daac_name(&self, daac: usize) -> &str {
+        &self.setup.daacs[daac].name
+    }
+
+    /// The DAAC that a bucket belongs to.
+    pub(crate) fn owner(&self, bucket: &str) -> Option<usize> {
+        self.setup.daacs.iter().position(|daac| daac.buckets.iter().any(|known| known == bucket))
+    }
+
+    /// Whether a key opens a bucket.
+    pub(crate) fn opens(&self, key: &Key, bucket: &str) -> bool {
+        match &key.opens {
+            Opens::All => true,
+            Opens::Daac(daac) => self.owner(bucket) == Some(*daac),
+            Opens::Buckets(buckets) => buckets.iter().any(|known| known == bucket),
+        }
+    }
+
+    /// Complains of knobs of a DAAC or bucket that is not there: they would turn nothing.
+    pub(crate) fn check(&self, knobs: &Knobs) -> Result<(), String> {
+        let store = self.store.read();
+        let is_daac = |name: &str| self.setup.daacs.iter().any(|daac| daac.name == name);
+        if let Some(name) = knobs.daacs.keys().find(|name| !is_daac(name)) {
+            return Err(format!("knobs of {name}, which is no DAAC here"));
+        }
+        match knobs.buckets.keys().find(|name| store.bucket(name).is_none()) {
+            Some(name) => Err(format!("knobs of {name}, which is no bucket here")),
+            None => Ok(()),
+        }
     }
 
     /// The host name of Earthdata Login with its port. A name, where the DAACs are numbers, so that host rules matter.
@@ -98,10 +129,11 @@ impl World {
     /// Hands out session credentials of a DAAC.
     pub(crate) fn issue(&self, daac: usize) -> Key {
         let knobs = self.knobs();
+        let knobs = knobs.of_daac(self.daac_name(daac));
         let now = self.now();
         let mut sessions = self.sessions.lock();
         let alive = sessions.issued.get(&daac).filter(|key| knobs.same_credentials && key.expires > Some(now)).cloned();
-        let key = alive.unwrap_or_else(|| self.keys.mint(now + knobs.credential_life, Some(daac)));
+        let key = alive.unwrap_or_else(|| self.keys.mint(now + knobs.credential_life, Opens::Daac(daac)));
         sessions.issued.insert(daac, key.clone());
         key
     }
