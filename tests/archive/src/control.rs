@@ -6,12 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answers::json;
-use crate::buckets;
 use crate::content::Content;
 use crate::knobs::Knobs;
 use crate::payload::Payload;
 use crate::store::Attributes;
 use crate::world::World;
+use crate::{buckets, catalogue};
 
 /// Answers the control listener.
 pub(crate) fn answer(world: &World, request: &Request<Bytes>) -> Response<Payload> {
@@ -26,6 +26,10 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>) -> Response<Payloa
             Err(complaint) => json(400, &Value::from(complaint).to_string()),
         },
         (&Method::GET, "/buckets", ..) => json(200, &buckets::table(world)),
+        (&Method::POST, "/collections", ..) => match serde_json::from_slice(request.body()) {
+            Ok(collection) => document(&catalogue::publish(world, collection)),
+            Err(error) => json(400, &Value::from(error.to_string()).to_string()),
+        },
         (&Method::POST, "/reset", ..) => {
             world.journal.reset();
             json(200, "{}")
@@ -40,7 +44,10 @@ pub(crate) fn answer(world: &World, request: &Request<Bytes>) -> Response<Payloa
             world.store.write().delete(bucket, key);
             json(200, "{}")
         }
-        _ => json(404, r#""GET /stats /log /knobs /buckets, PUT /knobs, POST /reset /put?bucket&key[&size] /delete?bucket&key""#),
+        _ => json(
+            404,
+            r#""GET /stats /log /knobs /buckets, PUT /knobs, POST /collections /reset /put?bucket&key[&size] /delete?bucket&key""#,
+        ),
     }
 }
 

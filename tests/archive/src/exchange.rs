@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -18,7 +20,7 @@ use crate::refusal::{Refusal, request_id};
 use crate::s3::Target;
 use crate::server::Role;
 use crate::world::World;
-use crate::{answers, control, daac, leak, login, s3};
+use crate::{answers, cmr, control, daac, leak, login, s3};
 
 /// Objects put through the control listener are the largest bodies there are.
 const LARGEST_BODY: usize = 1 << 30;
@@ -52,7 +54,8 @@ pub(crate) async fn exchange(
         logged.fault = Some(format!("{failure:?}"));
         world.journal.count(|stats| stats.faults += 1);
     }
-    let latency = knobs.latency(logged.kind);
+    let late = if let Some(Failure::Late(millis)) = failure { Duration::from_millis(millis) } else { Duration::ZERO };
+    let latency = knobs.latency(logged.kind) + late;
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
@@ -89,6 +92,7 @@ fn read(world: &World, role: Role, request: &Request<Bytes>) -> (Logged, Option<
         }
         Role::Login => (Kind::Login, login::client(world, request)),
         Role::Daac(daac) => (daac::kind(world, daac, request.uri().path()), Some(daac)),
+        Role::Cmr => (Kind::Cmr, None),
         Role::Trap | Role::Control => (Kind::Trap, None),
     };
     let daac = daac.map(|daac| world.daac_name(daac).to_owned());
@@ -115,6 +119,7 @@ fn elsewhere(world: &World, role: Role, request: &Request<Bytes>, knobs: &Knobs,
     match role {
         Role::Login => login::answer(world, request, knobs),
         Role::Daac(index) => daac::answer(world, index, request, knobs),
+        Role::Cmr => cmr::answer(world, request, knobs),
         Role::S3 | Role::Trap | Role::Control => login::unauthorized(),
     }
 }
@@ -161,6 +166,7 @@ fn finish(world: &World, role: Role, request: &Request<Bytes>, answer: &mut Resp
     match failure {
         Some(Failure::ResetBody(at)) => answer.body_mut().cut(at, Ending::Reset),
         Some(Failure::Truncate(at)) => answer.body_mut().cut(at, Ending::Close),
+        Some(Failure::PauseBody { at, millis }) => answer.body_mut().cut(at, Ending::Pause(Duration::from_millis(millis))),
         Some(Failure::StallBody(at)) => answer.body_mut().cut(at, Ending::Stall),
         Some(Failure::WrongEtag) if answer.headers().contains_key(ETAG) => {
             answer.headers_mut().insert(ETAG, HeaderValue::from_static("\"00000000000000000000000000000000\""));

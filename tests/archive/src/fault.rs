@@ -16,7 +16,7 @@ pub enum Failure {
     Denied,
     /// The connection is reset instead of an answer.
     Reset,
-    /// The connection is reset after this many bytes of the body.
+    /// The connection is reset after this many bytes of the body; 0 is after the headers.
     ResetBody(u64),
     /// The connection is closed in good order after this many bytes of the body, fewer than Content-Length says.
     Truncate(u64),
@@ -24,6 +24,15 @@ pub enum Failure {
     StallBody(u64),
     /// Nothing is answered; the connection stays open.
     Stall,
+    /// The answer comes this many milliseconds late.
+    Late(u64),
+    /// After `at` bytes of the body, 0 being after the headers, nothing comes for so many milliseconds; then the rest does.
+    PauseBody {
+        /// Bytes before the pause.
+        at: u64,
+        /// Milliseconds without a byte.
+        millis: u64,
+    },
     /// The answer's ETag is not the object's.
     WrongEtag,
 }

@@ -33,6 +33,8 @@ pub enum Kind {
     Callback,
     /// The https link of a granule, which says where an object is and is never to be fetched.
     Link,
+    /// Anything sent to CMR.
+    Cmr,
     /// Anything sent to the trap host.
     Trap,
 }
@@ -64,6 +66,8 @@ pub struct Stats {
     pub callbacks: u64,
     /// Requests for the https links of granules.
     pub links: u64,
+    /// Requests to CMR.
+    pub cmr: u64,
     /// Requests to the trap host.
     pub traps: u64,
     /// Credentials handed out by `/s3credentials`.
@@ -131,6 +135,7 @@ impl Stats {
             Kind::Credentials => &mut self.credentials,
             Kind::Callback => &mut self.callbacks,
             Kind::Link => &mut self.links,
+            Kind::Cmr => &mut self.cmr,
             Kind::Trap => &mut self.traps,
         }
     }

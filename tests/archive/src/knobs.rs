@@ -46,6 +46,10 @@ pub struct Knobs {
     pub daac_down: bool,
     /// Connections to S3 are reset, open ones too.
     pub s3_down: bool,
+    /// Connections to CMR are reset, open ones too.
+    pub cmr_down: bool,
+    /// What CMR answers.
+    pub cmr: CmrAnswer,
 
     /// Time before a page of a listing is answered.
     #[serde(with = "seconds")]
@@ -59,6 +63,9 @@ pub struct Knobs {
     /// Time before Earthdata Login answers.
     #[serde(with = "seconds")]
     pub login_latency: Duration,
+    /// Time before CMR answers.
+    #[serde(with = "seconds")]
+    pub cmr_latency: Duration,
     /// Bytes per second of each S3 body; 0 is as fast as it goes.
     pub bandwidth: u64,
 
@@ -112,10 +119,13 @@ impl Default for Knobs {
             edl_down: false,
             daac_down: false,
             s3_down: false,
+            cmr_down: false,
+            cmr: CmrAnswer::default(),
             list_latency: Duration::ZERO,
             first_byte_latency: Duration::ZERO,
             credentials_latency: Duration::ZERO,
             login_latency: Duration::ZERO,
+            cmr_latency: Duration::ZERO,
             bandwidth: 0,
             page_size: 1000,
             short_pages: false,
@@ -142,6 +152,7 @@ impl Knobs {
             Kind::Get | Kind::Head => self.first_byte_latency,
             Kind::Credentials => self.credentials_latency,
             Kind::Login => self.login_latency,
+            Kind::Cmr => self.cmr_latency,
             _ => Duration::ZERO,
         }
     }
@@ -236,6 +247,23 @@ pub enum EndpointAnswer {
     Nonsense,
     /// The login is taken, but asked for again and again.
     RedirectLoop,
+}
+
+/// What CMR answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CmrAnswer {
+    /// What it is asked.
+    #[default]
+    Normal,
+    /// 500 JSON.
+    InternalError,
+    /// 503 HTML.
+    Unavailable,
+    /// 429 JSON.
+    TooMany,
+    /// 200 with something that is no answer.
+    Nonsense,
 }
 
 /// Which redirect leads to the trap host instead of where it should.

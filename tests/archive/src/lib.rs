@@ -1,10 +1,26 @@
 //! A DAAC on loopback: Earthdata Login, `/s3credentials` in the manner of both server families, and an S3 that is stricter than AWS.
 //!
 //! Tests hold an [`Archive`], fill its buckets, turn its [`Knobs`] while it runs, and ask it afterwards what was requested of it.
+//!
+//! | wanted | how |
+//! |---|---|
+//! | five buckets behind three DAACs, two families | [`Setup::three_daacs`]; the table for `--buckets-file`: [`Archive::buckets_file`] |
+//! | one DAAC broken, the others well | `set(\|knobs\| knobs.daac("ASF").endpoint = Some(EndpointAnswer::Unavailable))`; [`DaacKnobs`] has the rest |
+//! | what one bucket allows | `set(\|knobs\| knobs.bucket("asf-local-browse").listing = Some(Listing::Denied))`; [`BucketKnobs`] |
+//! | all well again | `set(\|knobs\| knobs.daacs.clear())`, `set(\|knobs\| knobs.buckets.clear())` |
+//! | that credentials were fetched lazily, and by whom | [`Archive::daac_stats`] |
+//! | credentials of a role, for some buckets | [`Archive::mint_role`], [`Archive::static_keys_of`] |
+//! | the https link of a granule | [`Archive::https_link`]; whoever fetches one is counted in [`Stats::links`] |
+//! | CMR | [`Archive::cmr_host`], [`Archive::publish`] with a clean or dirty [`Hint`], [`Archive::publish_recorded`]; [`Knobs::cmr`], `cmr_down`, `cmr_latency` |
+//! | one thing gone wrong, now and then or n times | [`Archive::fault`] with a [`Fault`] `.on(Kind)`, `.containing(key)`, `.at(daac)`, `.in_bucket(bucket)`, `.next(n)` |
+//!
+//! The program `archive` has the same: `--daac`, `--collection`, `--knobs`, and the control listener for the rest.
 
 mod access;
 mod answers;
 mod buckets;
+mod catalogue;
+mod cmr;
 mod content;
 mod control;
 mod daac;
@@ -30,6 +46,7 @@ mod refusal;
 mod s3;
 mod server;
 mod sessions;
+mod setup;
 mod sigv4;
 mod store;
 mod wire;
@@ -41,91 +58,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
+pub use catalogue::{Collection, Hint};
 pub use content::{Content, Object};
 pub use fault::{Failure, Fault};
 pub use journal::{DaacStats, Kind, Logged, Stats};
-pub use knobs::{BearerAnswer, EndpointAnswer, Expiration, Knobs, Listing, LoginAnswer, PasswordWays, Trap};
+pub use knobs::{BearerAnswer, CmrAnswer, EndpointAnswer, Expiration, Knobs, Listing, LoginAnswer, PasswordWays, Trap};
 pub use names::Synthetic;
 pub use overrides::{BucketKnobs, DaacKnobs};
+pub use setup::{Daac, Family, Setup};
 pub use store::Attributes;
 
+use catalogue::Entry;
 use keys::{Key, Opens};
 use names::Names;
 use server::Role;
 use world::{Addresses, World};
-
-/// What an archive is made of.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The data centers; each has an endpoint of its own.
-    pub daacs: Vec<Daac>,
-    /// The one user of Earthdata Login.
-    pub user: String,
-    /// The user's password.
-    pub password: String,
-    /// The region that requests must be signed for.
-    pub region: String,
-    /// The knobs to start with.
-    pub knobs: Knobs,
-    /// Threads that serve.
-    pub threads: usize,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            daacs: vec![Daac { name: "PODAAC".into(), family: Family::Cumulus, buckets: vec!["granules".into()] }],
-            user: "ada".into(),
-            // Characters that a URL, a form and base64 each treat in their own way.
-            password: "p:w+d/ %41é~>?".into(),
-            region: "us-west-2".into(),
-            knobs: Knobs::default(),
-            threads: 2,
-        }
-    }
-}
-
-impl Setup {
-    /// Five buckets behind three DAACs of two families. The names are made up, so that no table knows them.
-    #[must_use]
-    pub fn three_daacs() -> Self {
-        let daac = |name: &str, family, buckets: &[&str]| Daac {
-            name: name.into(),
-            family,
-            buckets: buckets.iter().map(|bucket| (*bucket).to_owned()).collect(),
-        };
-        Self {
-            daacs: vec![
-                daac("PODAAC", Family::Cumulus, &["podaac-local-protected", "podaac-local-public"]),
-                daac("NSIDC", Family::Cumulus, &["nsidc-local-protected"]),
-                daac("ASF", Family::Tea, &["asf-local-products", "asf-local-browse"]),
-            ],
-            ..Self::default()
-        }
-    }
-}
-
-/// A data center: an endpoint, and the buckets that its credentials open.
-#[derive(Clone, Debug)]
-pub struct Daac {
-    /// Its name, for [`Archive::credentials_url`].
-    pub name: String,
-    /// Which server software it runs.
-    pub family: Family,
-    /// Its buckets.
-    pub buckets: Vec<String>,
-}
-
-/// The two kinds of servers that answer `/s3credentials`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Cumulus, as most DAACs run.
-    Cumulus,
-    /// The Thin Egress App, as ASF runs.
-    Tea,
-}
 
 /// A running archive; it stops when dropped.
 #[derive(Debug)]
@@ -142,7 +92,7 @@ impl Archive {
     pub fn start(setup: Setup) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(setup.threads).thread_name("archive").enable_all().build()?;
         // Every server has an address of its own, since cookies know no ports.
-        let mut roles = vec![(Role::Login, 1), (Role::S3, 1), (Role::Trap, 9), (Role::Control, 1)];
+        let mut roles = vec![(Role::Login, 1), (Role::S3, 1), (Role::Trap, 9), (Role::Cmr, 8), (Role::Control, 1)];
         roles.extend((0..setup.daacs.len()).map(|index| (Role::Daac(index), 10 + index as u8)));
         let mut listeners = Vec::new();
         for (role, host) in roles {
@@ -159,6 +109,7 @@ impl Archive {
             daacs: (0..setup.daacs.len()).map(|index| address(Role::Daac(index))).collect(),
             s3: address(Role::S3),
             trap: address(Role::Trap),
+            cmr: address(Role::Cmr),
             control: address(Role::Control),
         };
         let world = Arc::new(World::new(setup, addresses));
@@ -190,6 +141,32 @@ impl Archive {
     #[must_use]
     pub fn credentials_url(&self, daac: &str) -> String {
         self.world.credentials_url(self.daac(daac))
+    }
+
+    /// Returns name and port of the catalogue, CMR, which is spoken to by `http`.
+    #[must_use]
+    pub fn cmr_host(&self) -> String {
+        self.world.addresses.cmr.to_string()
+    }
+
+    /// Makes CMR know a collection, and returns its concept id.
+    ///
+    /// # Panics
+    /// When its bucket belongs to no DAAC.
+    #[expect(clippy::expect_used, reason = "a misspelt name is a mistake in the test that calls")]
+    pub fn publish(&self, collection: Collection) -> String {
+        catalogue::publish(&self.world, collection).expect("no DAAC has that bucket")
+    }
+
+    /// Makes CMR know recorded collections and granules: the `items` of its answers. What they say is kept, but for the endpoints, which
+    /// all become the one of `daac`: a client that believes a record must not find itself at NASA's.
+    ///
+    /// # Panics
+    /// When there is no DAAC of that name.
+    pub fn publish_recorded(&self, daac: &str, collections: Vec<Value>, granules: &[Value]) {
+        let daac = self.daac(daac);
+        let entries = collections.into_iter().map(|record| Entry::recorded(&self.world, daac, record, granules));
+        self.world.catalogue.write().extend(entries);
     }
 
     /// Returns the table of buckets in the shape of granulefs' own, for `--buckets-file`: bucket -> endpoint, providers, region.

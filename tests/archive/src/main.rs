@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use archive::{Archive, Daac, Family, Knobs, Setup, Synthetic, granules};
+use archive::{Archive, Collection, Daac, Family, Knobs, Setup, Synthetic, granules};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,6 +57,9 @@ struct Serve {
     /// Adds generated objects: a pattern such as `flat/{3000:date}-{1000}.nc`, and their size in bytes after `=`
     #[arg(long, value_name = "PATTERN=SIZE", value_parser = synthetic)]
     synthetic: Vec<Synthetic>,
+    /// Makes CMR know a collection, as JSON: `{"short_name":.., "version":.., "bucket":.., "prefix":.., "hint":"clean"}`
+    #[arg(long, value_name = "JSON", value_parser = collection)]
+    collection: Vec<Collection>,
     /// Knobs to start with, as JSON
     #[arg(long, value_name = "JSON", value_parser = knobs)]
     knobs: Option<Knobs>,
@@ -105,6 +108,10 @@ fn synthetic(text: &str) -> Result<Synthetic, String> {
     Ok(Synthetic { pattern: pattern.into(), size })
 }
 
+fn collection(text: &str) -> Result<Collection, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
 fn knobs(text: &str) -> Result<Knobs, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
@@ -131,6 +138,10 @@ fn serve(options: Serve) -> Result<(), Box<dyn Error>> {
         daacs.push(Daac { name: "local".into(), family: options.family.family(), buckets: vec![bucket.clone()] });
     }
     let first = daacs[0].name.clone();
+    let is_known = |bucket: &String| daacs.iter().any(|daac| daac.buckets.contains(bucket));
+    if let Some(collection) = options.collection.iter().find(|collection| !is_known(&collection.bucket)) {
+        return Err(format!("{}: no DAAC has that bucket", collection.bucket).into());
+    }
     let mut knobs = options.knobs.unwrap_or_default();
     knobs.credential_life = options.credential_life.unwrap_or(knobs.credential_life);
     let archive = Archive::start(Setup { daacs, knobs, ..Setup::default() })?;
@@ -142,6 +153,9 @@ fn serve(options: Serve) -> Result<(), Box<dyn Error>> {
     }
     for set in &options.synthetic {
         archive.synthetic(&bucket, set)?;
+    }
+    for collection in options.collection {
+        archive.publish(collection);
     }
     let buckets_file = BucketsFile::write(&archive, options.buckets_file)?;
     let variables = variables(&archive, &first, &bucket, &buckets_file.path);
@@ -197,6 +211,7 @@ fn variables(archive: &Archive, daac: &str, bucket: &str, buckets_file: &Path) -
         ("EARTHDATA_TOKEN", archive.token().to_owned()),
         ("EARTHDATA_USERNAME", archive.user().to_owned()),
         ("EARTHDATA_PASSWORD", archive.password().to_owned()),
+        ("ARCHIVE_CMR_HOST", archive.cmr_host()),
         ("ARCHIVE_BUCKETS_FILE", buckets_file.display().to_string()),
     ];
     variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect()

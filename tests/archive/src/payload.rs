@@ -30,6 +30,8 @@ pub(crate) enum Ending {
     Close,
     Reset,
     Stall,
+    /// Not an end: the rest comes after this time.
+    Pause(Duration),
 }
 
 /// The connection must end here.
@@ -105,7 +107,7 @@ impl Payload {
         self.length
     }
 
-    /// Ends the body after `at` bytes, one before its end at the latest.
+    /// Ends or interrupts the body after `at` bytes, one before its end at the latest.
     pub(crate) fn cut(&mut self, at: u64, ending: Ending) {
         if self.length > 0 {
             self.cut = Some((at.min(self.length - 1), ending));
@@ -141,6 +143,15 @@ impl Payload {
         match self.cut {
             None => Some(Poll::Ready(None)),
             Some((_, Ending::Stall)) => Some(Poll::Pending),
+            Some((_, Ending::Pause(time))) => {
+                self.cut = None;
+                self.timer = Some(Box::pin(sleep(time)));
+                // What is due stays away as long, so that no burst makes up for the pause.
+                if let Some(pace) = &mut self.pace {
+                    pace.start += time;
+                }
+                None
+            }
             Some(_) if !self.flushed => {
                 self.flushed = true;
                 self.timer = Some(Box::pin(sleep(FLUSH)));
@@ -168,8 +179,8 @@ impl Body for Payload {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Next> {
         let this = &mut *self;
-        let limit = this.cut.map_or(this.length, |(at, _)| at);
         loop {
+            let limit = this.cut.map_or(this.length, |(at, _)| at);
             if let Some(timer) = &mut this.timer {
                 ready!(timer.as_mut().poll(context));
                 this.timer = None;

@@ -20,6 +20,7 @@ pub(crate) enum Role {
     Login,
     Daac(usize),
     S3,
+    Cmr,
     Trap,
     Control,
 }
@@ -30,6 +31,7 @@ impl Role {
             Self::Login => knobs.edl_down,
             Self::Daac(daac) => knobs.of_daac(world.daac_name(daac)).daac_down,
             Self::S3 => knobs.s3_down,
+            Self::Cmr => knobs.cmr_down,
             Self::Trap | Self::Control => false,
         }
     }

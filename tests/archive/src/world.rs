@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::catalogue::Entry;
 use crate::journal::Journal;
 use crate::keys::{Key, Keys, Opens};
 use crate::knobs::Knobs;
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) static_key: Key,
     pub(crate) store: RwLock<Store>,
+    pub(crate) catalogue: RwLock<Vec<Entry>>,
     pub(crate) panel: Panel,
     pub(crate) journal: Arc<Journal>,
     pub(crate) keys: Keys,
@@ -36,6 +38,7 @@ pub(crate) struct Addresses {
     pub(crate) daacs: Vec<SocketAddr>,
     pub(crate) s3: SocketAddr,
     pub(crate) trap: SocketAddr,
+    pub(crate) cmr: SocketAddr,
     pub(crate) control: SocketAddr,
 }
 
@@ -52,6 +55,7 @@ impl World {
             token: format!("eyJ0eXAiOiJKV1QiLCJvcmlnaW4iOiJFYXJ0aGRhdGEgTG9naW4ifQ.{}.{}", random_hex(120), random_hex(86)),
             static_key: keys.mint_static(Opens::All),
             store: RwLock::new(store),
+            catalogue: RwLock::default(),
             panel: Panel::new(setup.knobs.clone()),
             journal: Arc::default(),
             keys,

@@ -1,5 +1,6 @@
 //! The whole archive seen from a socket. `check.py` says the same with clients that are not ours.
 
+mod cmr;
 mod daacs;
 
 use std::io::{ErrorKind, Read, Write};
@@ -200,6 +201,9 @@ fn each_fault_ends_an_answer_its_own_way_and_only_once() {
         (Failure::Truncate(u64::MAX), 200, Some(99_999), End::Short),
         (Failure::StallBody(10), 200, Some(10), End::Silence),
         (Failure::ResetBody(10), 200, Some(10), End::Reset),
+        (Failure::ResetBody(0), 200, Some(0), End::Reset),
+        (Failure::StallBody(0), 200, Some(0), End::Silence),
+        (Failure::Truncate(0), 200, Some(0), End::Short),
         (Failure::Reset, 0, Some(0), End::Reset),
         (Failure::Stall, 0, Some(0), End::Silence),
     ] {
@@ -218,6 +222,27 @@ fn each_fault_ends_an_answer_its_own_way_and_only_once() {
         assert_eq!((log[0].fault.is_some(), log[0].status, log[1].sent), (true, status, 100_000), "{failure:?}");
         assert!(archive.wait_for(|stats| stats.in_flight == 0 && stats.faults == 1, SOON), "{failure:?}");
     }
+}
+
+#[test]
+fn a_late_or_interrupted_answer_is_whole_in_the_end() {
+    let (archive, key) = with_one_object(Knobs { bandwidth: 1_000_000, ..Knobs::default() });
+    for failure in [
+        Failure::Late(300),
+        Failure::PauseBody { at: 0, millis: 300 },
+        Failure::PauseBody { at: 50_000, millis: 300 },
+        Failure::PauseBody { at: u64::MAX, millis: 300 },
+    ] {
+        archive.fault(Fault::new(failure).next(1));
+        let started = Instant::now();
+        let answer = s3(&archive, &key, "GET", "/b/k", &[]);
+        // The pause comes on top of the 100 milliseconds that the bandwidth asks for.
+        assert!(started.elapsed() >= Duration::from_millis(395), "{failure:?} {:?}", started.elapsed());
+        assert_eq!((answer.status, answer.body.len(), answer.end), (200, 100_000, End::Whole), "{failure:?}");
+    }
+    archive.fault(Fault::new(Failure::PauseBody { at: 50_000, millis: 60_000 }).next(1));
+    let answer = s3(&archive, &key, "GET", "/b/k", &[]);
+    assert_eq!((answer.body.len(), answer.end), (50_000, End::Silence));
 }
 
 #[test]
