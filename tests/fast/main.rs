@@ -31,3 +31,4 @@ mod server;
 mod streams;
 #[cfg(test)]
 mod tree;
+mod troubleshooting;
