@@ -5,6 +5,7 @@
 
 mod attributes;
 mod budgets;
+mod collections;
 mod credentials;
 mod doctor;
 mod expiry;

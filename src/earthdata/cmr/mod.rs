@@ -90,7 +90,7 @@ impl Cmr {
         }
         let last = self.granule(id, LAST).await?.unwrap_or_else(|| first.clone());
         let location = common_directory(&first, &last);
-        let told = hinted().map_or_else(|| "nothing".into(), |location| location.to_string());
+        let told = if hints.told.is_empty() { "nothing" } else { &hints.told };
         Ok((location.clone(), vec![format!("CMR says {told} for {id}, but its granules are in {location}")]))
     }
 

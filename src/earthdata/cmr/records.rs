@@ -87,8 +87,10 @@ pub(super) fn complaint(text: &str) -> Option<String> {
 /// What a collection's record says about where it is.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    /// Free text.
+    /// Free text, taken apart.
     prefixes: Vec<String>,
+    /// The same as it stands in the record.
+    pub(super) told: String,
     pub(super) endpoint: Option<String>,
     pub(super) region: Option<String>,
 }
@@ -98,10 +100,11 @@ impl Hints {
         let Some(direct) = direct else { return Self::default() };
         let filled =
             |field: &Option<String>| field.as_deref().map(str::trim).filter(|field| !field.is_empty()).map(str::to_owned);
+        let told = direct.prefixes.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
         let words = direct.prefixes.iter().flatten();
         let prefixes =
             words.flat_map(|text| text.split([',', ';', ' ', '\n'])).filter(|text| !text.is_empty()).map(str::to_owned);
-        Self { prefixes: prefixes.collect(), endpoint: filled(&direct.endpoint), region: filled(&direct.region) }
+        Self { prefixes: prefixes.collect(), told, endpoint: filled(&direct.endpoint), region: filled(&direct.region) }
     }
 
     /// The prefixes, where `bucket` is one that is known beside those of the table.
