@@ -28,7 +28,7 @@ def bars(workload, medians):
         cpu = ours.cpu / (ours.asked / GIB)
         found.append(Bar(f"{cpu:.2f} CPU s/GiB ({workload.cpu_per_gib:g})", cpu <= workload.cpu_per_gib))
     if workload.peak_mib is not None:
-        found.append(Bar(f"{workload.peak_mib} MiB", ours.peak < workload.peak_mib))
+        found.append(Bar(f"under {workload.peak_mib} MiB", ours.peak < workload.peak_mib))
     if workload.requests is not None:
         found.append(Bar(f"{workload.requests} requests", ours.requests <= workload.requests))
     if workload.rate_of is not None:

@@ -5,7 +5,7 @@ from html import escape
 
 from programs import PROGRAMS
 
-LEFT, PLOT, RIGHT = 330, 480, 60
+LEFT, PLOT, RIGHT = 400, 440, 50
 TOP, BAR, GAP = 64, 9, 12
 # Seconds at the ends of the axis.
 FIRST, LAST = 0.01, 100
@@ -61,8 +61,8 @@ def _legend():
 def _group(workload, medians, top):
     middle = top + len(PROGRAMS) * BAR / 2 + 4
     yield f'<text x="{LEFT - 10}" y="{middle}" text-anchor="end">{escape(workload.title.replace("`", ""))}</text>'
-    for number, name in enumerate(PROGRAMS):
-        wall = medians[workload.name, name].wall
+    found = [(number, name, medians[workload.name, name].wall) for number, name in enumerate(PROGRAMS) if (workload.name, name) in medians]
+    for number, name, wall in found:
         y, end = top + number * BAR, _x(wall)
         yield f'<rect class="{name}" x="{LEFT}" y="{y}" width="{end - LEFT:.1f}" height="{BAR - 1}"/>'
         yield f'<text class="value" x="{end + 4}" y="{y + BAR - 1}">{wall:.2f}</text>'

@@ -8,16 +8,22 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use budget::{Budget, Ticket};
+use bytes::{Bytes, BytesMut};
 use flight::Flight;
 pub use shelf::Block;
 use shelf::{Run, Shelf, runs};
 
+use crate::error::Error;
 use crate::object::{Object, ObjectId};
 use crate::s3::Bucket;
 
-/// Bytes of a block. Small enough that a scattered read fetches little beside it, large enough that a stream of 1 MiB reads
-/// finds few of them.
-pub const BLOCK: u64 = 256 * 1024;
+/// Bytes of a block. Small enough that a scattered read waits for little beside it (a connection of S3 brings it in less than a
+/// millisecond), large enough that a stream costs few of them.
+pub const BLOCK: u64 = 64 * 1024;
+/// The most blocks of one GET, 4 MiB: of these, several at a time fill a link.
+const LONGEST_RUN: u64 = 64;
+/// The fewest blocks, 512 KiB, that are worth a GET of their own when more are wanted at once.
+const WORTH_A_GET: u64 = 8;
 
 /// The blocks of all files of a mount.
 #[derive(Debug)]
@@ -36,14 +42,21 @@ impl BlockCache {
     }
 
     /// The blocks `range` of `object`; those that nobody has fetched are on their way, or in line for the budget, when this
-    /// returns.
+    /// returns. Where any is missing, those behind it up to `until` come along, as far as there is room for them. Says whether
+    /// any was missing.
     #[must_use]
-    pub fn blocks(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>) -> Vec<Block> {
+    pub fn blocks(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>, until: u64) -> (Vec<Block>, bool) {
         let mut shelf = self.shelf();
         let found: Vec<Option<Block>> = range.clone().map(|index| shelf.find(id, index)).collect();
-        let missing = range.zip(&found).filter(|(_, block)| block.is_none()).map(|(index, _)| index);
+        let mut missing: Vec<u64> =
+            range.clone().zip(&found).filter(|(_, block)| block.is_none()).map(|(index, _)| index).collect();
+        let is_missing = !missing.is_empty();
+        if is_missing && self.budget.has_room(bytes(object.size, &(range.start..until))) {
+            missing.extend((range.end..until).filter(|index| !shelf.contains(id, *index)));
+        }
+        let longest = (missing.len() as u64).div_ceil(2).clamp(WORTH_A_GET, LONGEST_RUN);
         let mut launched = Vec::new();
-        for blocks in runs(missing) {
+        for blocks in runs(missing.into_iter(), longest) {
             let ticket = self.budget.ask(bytes(object.size, &blocks));
             let run = shelf.launch(id, blocks, true);
             launched.extend(run.landings.iter().cloned().map(Block::Aloft));
@@ -52,15 +65,43 @@ impl BlockCache {
         self.make_room(&mut shelf);
         drop(shelf);
         let mut launched = launched.into_iter();
-        found.into_iter().filter_map(|block| block.or_else(|| launched.next())).collect()
+        (found.into_iter().filter_map(|block| block.or_else(|| launched.next())).collect(), is_missing)
     }
 
-    /// Sets the blocks `range` of `object` on their way, as far as they are missing and there is room for them, and answers up
-    /// to which block it came.
-    pub fn prefetch(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>) -> u64 {
+    /// The bytes `range` of `object` for one reader, kept by nobody: for reads so scattered that a block for each would be
+    /// mostly waste. `None`: some of its blocks are known, so [`Self::blocks`] is the better way.
+    pub fn alone(
+        self: &Arc<Self>,
+        object: &Object,
+        id: &Arc<ObjectId>,
+        range: Range<u64>,
+    ) -> Option<impl Future<Output = Result<Bytes, Error>> + use<>> {
         let mut shelf = self.shelf();
+        let mut blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);
+        if blocks.any(|index| shelf.contains(id, index)) {
+            return None;
+        }
+        let length = usize::try_from(range.end.min(object.size).saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let mut ticket = self.budget.ask(length);
+        self.make_room(&mut shelf);
+        let mut download = self.bucket.download(id, range);
+        Some(async move {
+            let mut reservation = ticket.turn().await?;
+            let mut bytes = BytesMut::with_capacity(length);
+            while let Some(frame) = download.next().await? {
+                bytes.extend_from_slice(&frame);
+            }
+            Ok(reservation.hold(bytes))
+        })
+    }
+
+    /// Sets the blocks `range` of `object` on their way over about `connections` at once, as far as they are missing and there is
+    /// room for them, and answers up to which block it came.
+    pub fn prefetch(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>, connections: u64) -> u64 {
+        let mut shelf = self.shelf();
+        let longest = ((range.end - range.start) / connections).clamp(2 * WORTH_A_GET, LONGEST_RUN);
         let missing = range.clone().filter(|index| !shelf.contains(id, *index));
-        for blocks in runs(missing) {
+        for blocks in runs(missing, longest) {
             let wanted = bytes(object.size, &blocks);
             while !self.budget.has_room(wanted) {
                 if !shelf.evict_read() {

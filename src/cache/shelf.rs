@@ -11,9 +11,6 @@ use crate::bounded::Bounded;
 use crate::error::Error;
 use crate::object::ObjectId;
 
-/// The most blocks one GET covers: 4 MiB, of which several at a time fill a link.
-pub(super) const LONGEST_RUN: u64 = 16;
-
 type BlockId = (Arc<ObjectId>, u64);
 
 /// Where a block on its way will be put down, for all who wait.
@@ -136,12 +133,12 @@ impl Shelf {
     }
 }
 
-/// Rising block numbers as runs of neighbours, none longer than one GET.
-pub(super) fn runs(blocks: impl Iterator<Item = u64>) -> Vec<Range<u64>> {
+/// Rising block numbers as runs of neighbours, none longer than `longest`.
+pub(super) fn runs(blocks: impl Iterator<Item = u64>, longest: u64) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     for index in blocks {
         match runs.last_mut() {
-            Some(run) if run.end == index && run.end - run.start < LONGEST_RUN => run.end += 1,
+            Some(run) if run.end == index && run.end - run.start < longest => run.end += 1,
             _ => runs.push(index..index + 1),
         }
     }
@@ -160,11 +157,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_are_the_blocks_in_order_and_as_long_as_can_be(blocks in prop::collection::btree_set(0..100_u64, 0..100)) {
-            let runs = runs(blocks.iter().copied());
+        fn runs_are_the_blocks_in_order_and_as_long_as_can_be(
+            blocks in prop::collection::btree_set(0..100_u64, 0..100), longest in 1..20_u64,
+        ) {
+            let runs = runs(blocks.iter().copied(), longest);
             prop_assert!(runs.iter().cloned().flatten().eq(blocks));
-            prop_assert!(runs.iter().all(|run| run.end - run.start <= LONGEST_RUN));
-            let are_apart = |pair: &[Range<u64>]| pair[0].end < pair[1].start || pair[0].end - pair[0].start == LONGEST_RUN;
+            prop_assert!(runs.iter().all(|run| run.end - run.start <= longest));
+            let are_apart = |pair: &[Range<u64>]| pair[0].end < pair[1].start || pair[0].end - pair[0].start == longest;
             prop_assert!(runs.windows(2).all(are_apart));
         }
     }

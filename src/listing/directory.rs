@@ -12,7 +12,7 @@ use super::Escaped;
 use super::gathered::Gathered;
 use super::segments::{Job, Landed, Segments};
 use crate::error::{Error, Refusal};
-use crate::object::{Entry, Page, Prefix, Shown};
+use crate::object::{Entry, Object, Page, Prefix, Shown};
 use crate::s3::Bucket;
 
 /// Names handed out at once: what fills a few of the kernel's buffers.
@@ -90,6 +90,21 @@ impl Directory {
 
     pub(super) fn find(&self, name: &str) -> Option<Entry> {
         self.state().gathered.find(name)
+    }
+
+    /// The objects behind the object `name`, as far as they are known: at most `count`, of the next few times as many names, and
+    /// only those of the same kind, as a pattern like `*.nc` takes them.
+    pub(super) fn following(&self, name: &str, count: usize) -> Vec<Arc<Object>> {
+        // A granule has a handful of sidecars.
+        const SIDECARS: usize = 8;
+        let kind = |name: &str| name.rsplit_once('.').map(|(_, kind)| kind.to_owned());
+        let wanted = kind(name);
+        let state = self.state();
+        let alike = state.gathered.following(name).take(count * SIDECARS).filter_map(|shown| match shown.entry {
+            Entry::File(object) if kind(&shown.name) == wanted => Some(object),
+            _ => None,
+        });
+        alike.take(count).collect()
     }
 
     /// Whether a name that is not here does not exist.

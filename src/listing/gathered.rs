@@ -92,6 +92,12 @@ impl Gathered {
         self.settled.find(&self.prefix, &self.bucket, name).or_else(straggler)
     }
 
+    /// The names behind `name`, of those that can be given out; none for a name that is not among them.
+    pub(super) fn following(&self, name: &str) -> impl Iterator<Item = Shown> {
+        let from = self.settled.position(name).map_or(self.settled.len(), |position| position + 1);
+        self.settled.iter(&self.prefix, &self.bucket, from)
+    }
+
     /// Takes the next page in. Answers whether that let any name be given out.
     pub(super) fn absorb(&mut self, page: Landed) -> bool {
         // An empty page says nothing of how far the listing has come.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::bounded::Bounded;
 use crate::error::{Error, Refusal};
-use crate::object::{Entry, MAX_KEY, Name, Prefix, Shown};
+use crate::object::{Entry, MAX_KEY, Name, Object, Prefix, Shown};
 use crate::s3::Bucket;
 pub use directory::{Directory, Reading};
 use lookups::Lookups;
@@ -138,6 +138,14 @@ impl Listings {
             None => self.lookups.ask(parent, name, parsed).await?,
         };
         Ok(Answer { fresh_for: self.trust.in_lookup(&learned), entry: learned.entry })
+    }
+
+    /// At most `count` objects that a reader of one file after the other opens behind `key`, as far as a listing tells.
+    #[must_use]
+    pub fn following(&self, key: &str, count: usize) -> Vec<Arc<Object>> {
+        let (parent, name) = Prefix::of_key(key);
+        let directory = lock(&self.directories).get(&parent).cloned();
+        directory.map(|directory| directory.following(name, count)).unwrap_or_default()
     }
 
     /// Forgets what is known about the object `key`, and the listing that shows it.

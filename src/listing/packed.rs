@@ -113,15 +113,19 @@ impl Packed {
     }
 
     pub(super) fn find(&self, prefix: &Prefix, bucket: &Arc<str>, name: &str) -> Option<Entry> {
-        let chunk = self.chunks.partition_point(|chunk| chunk.name(0) <= name).checked_sub(1)?;
-        let chunk = &self.chunks[chunk];
+        self.position(name).and_then(|position| self.iter(prefix, bucket, position).next()).map(|shown| shown.entry)
+    }
+
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        let number = self.chunks.partition_point(|chunk| chunk.name(0) <= name).checked_sub(1)?;
+        let chunk = &self.chunks[number];
         let (mut low, mut high) = (0, chunk.ends.len());
         while low < high {
             let middle = usize::midpoint(low, high);
             match chunk.name(middle).cmp(name) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(chunk.unpack(middle, prefix, bucket).entry),
+                std::cmp::Ordering::Equal => return Some(self.starts[number] + middle),
             }
         }
         None

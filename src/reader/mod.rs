@@ -1,6 +1,9 @@
 //! Open objects: a byte range becomes blocks, blocks become bytes, and streams are read ahead of.
 
 mod cursors;
+mod format;
+mod scatter;
+mod sequence;
 mod shares;
 
 use std::collections::HashMap;
@@ -9,11 +12,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use cursors::Cursors;
+use futures_util::future::try_join_all;
+use scatter::{Amount, Scatter};
+use sequence::{Following, Sequences};
 use shares::Shares;
 
-use crate::cache::{BLOCK, BlockCache};
+use crate::cache::{BLOCK, Block, BlockCache};
 use crate::error::Error;
 use crate::object::{Object, ObjectId};
+
+/// Connections that share what a stream or the next files have ahead.
+const STREAM_CONNECTIONS: u64 = 8;
+/// Connections that share an object which is fetched whole because its reads proved dense.
+const WHOLE_CONNECTIONS: u64 = 24;
+/// A read of this many bytes is faster over two connections.
+const WORTH_HALVING: u64 = 512 * 1024;
 
 type Open = Mutex<HashMap<Arc<ObjectId>, Weak<OpenObject>>>;
 
@@ -22,6 +35,7 @@ type Open = Mutex<HashMap<Arc<ObjectId>, Weak<OpenObject>>>;
 pub struct Reader {
     cache: Arc<BlockCache>,
     shares: Arc<Shares>,
+    sequences: Sequences,
     open: Arc<Open>,
 }
 
@@ -31,12 +45,14 @@ impl Reader {
     pub fn new(cache: Arc<BlockCache>) -> Self {
         // The other half is for what has been read.
         let shares = Shares::new(cache.capacity() as u64 / 2);
-        Self { cache, shares, open: Arc::default() }
+        Self { cache, shares, sequences: Sequences::new(), open: Arc::default() }
     }
 
-    /// The open object of this version, or a new one. Costs no request.
+    /// The open object of this version, or a new one. Costs no request. `following` is asked for the objects that a reader of one
+    /// file after the other would open next.
     #[must_use]
-    pub fn open(&self, object: &Arc<Object>) -> Arc<OpenObject> {
+    pub fn open(&self, object: &Arc<Object>, following: impl FnOnce(usize) -> Vec<Arc<Object>>) -> Arc<OpenObject> {
+        let following = self.sequences.note(object, following);
         let mut open = locked(&self.open);
         if let Some(shared) = open.get(&object.id).and_then(Weak::upgrade) {
             return shared;
@@ -46,7 +62,7 @@ impl Reader {
             object: object.clone(),
             id: id.clone(),
             cache: self.cache.clone(),
-            cursors: Mutex::new(Cursors::new(self.shares.clone())),
+            pattern: Mutex::new(Pattern { cursors: Cursors::new(self.shares.clone()), scatter: Scatter::default(), following }),
             open: self.open.clone(),
         });
         open.insert(id, Arc::downgrade(&new));
@@ -66,8 +82,17 @@ pub struct OpenObject {
     object: Arc<Object>,
     id: Arc<ObjectId>,
     cache: Arc<BlockCache>,
-    cursors: Mutex<Cursors>,
+    pattern: Mutex<Pattern>,
     open: Arc<Open>,
+}
+
+/// How an object is read.
+#[derive(Debug)]
+struct Pattern {
+    cursors: Cursors,
+    scatter: Scatter,
+    /// What is read after this object, when it is one of a row.
+    following: Option<Following>,
 }
 
 impl OpenObject {
@@ -80,21 +105,81 @@ impl OpenObject {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let touched = blocks_of(&range);
-        let blocks = self.cache.blocks(&self.object, &self.id, touched.clone());
-        locked(&self.cursors)
-            .note(&range, self.object.size, |ahead| self.cache.prefetch(&self.object, &self.id, blocks_of(&ahead)) * BLOCK);
-        let mut pieces = Vec::with_capacity(blocks.len());
-        for (index, block) in touched.zip(blocks) {
-            let bytes = block.bytes().await?;
-            let start = index * BLOCK;
-            let from = range.start.saturating_sub(start);
-            let to = (range.end - start).min(bytes.len() as u64);
-            // Both lie within a block.
-            pieces.push(bytes.slice(from as usize..to as usize));
+        match self.ask(&range) {
+            Asked::Alone(halves) => try_join_all(halves).await,
+            Asked::Blocks(blocks) => {
+                let mut pieces = Vec::with_capacity(blocks.len());
+                for (index, block) in blocks_of(&range).zip(blocks) {
+                    let bytes = block.bytes().await?;
+                    if index == 0 {
+                        self.look_at_head(&bytes);
+                    }
+                    let start = index * BLOCK;
+                    let from = range.start.saturating_sub(start);
+                    let to = (range.end - start).min(bytes.len() as u64);
+                    // Both lie within a block.
+                    pieces.push(bytes.slice(from as usize..to as usize));
+                }
+                Ok(pieces)
+            }
         }
-        Ok(pieces)
     }
+
+    /// Sets all that `range` needs on its way, and then what will probably be needed next.
+    fn ask(&self, range: &Range<u64>) -> Asked<impl Future<Output = Result<Bytes, Error>> + use<>> {
+        let (size, touched) = (self.object.size, blocks_of(range));
+        let mut pattern = locked(&self.pattern);
+        let Pattern { cursors, scatter, following } = &mut *pattern;
+        let is_stream = cursors.is_streaming(range);
+        let amount = if is_stream { Amount::Until(range.end) } else { scatter.amount(range, size) };
+        let (asked, is_missing) = match amount {
+            Amount::Alone if let Some(halves) = self.alone(range) => (Asked::Alone(halves), true),
+            Amount::Alone => self.blocks(touched.clone(), touched.end),
+            Amount::Until(end) => self.blocks(touched, end.div_ceil(BLOCK)),
+        };
+        if !is_stream && !is_missing {
+            scatter.hit();
+        } else if !is_stream && scatter.missed(range, size) {
+            self.prefetch(0..size, WHOLE_CONNECTIONS);
+        }
+        cursors.note(range, size, |ahead| self.prefetch(ahead, STREAM_CONNECTIONS));
+        if let Some(following) = following {
+            following.extend(size.saturating_sub(range.end), cursors.window(), |object, id, ahead| {
+                self.cache.prefetch(object, id, blocks_of(&ahead), STREAM_CONNECTIONS).saturating_mul(BLOCK).min(ahead.end)
+            });
+        }
+        asked
+    }
+
+    fn blocks<T>(&self, touched: Range<u64>, until: u64) -> (Asked<T>, bool) {
+        let (blocks, is_missing) = self.cache.blocks(&self.object, &self.id, touched, until);
+        (Asked::Blocks(blocks), is_missing)
+    }
+
+    /// Large reads in two parts, over two connections.
+    fn alone(&self, range: &Range<u64>) -> Option<Vec<impl Future<Output = Result<Bytes, Error>> + use<>>> {
+        let length = range.end - range.start;
+        let middle = if length >= WORTH_HALVING { range.start + length.div_ceil(2) } else { range.end };
+        let parts = [range.start..middle, middle..range.end].into_iter().filter(|part| !part.is_empty());
+        parts.map(|part| self.cache.alone(&self.object, &self.id, part)).collect()
+    }
+
+    fn look_at_head(&self, head: &[u8]) {
+        if let Some(tail) = format::beside(head, self.object.size) {
+            self.prefetch(tail, STREAM_CONNECTIONS);
+        }
+    }
+
+    fn prefetch(&self, ahead: Range<u64>, connections: u64) -> u64 {
+        self.cache.prefetch(&self.object, &self.id, blocks_of(&ahead), connections) * BLOCK
+    }
+}
+
+/// What a read waits for.
+enum Asked<T> {
+    Blocks(Vec<Block>),
+    /// The range itself, in order.
+    Alone(Vec<T>),
 }
 
 impl Drop for OpenObject {
@@ -145,8 +230,9 @@ mod tests {
             let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: etag.into() };
             Arc::new(Object { id, size: 1, modified: SystemTime::UNIX_EPOCH, storage_class: "STANDARD".into() })
         };
-        let (first, other) = (reader.open(&version("1")), reader.open(&version("2")));
-        assert!(Arc::ptr_eq(&first, &reader.open(&version("1"))) && !Arc::ptr_eq(&first, &other));
+        let open = |etag| reader.open(&version(etag), |_| Vec::new());
+        let (first, other) = (open("1"), open("2"));
+        assert!(Arc::ptr_eq(&first, &open("1")) && !Arc::ptr_eq(&first, &other));
         assert_eq!(locked(&reader.open).len(), 2);
         drop((first, other));
         assert_eq!(locked(&reader.open).len(), 0);

@@ -132,7 +132,10 @@ impl Volume {
             Entry::File(object) if object.is_archived() => {
                 Err(Error::Archived { what: object.id.url().into(), class: object.storage_class.clone() })
             }
-            Entry::File(object) => Ok(self.files.put(self.reader.open(&object))),
+            Entry::File(object) => {
+                let following = |count| self.listings.following(&object.id.key, count);
+                Ok(self.files.put(self.reader.open(&object, following)))
+            }
         }
     }
 
