@@ -31,4 +31,5 @@ mod server;
 mod streams;
 #[cfg(test)]
 mod tree;
+#[cfg(test)]
 mod troubleshooting;
