@@ -33,7 +33,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// What a user wants to be mounted. Which buckets that are, only a table (or CMR) can tell: [`super::resolve`].
+/// What a user wants to be mounted. Which buckets that are, only a table (or CMR) can tell: [`super::resolve()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `earthdata`: every known bucket.

@@ -1,7 +1,10 @@
 //! "`granulefs doctor [SOURCE]`: checks, in order, with a line each and what to do about it" (issue 5, item 5), "tried against each
 //! failure of `earthdata.md` section 2 and 3".
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::Command;
+use std::thread;
 
 use archive::{Archive, BearerAnswer, Daac, EndpointAnswer, Family, Knobs, Listing, LoginAnswer, Setup};
 use base64::Engine;
@@ -238,6 +241,40 @@ fn a_clock_that_is_wrong_is_told() {
     assert_eq!(ran.code, Some(0), "{lines:#?}");
     let clock = lines.iter().find(|(_, check, _)| check == "clock").unwrap();
     assert!(clock.0 == "note" && (clock.2.contains("59 minutes behind") || clock.2.contains("60 minutes behind")), "{clock:?}");
+}
+
+/// An instance metadata service of a machine in `region`; returns its URL.
+fn instance_in(region: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let request = lines.next().unwrap_or_default();
+            while lines.next().is_some_and(|header| !header.is_empty()) {}
+            let body = if request.starts_with("PUT /latest/api/token") { "a-token" } else { region };
+            let head = "HTTP/1.1 200 OK\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: 60\r\nConnection: close";
+            let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    url
+}
+
+/// "Region (instance metadata as a hint, S3's own words as proof)": a machine elsewhere is a note, as long as S3 does not refuse it.
+#[test]
+fn what_the_machine_says_of_its_region_is_a_hint() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    for (region, state, words) in [
+        ("us-west-2", "ok", "this machine says that it is in us-west-2"),
+        ("eu-central-1", "note", "this machine says that it is in eu-central-1, the bucket is in us-west-2"),
+    ] {
+        let mut command = doctor(&site, &["granules"]);
+        command.env_remove("AWS_EC2_METADATA_DISABLED").env("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance_in(region));
+        let ran = run(&mut command);
+        let told = lines(&site, &ran).into_iter().find(|(_, check, _)| check == "region").unwrap();
+        assert_eq!((told.0.as_str(), told.2.as_str(), ran.code), (state, words, Some(0)));
+    }
 }
 
 /// Several buckets: each endpoint is asked once, and one that is broken touches no other.
