@@ -57,20 +57,20 @@ fn the_built_in_table_is_told_without_a_question_to_anybody() {
 #[test]
 fn a_url_has_the_path_at_which_it_opens() {
     let Some(site) = Site::start() else { return };
-    for key in ["p/a b/x%+.nc", "p/blue", "p/blue/y.nc", "p//z.nc", "q/other.nc"] {
+    for key in ["p/a b/x%+.nc", "p/blue", "p/blue/y.nc", "p//z.nc", "p/dark.nc", "p/dark.nc/y.nc", "q/other.nc"] {
         site.archive.put(BUCKET, key, key);
     }
     let mount = site.mount("granules/p");
     let path = |url: &str, at: &str| site.ask(&["path", url, at, "--buckets-file", &site.table()]);
     let mountpoint = mount.path().display().to_string();
-    for key in ["p/a b/x%+.nc", "p/blue/y.nc", "p//z.nc"] {
+    // A directory shadows the object `p/dark.nc`, which is beside it under another name.
+    for key in ["p/a b/x%+.nc", "p/blue/y.nc", "p//z.nc", "p/dark.nc", "p/dark.nc/y.nc"] {
         let link = site.archive.https_link(BUCKET, key);
         for url in [format!("s3://granules/{key}"), link] {
             let told = String::from_utf8(path(&url, &mountpoint).success()).unwrap();
             assert_eq!(fs::read_to_string(told.strip_suffix('\n').unwrap()).unwrap(), key, "{url}");
         }
     }
-    // A shadowed object is beside its directory.
     for (url, name) in [("s3://granules/p/a b/", "a b"), ("s3://granules/p/", ""), ("s3://granules/p/blue/", "blue")] {
         let told = String::from_utf8(path(url, &mountpoint).success()).unwrap();
         assert_eq!(told.trim_end().trim_start_matches(&mountpoint).trim_start_matches('/'), name, "{url}");
