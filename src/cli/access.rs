@@ -72,7 +72,7 @@ impl EarthdataArgs {
 /// How S3 is spoken to.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
-    /// No Earthdata Login: use the environment's own AWS credentials (variables, profile, role)
+    /// Use the environment's own AWS credentials (variables, profile, role), and Earthdata's only where those are refused
     #[arg(long, help_heading = "Earthdata")]
     pub aws_credentials: bool,
 

@@ -12,8 +12,6 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use access::{BucketsFile, EarthdataArgs, RegionArg, StoreArgs};
@@ -42,15 +40,6 @@ impl Cli {
     fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(options::expanded(given))?;
-        let verb = ["mount", "doctor"].into_iter().find_map(|verb| matches.subcommand_matches(verb));
-        if let Some(verb) = verb
-            && verb.get_flag("aws_credentials")
-            // One that stands in the environment is for other mounts, which clap's own conflicts do not know.
-            && verb.value_source("credentials_endpoint") == Some(ValueSource::CommandLine)
-        {
-            let words = "--aws-credentials needs no Earthdata, so it cannot be used with --credentials-endpoint";
-            return Err(command.error(ErrorKind::ArgumentConflict, words));
-        }
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }

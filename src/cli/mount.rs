@@ -91,8 +91,6 @@ anything of that fails it says why, exits with status 1 and leaves nothing behin
 mod tests {
     use std::ffi::OsString;
 
-    use clap::error::ErrorKind;
-
     use super::*;
     use crate::cli::{Cli, Verb};
 
@@ -112,9 +110,6 @@ mod tests {
         assert_eq!((args.cache_size, args.allow_other, args.uid), (1 << 30, true, Some(7)));
         let unknown = mount_args(&["granulefs", "mount", "bucket", "/mnt", "-o", "colour=blue"]).unwrap_err();
         assert!(unknown.to_string().contains("--colour"));
-        let both =
-            ["granulefs", "mount", "bucket", "/mnt", "-o", "aws_credentials,credentials_endpoint=https://d.org/s3credentials"];
-        assert_eq!(mount_args(&both).unwrap_err().kind(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{background, output, reach};
 use crate::cli::MountArgs;
-use crate::credentials::CredentialStore;
 use crate::earthdata::Location;
 use crate::error::{Error, Refusal};
 use crate::fuse::{MountSettings, Mounted, Mountpoint};
@@ -67,7 +66,7 @@ struct Opened {
 async fn open(args: &MountArgs) -> Result<Opened, Error> {
     let holdings = reach::holdings(&args.source, &args.earthdata).await?;
     let place = reach::only_place(&holdings)?;
-    let credentials = CredentialStore::new(reach::credential_source(place, &holdings, &args.earthdata, &args.store).await?);
+    let credentials = reach::credentials(place, &holdings, &args.earthdata, &args.store).await?;
     credentials.first_session().await?;
     let appearance = Appearance {
         uid: args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),

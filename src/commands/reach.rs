@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rustix::process::DumpableBehavior;
 
 use crate::cli::{EarthdataArgs, StoreArgs};
-use crate::credentials::{self, CredentialStore};
-use crate::earthdata::{Holding, Holdings, Identity, Login, Source, resolve};
+use crate::credentials::{CredentialStore, Session, Source};
+use crate::earthdata;
+use crate::earthdata::{Holding, Holdings, Identity, Login, resolve};
 use crate::error::Error;
 use crate::s3;
 
@@ -18,7 +19,7 @@ pub(super) fn hide_memory() {
 }
 
 /// What `source` means. A collection costs requests to CMR.
-pub(super) async fn holdings(source: &Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
+pub(super) async fn holdings(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
     let holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
     if let Some(note) = &holdings.note {
         eprintln!("granulefs: note: {note}");
@@ -38,17 +39,38 @@ pub(super) fn only_place(holdings: &Holdings) -> Result<&Holding, Error> {
     }
 }
 
-/// Where the credentials for `place`, one of `all`, come from: an endpoint, or the environment.
-pub(super) async fn credential_source(
+/// The credentials for `place`, one of `all`: Earthdata's, or the environment's with Earthdata's to fall back on.
+pub(super) async fn credentials(
     place: &Holding,
     all: &Holdings,
     earthdata: &EarthdataArgs,
     store: &StoreArgs,
-) -> Result<credentials::Source, Error> {
-    if store.aws_credentials {
-        return Ok(credentials::Source::ambient().await);
+) -> Result<Credentials, Error> {
+    let login = login(place, all, earthdata).map(|login| CredentialStore::new(Source::Earthdata(Box::new(login))));
+    if !store.aws_credentials {
+        return Ok(Credentials { first: login?, fallback: None });
     }
-    Ok(credentials::Source::Earthdata(Box::new(login(place, all, earthdata)?)))
+    let fallback = login.inspect_err(|error| tracing::debug!(%error, "nothing to fall back on")).ok();
+    Ok(Credentials { first: CredentialStore::new(Source::ambient().await), fallback })
+}
+
+/// One or two kinds of credentials for the same bucket.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    first: Arc<CredentialStore>,
+    fallback: Option<Arc<CredentialStore>>,
+}
+
+impl Credentials {
+    /// The first session that can be had, and whether it is one to fall back on.
+    pub(super) async fn first_session(&self) -> Result<(Arc<Session>, bool), Error> {
+        match (self.first.first_session().await, &self.fallback) {
+            (Err(Error::Refused(refusal)), Some(fallback)) => {
+                fallback.first_session().await.map(|session| (session, true)).map_err(|_| refusal.into())
+            }
+            (outcome, _) => outcome.map(|session| (session, false)),
+        }
+    }
 }
 
 /// The login at the endpoint of `place`, one of `all`.
@@ -61,12 +83,12 @@ pub(super) fn login(place: &Holding, all: &Holdings, earthdata: &EarthdataArgs) 
 }
 
 /// The bucket of `place`.
-pub(super) fn bucket(place: &Holding, store: &StoreArgs, credentials: Arc<CredentialStore>) -> Result<s3::Bucket, Error> {
+pub(super) fn bucket(place: &Holding, store: &StoreArgs, credentials: Credentials) -> Result<s3::Bucket, Error> {
     let place = s3::Place {
         bucket: place.location.bucket.as_str().into(),
         region: store.region.of(place),
         endpoint_url: store.endpoint_url.clone(),
         path_style: store.path_style,
     };
-    s3::Bucket::new(place, credentials)
+    s3::Bucket::with_fallback(place, credentials.first, credentials.fallback)
 }

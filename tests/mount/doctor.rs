@@ -201,6 +201,8 @@ fn what_s3_refuses_is_found_in_its_own_words() {
     found(|_| {}, "s3://granules/folder/two.nc", "read", &["s3://granules/folder/two.nc does not exist"]);
     let mut keys = doctor(&site, &["granules", "--aws-credentials"]);
     keys.env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN").env("AWS_SECRET_ACCESS_KEY", "guess");
+    assert_eq!(run(&mut keys).code, Some(0), "there is Earthdata to fall back on");
+    keys.env_remove("EARTHDATA_TOKEN");
     must_find(&site, keys, "list", &["InvalidAccessKeyId", "--endpoint-url"]);
     let (key, secret) = site.archive.static_keys();
     let mut keys = doctor(&site, &["granules", "--aws-credentials"]);

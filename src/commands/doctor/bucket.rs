@@ -1,12 +1,11 @@
 //! Whether the endpoint hands out credentials, and what they open.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::report::Report;
 use crate::cli::DoctorArgs;
-use crate::commands::reach;
-use crate::credentials::{CredentialStore, instance_region};
+use crate::commands::reach::{self, Credentials};
+use crate::credentials::instance_region;
 use crate::earthdata::{Holding, Holdings};
 use crate::error::{Error, Refusal};
 use crate::object::{Object, Prefix};
@@ -18,7 +17,7 @@ pub(super) struct Stores<'a> {
     holdings: &'a Holdings,
     may_log_in: bool,
     /// By endpoint. `None`: it gave none.
-    tried: BTreeMap<String, Option<Arc<CredentialStore>>>,
+    tried: BTreeMap<String, Option<Credentials>>,
     is_region_told: bool,
 }
 
@@ -40,36 +39,36 @@ impl<'a> Stores<'a> {
         look.at_all(report).await
     }
 
-    async fn credentials(&mut self, place: &Holding, report: &mut Report) -> Result<Option<Arc<CredentialStore>>, Error> {
-        let key = match self.args.store.aws_credentials {
-            true => "the environment".to_owned(),
-            false => self.args.earthdata.endpoint(place, self.holdings).unwrap_or_default().to_owned(),
-        };
-        if !key.is_empty()
-            && let Some(tried) = self.tried.get(&key)
+    async fn credentials(&mut self, place: &Holding, report: &mut Report) -> Result<Option<Credentials>, Error> {
+        let is_ambient = self.args.store.aws_credentials;
+        let endpoint = self.args.earthdata.endpoint(place, self.holdings).unwrap_or_default().to_owned();
+        if (is_ambient || !endpoint.is_empty())
+            && let Some(tried) = self.tried.get(&endpoint)
         {
             return Ok(tried.clone());
         }
         if !self.may_log_in {
-            return report.skipped("login", &key).map(|()| None);
+            return report.skipped("login", &endpoint).map(|()| None);
         }
         let DoctorArgs { earthdata, store, .. } = self.args;
-        let handed_out = match reach::credential_source(place, self.holdings, earthdata, store).await {
-            Ok(source) => {
-                let credentials = CredentialStore::new(source);
-                credentials.first_session().await.map(|session| (credentials, session))
-            }
+        let handed_out = match reach::credentials(place, self.holdings, earthdata, store).await {
+            Ok(credentials) => credentials.first_session().await.map(|session| (credentials, session)),
             Err(error) => Err(error),
         };
         let credentials = match handed_out {
-            Ok((credentials, session)) => {
+            Ok((credentials, (session, is_fallback))) => {
                 let life = session.grant.life.map_or("for ever".into(), |life| format!("for {} minutes", life.as_secs() / 60));
-                report.ok("login", &format!("{key} hands out credentials {life}"))?;
+                let from = match (is_ambient, is_fallback) {
+                    (true, true) => format!("the environment has no AWS credentials; {endpoint}"),
+                    (true, false) => "the environment".into(),
+                    (false, _) => endpoint.clone(),
+                };
+                report.ok("login", &format!("{from} hands out credentials {life}"))?;
                 Some(credentials)
             }
             Err(error) => report.failed("login", &error.to_string()).map(|()| None)?,
         };
-        self.tried.insert(key, credentials.clone());
+        self.tried.insert(endpoint, credentials.clone());
         Ok(credentials)
     }
 
