@@ -102,6 +102,7 @@ fn pages_follow_each_other_by_header_and_identical_parameters_only() {
         }
         let other = query.replace("page_size=2", "page_size=3");
         assert_eq!(get(&archive, &other, &[("CMR-Search-After", &next)]).status, 400);
+        assert!(sizes.len() < 9, "it never ends");
         after = next;
     }
     assert_eq!(sizes, [2, 2, 1, 0]);
