@@ -15,6 +15,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = match Cli::read().verb {
         Verb::Mount(args) => log_to(&args).and_then(|()| commands::mount::run(&args)),
+        Verb::Buckets(args) => commands::buckets::run(&args).map(|()| ExitCode::SUCCESS),
+        Verb::Path(args) => commands::path::run(&args).map(|()| ExitCode::SUCCESS),
+        Verb::Credentials(args) => commands::credentials::run(&args).map(|()| ExitCode::SUCCESS),
+        Verb::Doctor(args) => commands::doctor::run(&args),
         Verb::Refresh { mountpoint, path } => commands::refresh::run(&mountpoint, path.as_deref()).map(|()| ExitCode::SUCCESS),
         Verb::Unmount { mountpoint } => commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS),
     };

@@ -13,7 +13,8 @@ use crate::error::Error;
 
 /// Set for the child; its value means nothing.
 const MARK: &str = "GRANULEFS_BACKGROUND";
-const READY: &[u8] = b"ready";
+/// The first line that the child tells; what follows is for the user.
+const READY: &[u8] = b"ready\n";
 
 /// Whether this process is the one that serves.
 pub(super) fn is_child() -> bool {
@@ -38,7 +39,8 @@ pub(super) fn start() -> Result<ExitCode, Error> {
     if let Some(mut output) = child.stdout.take() {
         output.read_to_end(&mut told).map_err(failed)?;
     }
-    if told == READY {
+    if let Some(words) = told.strip_prefix(READY) {
+        std::io::stdout().write_all(words).map_err(|e| Error::store(format!("cannot write the output: {e}")))?;
         return Ok(ExitCode::SUCCESS);
     }
     let status = child.wait().map_err(failed)?;
@@ -49,18 +51,18 @@ pub(super) fn start() -> Result<ExitCode, Error> {
     }
 }
 
-/// In the child: lets the parent return, and leaves its terminal.
+/// In the child: lets the parent write `words` and return, and leaves its terminal.
 ///
 /// # Errors
 /// [`Error::Store`] when the parent is gone: nobody waits for this mount any more.
-pub(super) fn ready() -> Result<(), Error> {
+pub(super) fn ready(words: &str) -> Result<(), Error> {
     let failed = |e: std::io::Error| Error::store(format!("the command that started this mount is gone: {e}"));
     let nothing = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
     rustix::process::setsid().map_err(|e| failed(e.into()))?;
     // A mount must not keep the directory busy that it was started from.
     env::set_current_dir("/").map_err(failed)?;
     let mut output = std::io::stdout();
-    output.write_all(READY).and_then(|()| output.flush()).map_err(failed)?;
+    output.write_all(READY).and_then(|()| output.write_all(words.as_bytes())).and_then(|()| output.flush()).map_err(failed)?;
     rustix::stdio::dup2_stderr(&nothing).map_err(|e| failed(e.into()))?;
     // Last, since the parent returns at the end of this stream.
     rustix::stdio::dup2_stdout(&nothing).map_err(|e| failed(e.into()))

@@ -1,6 +1,12 @@
-//! One file a verb.
+//! One file a verb, and what several of them share.
 
 mod background;
+pub mod buckets;
+pub mod credentials;
+pub mod doctor;
 pub mod mount;
+mod output;
+pub mod path;
+mod reach;
 pub mod refresh;
 pub mod unmount;

@@ -3,17 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use rustix::process::DumpableBehavior;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::background;
+use super::{background, output, reach};
 use crate::cli::MountArgs;
-use crate::credentials::{CredentialStore, Source};
-use crate::earthdata::{Identity, Login, archive};
+use crate::earthdata::Location;
 use crate::error::{Error, Refusal};
 use crate::fuse::{MountSettings, Mounted, Mountpoint};
-use crate::s3::{Bucket, Place};
+use crate::inodes::ROOT;
+use crate::object::Name;
 use crate::volume::{Appearance, Limits, Volume};
 
 /// Mounts, and returns when the mount can be used, or with `--foreground` when it has ended.
@@ -21,10 +20,7 @@ use crate::volume::{Appearance, Limits, Volume};
 /// # Errors
 /// Whatever keeps the mount from being usable; nothing is left behind then.
 pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
-    // Secrets live in this process, and in the environment of the one that waits for it: no core file, no reading by others.
-    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::debug!(%error, "core files stay possible");
-    }
+    reach::hide_memory();
     if !args.foreground && !background::is_child() {
         return background::start();
     }
@@ -38,21 +34,17 @@ pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
 async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
-    let volume = tokio::select! {
-        volume = open_volume(args) => volume?,
+    let Opened { volume, source, file } = tokio::select! {
+        opened = open(args) => opened?,
         () = signals.stop(|| {}) => return Err(Error::mount("interrupted before the mount was ready")),
     };
-    let settings = MountSettings {
-        source: args.source.to_string(),
-        allow_other: args.allow_other,
-        no_exec: args.noexec,
-        deadline: args.timeout,
-    };
+    let settings =
+        MountSettings { source: source.clone(), allow_other: args.allow_other, no_exec: args.noexec, deadline: args.timeout };
     let mounted = Mounted::new(volume, mountpoint, settings, runtime.handle().clone())?;
-    tracing::info!(source = %args.source, mountpoint = %args.mountpoint.display(), "mounted");
-    if !args.foreground
-        && let Err(error) = background::ready()
-    {
+    tracing::info!(source, mountpoint = %args.mountpoint.display(), "mounted");
+    let told = file.map(|file| format!("{}\n", args.mountpoint.join(file).display())).unwrap_or_default();
+    let told = if args.foreground { output::print(&told) } else { background::ready(&told) };
+    if let Err(error) = told {
         mounted.abandon()?;
         return Err(error);
     }
@@ -62,16 +54,20 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
     Ok(())
 }
 
+/// A volume that can be used, and what it is called.
+struct Opened {
+    volume: Arc<Volume>,
+    source: String,
+    /// The path in the mount of the file that was pointed at.
+    file: Option<String>,
+}
+
 /// Logs in and asks for the first page: what can be wrong shows now, in the user's terminal.
-async fn open_volume(args: &MountArgs) -> Result<Arc<Volume>, Error> {
-    let credentials = CredentialStore::new(credential_source(args).await?);
+async fn open(args: &MountArgs) -> Result<Opened, Error> {
+    let holdings = reach::holdings(&args.source, &args.earthdata).await?;
+    let place = reach::only_place(&holdings)?;
+    let credentials = reach::credentials(place, &holdings, &args.earthdata, &args.store).await?;
     credentials.first_session().await?;
-    let place = Place {
-        bucket: args.source.bucket.as_str().into(),
-        region: args.region(),
-        endpoint_url: args.endpoint_url.clone(),
-        path_style: args.path_style,
-    };
     let appearance = Appearance {
         uid: args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
         gid: args.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
@@ -79,32 +75,39 @@ async fn open_volume(args: &MountArgs) -> Result<Arc<Volume>, Error> {
         dir_mode: args.dir_mode,
     };
     let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
-    let volume = Volume::new(Bucket::new(place, credentials)?, args.source.prefix.clone(), appearance, limits);
+    let bucket = reach::bucket(place, &args.store, credentials)?;
+    let volume = Volume::new(bucket, place.location.prefix.clone(), appearance, limits);
+    let first = async {
+        match holdings.file.as_deref() {
+            Some(key) => first_file(&volume, &place.location, key).await.map(Some),
+            None => first_names(&volume, &place.location).await.map(|()| None),
+        }
+    };
     // The login has limits of its own.
-    let first_names = tokio::time::timeout(args.timeout, volume.first_names()).await;
-    match first_names.unwrap_or_else(|_| Err(volume.trouble())) {
+    let file = tokio::time::timeout(args.timeout, first).await.unwrap_or_else(|_| Err(volume.trouble()))?;
+    Ok(Opened { volume: Arc::new(volume), source: place.location.to_string(), file })
+}
+
+async fn first_names(volume: &Volume, location: &Location) -> Result<(), Error> {
+    match volume.first_names().await {
         Ok(true) => {}
-        Ok(false) if args.source.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
-        Ok(false) => return Err(Error::usage(format!("there is nothing below {}; check the prefix", args.source))),
+        Ok(false) if location.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
+        Ok(false) => return Err(Error::usage(format!("there is nothing below {location}; check the prefix"))),
         Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) => {
             eprintln!("granulefs: warning: {refusal}; names given in full may still open");
         }
         Err(error) => return Err(error),
     }
-    Ok(Arc::new(volume))
+    Ok(())
 }
 
-async fn credential_source(args: &MountArgs) -> Result<Source, Error> {
-    if args.aws_credentials {
-        return Ok(Source::ambient().await);
-    }
-    let known = archive::known(&args.source.bucket).map(|known| known.endpoint.as_str());
-    let endpoint = args.credentials_endpoint.as_deref().or(known).ok_or_else(|| {
-        let bucket = &args.source.bucket;
-        Error::usage(format!("which data center has the bucket {bucket}? Name its URL with --credentials-endpoint"))
-    })?;
-    let identity = Identity::find(&args.earthdata_host)?;
-    Ok(Source::Earthdata(Box::new(Login::new(endpoint, &args.earthdata_host, identity)?)))
+/// The path below the mount point of the object `key`, which must be there.
+async fn first_file(volume: &Volume, location: &Location, key: &str) -> Result<String, Error> {
+    let missing = || Error::NotFound(format!("s3://{}/{key}", location.bucket).into());
+    let name = Name::path_of(key.strip_prefix(location.prefix.as_str()).unwrap_or(key)).ok_or(Error::NameTooLong)?;
+    let (number, _) = volume.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
+    volume.forget(number, 1);
+    Ok(name)
 }
 
 /// The signals that mean something to a mount. A terminal that closes sends a SIGHUP, and must not leave a dead mount behind.

@@ -6,6 +6,7 @@
 //! ```
 //! Time is that since boot, which a wrong or stepped wall clock does not touch and which goes on while the machine is suspended.
 
+mod instance;
 mod session;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use rustix::time::{ClockId, clock_gettime};
 
+pub use instance::instance_region;
 pub use session::{Age, Session};
 
 use crate::earthdata::{Grant, Login};

@@ -2,8 +2,11 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-use secrecy::SecretString;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, Refusal};
 
@@ -60,6 +63,21 @@ impl Identity {
             return Err(Refusal::NoIdentity { host: host.into(), netrc: netrc.into() }.into());
         }
         Ok(Self { token, password })
+    }
+}
+
+impl Identity {
+    /// When the token ends, by what it says itself: Earthdata's are JSON web tokens (RFC 7519, `exp`).
+    #[must_use]
+    pub fn token_end(&self) -> Option<SystemTime> {
+        #[derive(serde::Deserialize)]
+        struct Claims {
+            exp: u64,
+        }
+        let token = self.token.as_ref()?.value.expose_secret();
+        let claims = BASE64.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
+        let claims: Claims = serde_json::from_slice(&claims).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp))
     }
 }
 
@@ -174,9 +192,21 @@ fn netrc_word(rest: &str) -> (String, &str) {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
+
+    #[test]
+    fn a_token_tells_when_it_ends_or_nothing() {
+        let end = |token: &str| {
+            let token = Found { value: token.into(), origin: "here".into() };
+            Identity { token: Some(token), password: None }.token_end()
+        };
+        let token = |claims: &str| format!("eyJ0eXAiOiJKV1QifQ.{}.c2ln", BASE64.encode(claims));
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(end(&token(r#"{"type":"User","uid":"jane","exp":1795000000}"#)), at(1_795_000_000));
+        for odd in ["", "opaque", "a.b.c", &token("{}"), &token(r#"{"exp":"soon"}"#), &token(r#"{"exp":-1}"#)] {
+            assert_eq!(end(odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn a_netrc_is_read_as_curl_reads_it() {

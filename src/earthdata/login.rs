@@ -5,17 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use reqwest::header::{DATE, HeaderMap, LOCATION, ORIGIN};
-use reqwest::redirect::Policy;
+use reqwest::header::{HeaderMap, LOCATION, ORIGIN};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Grant, Identity};
-use crate::error::{self, Error, Refusal};
+use super::host::{host_of, require_private};
+use super::{Grant, Identity, http};
+use crate::error::{Error, Refusal};
 
 /// The documented way is four hops; the rest is room for a DAAC that redirects within itself.
 const MAX_HOPS: usize = 10;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A login answers in well under a second; NASA's gateways give up after 30.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -44,18 +43,7 @@ impl Login {
             return Err(Error::usage("the credentials endpoint must not hold a user name or password; use a netrc file"));
         }
         require_private(&endpoint)?;
-        let mut http = Client::builder()
-            .user_agent(concat!("granulefs/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .cookie_store(true)
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT);
-        if endpoint.scheme() == "http" {
-            // Loopback: a proxy would carry the secrets off this machine in the clear.
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|e| Error::store(format!("cannot set up the HTTP client: {}", words(e))))?;
+        let http = http::build(http::builder(&endpoint).cookie_store(true).timeout(REQUEST_TIMEOUT))?;
         Ok(Self { http, endpoint, earthdata_host: earthdata_host.to_owned(), identity, token_refused: AtomicBool::new(false) })
     }
 
@@ -138,7 +126,7 @@ impl Login {
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
         let response = request.send().await.map_err(|e| {
             let host = e.url().map(host_of).unwrap_or_default();
-            Error::transient(format!("no answer from {host}: {}", words(e)))
+            Error::transient(format!("no answer from {host}: {}", http::words(e)))
         })?;
         tracing::debug!(host = response.url().host_str(), path = response.url().path(), status = %response.status(), "login");
         Ok(response)
@@ -203,7 +191,7 @@ impl Login {
     async fn read_grant(&self, response: Response) -> Result<Grant, Error> {
         let status = response.status();
         let at_endpoint = response.url().path() == self.endpoint.path() && host_of(response.url()) == host_of(&self.endpoint);
-        let server_time = response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let server_time = http::server_time(response.headers());
         let place = format!("{}{}", host_of(response.url()), response.url().path());
         let text = self.text(response).await?;
         match status {
@@ -232,7 +220,7 @@ impl Login {
     }
 
     async fn text(&self, response: Response) -> Result<String, Error> {
-        response.text().await.map_err(|e| Error::transient(format!("the answer broke off: {}", words(e))))
+        response.text().await.map_err(|e| Error::transient(format!("the answer broke off: {}", http::words(e))))
     }
 
     fn astray(&self, detail: &str) -> Error {
@@ -274,78 +262,9 @@ fn resolution(message: &str, resolution_url: Option<&str>, earthdata_host: &str)
     }
 }
 
-/// `host` or `host:port`, as `--earthdata-host` is written.
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// An Earthdata Login host in the one way that it is written: `host` or `host:port`, out of what people copy.
-///
-/// # Errors
-/// [`Error::Usage`] when more than that is in it, or less.
-pub fn normal_host(text: &str) -> Result<String, Error> {
-    let failed = || Error::usage(format!("{text:?} is no host (write HOST or HOST:PORT)"));
-    let text = text.trim();
-    let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("https://{text}")) };
-    let url = url.map_err(|_| failed())?;
-    let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-    if url.scheme() != "https" || url.path() != "/" || !is_bare {
-        return Err(failed());
-    }
-    Ok(host_of(&url))
-}
-
-/// Lets https pass, and http to this machine itself.
-///
-/// # Errors
-/// [`Refusal::Unencrypted`] for everything else.
-pub fn require_private(url: &Url) -> Result<(), Refusal> {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if is_loopback => Ok(()),
-        scheme => Err(Refusal::Unencrypted { url: format!("{scheme}://{}", host_of(url)).into() }),
-    }
-}
-
-/// [`require_private`] for a URL that is still text.
-///
-/// # Errors
-/// [`Error::Usage`] when it is no URL.
-pub fn require_private_url(url: &str) -> Result<(), Error> {
-    let parsed = Url::parse(url).map_err(|e| Error::usage(format!("{url:?} is no URL: {e}")))?;
-    Ok(require_private(&parsed)?)
-}
-
-/// An HTTP error with its causes and without its URL, whose query may hold a code.
-fn words(error: reqwest::Error) -> String {
-    error::chain(&error.without_url())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_go_over_https_or_to_loopback_only() {
-        let private = |url: &str| require_private(&Url::parse(url).unwrap()).is_ok();
-        assert!(["https://a.org/x", "http://localhost:1/", "http://127.0.0.2/", "http://[::1]:8/"].into_iter().all(private));
-        assert!(!["http://a.org/", "http://localhost.a.org/", "http://10.0.0.1/", "ftp://localhost/"].into_iter().any(private));
-    }
-
-    #[test]
-    fn a_host_is_written_in_many_ways() {
-        for text in ["u.org", "U.org", "u.org:443", "https://u.org", "https://u.org/", " u.org/ "] {
-            assert_eq!(normal_host(text).unwrap(), "u.org", "{text}");
-        }
-        assert_eq!(normal_host("LOCALHOST:8080").unwrap(), "localhost:8080");
-        for text in ["", "https://", "http://u.org", "u.org/login", "jane@u.org", "u.org?x", "u org"] {
-            assert!(normal_host(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn what_is_missing_is_read_from_the_redirect() {

@@ -1,10 +1,20 @@
-//! Earthdata Login: who the user is, which endpoint dispenses credentials for a bucket, and the conversation between them.
+//! Earthdata: who the user is, which buckets a source means, who hands out credentials for them, and the conversation with them.
 
 pub mod archive;
+mod cmr;
+pub mod daac;
 mod grant;
+pub mod host;
+mod http;
 pub mod identity;
 pub mod login;
+pub mod resolve;
+pub mod source;
 
+pub use archive::Table;
 pub use grant::Grant;
+pub use http::reach;
 pub use identity::Identity;
 pub use login::Login;
+pub use resolve::{Holding, Holdings, resolve};
+pub use source::{Location, Source};

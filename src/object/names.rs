@@ -49,6 +49,17 @@ impl Name {
         [component.to_owned(), escape(component, OBJECT)]
     }
 
+    /// The path, below a directory, of the object whose key is the directory's prefix and `rest`; of a directory when `rest` ends
+    /// in `/`. An object that a directory shadows is not there. `None`: the kernel takes no such name.
+    #[must_use]
+    pub fn path_of(rest: &str) -> Option<String> {
+        let (directories, object) =
+            rest.rsplit_once('/').map_or((None, rest), |(directories, object)| (Some(directories), object));
+        let directories = directories.into_iter().flat_map(|path| path.split('/')).map(|name| escape_if_needed(name, DIRECTORY));
+        let object = (!object.is_empty()).then(|| escape_if_needed(object, OBJECT));
+        Some(directories.chain(object).collect::<Option<Vec<_>>>()?.join("/"))
+    }
+
     /// The key's component that the name stands for.
     #[must_use]
     pub fn component(&self) -> &str {
@@ -186,6 +197,21 @@ mod tests {
             }
         }
         assert_eq!(names.len(), odd.len() * 2 - odd.iter().filter(|c| is_plain(c)).count());
+    }
+
+    #[test]
+    fn a_key_has_one_path() {
+        for (rest, path) in [
+            ("a/b.nc", "a/b.nc"),
+            ("b.nc", "b.nc"),
+            ("a/b/", "a/b"),
+            ("a//b", "a/.granulefs-directory/b"),
+            ("../..", "...granulefs-directory/...granulefs-object"),
+            ("", ""),
+        ] {
+            assert_eq!(Name::path_of(rest).as_deref(), Some(path), "{rest}");
+        }
+        assert_eq!(Name::path_of(&"x".repeat(1025)), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 
 use super::Place;
 use crate::credentials::CredentialStore;
-use crate::earthdata::login;
+use crate::earthdata::host;
 use crate::error::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) fn new(place: &Place, credentials: Arc<CredentialStore>) -> Result<Client, Error> {
     if let Some(url) = &place.endpoint_url {
-        login::require_private_url(url)?;
+        host::require_private_url(url)?;
     }
     let http = aws_smithy_http_client::Builder::new()
         .pool_idle_timeout(IDLE_TIMEOUT)

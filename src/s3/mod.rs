@@ -8,6 +8,7 @@ mod clock;
 mod download;
 mod failure;
 mod pace;
+mod ways;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,7 @@ use crate::object::{Object, ObjectId, Page, Prefix};
 use clock::Clock;
 use failure::{About, Failure, classify};
 use pace::Pace;
+use ways::{Way, Ways};
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -51,8 +53,7 @@ pub struct Bucket {
 #[derive(Debug)]
 struct Inner {
     place: Place,
-    client: Client,
-    credentials: Arc<CredentialStore>,
+    ways: Ways,
     counters: Counters,
     clock: Clock,
     pace: Pace,
@@ -89,9 +90,21 @@ impl Bucket {
     /// # Errors
     /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
     pub fn new(place: Place, credentials: Arc<CredentialStore>) -> Result<Self, Error> {
-        let client = client::new(&place, credentials.clone())?;
+        Self::with_fallback(place, credentials, None)
+    }
+
+    /// [`Self::new`] with other credentials, which are used where the first are refused; from then on, when they open it.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn with_fallback(
+        place: Place,
+        first: Arc<CredentialStore>,
+        fallback: Option<Arc<CredentialStore>>,
+    ) -> Result<Self, Error> {
+        let ways = Ways::new(&place, first, fallback)?;
         let (counters, clock, pace) = (Counters::default(), Clock::default(), Pace::default());
-        let inner = Inner { place, client, credentials, counters, clock, pace, fault: Mutex::default() };
+        let inner = Inner { place, ways, counters, clock, pace, fault: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -124,7 +137,7 @@ impl Bucket {
     pub fn trouble(&self) -> Error {
         let fault = || self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let words = |fault: Option<Error>| fault.map_or_else(|| "S3 is slow".to_owned(), |fault| fault.to_string());
-        self.inner.credentials.trouble().unwrap_or_else(|| Error::Deadline(words(fault()).into()))
+        self.inner.ways.current().credentials.trouble().unwrap_or_else(|| Error::Deadline(words(fault()).into()))
     }
 
     /// One page of the listing of `prefix` with delimiter `/`.
@@ -176,9 +189,9 @@ impl Bucket {
         let what = self.url(prefix);
         let mut backoff = Backoff::default();
         loop {
-            let request = || {
+            let request = |client: &Client| {
                 self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
-                let list = self.inner.client.list_objects_v2().bucket(&**self.name()).prefix(prefix);
+                let list = client.list_objects_v2().bucket(&**self.name()).prefix(prefix);
                 let list = list.set_delimiter(delimiter.map(Into::into)).encoding_type(EncodingType::Url).set_max_keys(limit);
                 match at {
                     Position::Start => list,
@@ -204,9 +217,9 @@ impl Bucket {
     /// # Errors
     /// [`Error::NotFound`] when there is none, [`Error::Refused`] when S3 would not say.
     pub async fn head(&self, key: &str) -> Result<Object, Error> {
-        let request = || {
+        let request = |client: &Client| {
             self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
-            self.inner.client.head_object().bucket(&**self.name()).key(key).send()
+            client.head_object().bucket(&**self.name()).key(key).send()
         };
         let what = self.url(key);
         let output = self.answer(&what, false, request).await?;
@@ -221,9 +234,9 @@ impl Bucket {
     }
 
     async fn open(&self, object: &ObjectId, range: Range<u64>) -> Result<ByteStream, Error> {
-        let request = || {
+        let request = |client: &Client| {
             self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
-            let get = self.inner.client.get_object().bucket(&*object.bucket).key(&*object.key);
+            let get = client.get_object().bucket(&*object.bucket).key(&*object.key);
             let get = get.if_match(format!("\"{}\"", object.etag));
             get.range(format!("bytes={}-{}", range.start, range.end - 1)).send()
         };
@@ -235,8 +248,34 @@ impl Bucket {
         self.inner.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Sends the request until it is answered, with other credentials where some are refused.
+    async fn answer<T, E, F>(&self, what: &str, is_open: bool, request: impl Fn(&Client) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let ways = &self.inner.ways;
+        let way = ways.current();
+        let outcome = self.answer_by(way, what, is_open, &request).await;
+        let Err(refusal @ Error::Refused(_)) = outcome else {
+            way.worked();
+            return outcome;
+        };
+        let Some(other) = ways.instead_of(way) else { return Err(refusal) };
+        match self.answer_by(other, what, is_open, &request).await {
+            Err(Error::Refused(_)) => {
+                ways.instead_of(other);
+                Err(refusal)
+            }
+            outcome => {
+                ways.change_to(other);
+                outcome
+            }
+        }
+    }
+
     /// Sends the request until it is answered, with renewed credentials where they were the reason.
-    async fn answer<T, E, F>(&self, what: &str, is_open: bool, request: impl Fn() -> F) -> Result<T, Error>
+    async fn answer_by<T, E, F>(&self, way: &Way, what: &str, is_open: bool, request: impl Fn(&Client) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -247,9 +286,9 @@ impl Bucket {
         let mut backoff = Backoff::default();
         let mut renewals = 0;
         loop {
-            let session = self.inner.credentials.session().await?;
+            let session = way.credentials.session().await?;
             let ahead = self.inner.clock.ahead();
-            let error = match request().await {
+            let error = match request(&way.client).await {
                 Ok(output) => {
                     session.accept();
                     self.remember(None);
@@ -267,7 +306,7 @@ impl Bucket {
                 Failure::Renew(doubt, error) => {
                     tracing::debug!(what, %error, ?doubt, "refused");
                     self.remember(Some(error.clone()));
-                    if renewals == MAX_RENEWALS || !self.inner.credentials.renewed_after(&session, doubt, &error).await? {
+                    if renewals == MAX_RENEWALS || !way.credentials.renewed_after(&session, doubt, &error).await? {
                         self.remember(None);
                         return Err(error);
                     }

@@ -8,6 +8,8 @@ mod budgets;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod fallback;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod house;
@@ -31,3 +33,5 @@ mod server;
 mod streams;
 #[cfg(test)]
 mod tree;
+#[cfg(test)]
+mod troubleshooting;

@@ -5,6 +5,9 @@
 
 mod attributes;
 mod budgets;
+mod collections;
+mod credentials;
+mod doctor;
 mod expiry;
 mod failures;
 mod harness;
@@ -18,5 +21,7 @@ mod permissions;
 mod reading;
 mod refresh;
 mod secrets;
+mod sources;
 mod tools;
+mod urls;
 mod writing;

@@ -161,7 +161,8 @@ fn names_are_believed_for_the_metadata_ttl() {
 /// "`--help` reads like a good man page", and it shows what the environment has set: but no secret of it.
 #[test]
 fn help_names_every_option_and_shows_no_secret() {
-    let options = "--foreground --credentials-endpoint --earthdata-host --region --endpoint-url --path-style --aws-credentials \
+    let options = "--foreground --credentials-endpoint --earthdata-host --cmr-host --buckets-file --region \
+                   --endpoint-url --path-style --aws-credentials \
                    --cache-size --metadata-ttl --allow-other --uid --gid --file-mode --dir-mode --log-file --verbose -o \
                    S3_CREDENTIAL_ENDPOINT AWS_ENDPOINT_URL_S3 AWS_REGION";
     let identities = "EARTHDATA_TOKEN EARTHDATA_USERNAME EARTHDATA_PASSWORD NETRC";

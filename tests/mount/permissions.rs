@@ -4,7 +4,7 @@ use std::fs;
 
 use archive::Listing;
 
-use crate::harness::{BUCKET, Mount, Site, errno};
+use crate::harness::{BUCKET, Mount, Plan, Site, errno};
 
 fn site(listing: Listing) -> Option<Site> {
     let site = Site::start()?;
@@ -65,4 +65,25 @@ fn objects_that_may_not_be_read_are_eacces() {
     assert_eq!(fs::read_to_string(mount.at("open/2020/a.nc")).unwrap(), "open/2020/a.nc");
     assert_eq!(site.archive.stats().issued, 1);
     assert!(mount.log().contains("AccessDenied"), "{}", mount.log());
+}
+
+/// "`--aws-credentials` with the instance's or pod's role, per bucket falls back to Earthdata when the role is refused (...), once,
+/// remembered" (issue 5, item 8), and a line in the log says so. Without a way to Earthdata it is the role's refusal.
+#[test]
+fn a_role_that_is_refused_falls_back_to_earthdata() {
+    let Some(site) = site(Listing::Allowed) else { return };
+    let (key, secret) = site.archive.static_keys_of(&["another-bucket"]);
+    let with_role =
+        |plan: Plan| plan.args(&["--aws-credentials"]).env("AWS_ACCESS_KEY_ID", &key).env("AWS_SECRET_ACCESS_KEY", &secret);
+    let mount = with_role(site.plan(BUCKET)).mount();
+    for key in ["open/2020/a.nc", "open/2021/b.nc", "closed/c.nc"] {
+        assert_eq!(fs::read_to_string(mount.at(key)).unwrap(), key);
+    }
+    let refused = site.archive.log().iter().filter(|logged| logged.status == 403).count();
+    assert_eq!((refused, site.archive.stats().issued), (1, 1));
+    assert_eq!(mount.log().matches("used from now on").count(), 1, "{}", mount.log());
+    let (_mount, warning) = with_role(site.plan(BUCKET)).without("EARTHDATA_TOKEN").mount_warned();
+    assert!(warning.contains("denies access to s3://granules/"), "{warning}");
+    let nobody = site.plan(BUCKET).args(&["--aws-credentials"]).env("AWS_EC2_METADATA_DISABLED", "true");
+    assert_eq!(fs::read_to_string(nobody.mount().at("closed/c.nc")).unwrap(), "closed/c.nc");
 }

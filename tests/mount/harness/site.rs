@@ -1,10 +1,12 @@
 //! An archive, and the program set up to use it.
 
 use std::path::Path;
+use std::process::Command;
 
 use archive::{Archive, Setup};
+use tempfile::TempDir;
 
-use super::{Mount, Place, Plan};
+use super::{Mount, PROGRAM, Place, Plan, Ran, run};
 
 /// The bucket of the default set-up.
 pub(crate) const BUCKET: &str = "granules";
@@ -13,6 +15,7 @@ pub(crate) const BUCKET: &str = "granules";
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) archive: Archive,
+    folder: TempDir,
 }
 
 impl Site {
@@ -30,7 +33,41 @@ impl Site {
             eprintln!("skipped: there is no /dev/fuse");
             return None;
         }
-        Some(Self { archive: Archive::start(setup).unwrap() })
+        let site = Self { archive: Archive::start(setup).unwrap(), folder: tempfile::tempdir().unwrap() };
+        std::fs::write(site.table(), site.archive.buckets_file()).unwrap();
+        Some(site)
+    }
+
+    /// The file with the archive's own table of buckets.
+    pub(crate) fn table(&self) -> String {
+        self.folder.path().join("buckets.json").display().to_string()
+    }
+
+    /// A mount of `source` for one who has the token, and the archive's table rather than an endpoint.
+    pub(crate) fn plan_by_table(&self, source: &str) -> Plan {
+        self.plan(source).without("S3_CREDENTIAL_ENDPOINT").args(&["--buckets-file", &self.table()])
+    }
+
+    /// `command` for one who has the token. It gets nothing else of the test's own environment than the way to the tools.
+    pub(crate) fn equip(&self, command: &mut Command) {
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.folder.path()).env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("EARTHDATA_HOST", self.archive.edl_host()).env("EARTHDATA_TOKEN", self.archive.token());
+        command.env("AWS_ENDPOINT_URL_S3", self.archive.s3_url());
+    }
+
+    /// The program with these arguments, [equipped](Self::equip).
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.equip(&mut command);
+        command
+    }
+
+    /// [`Self::program`] run to its end.
+    #[track_caller]
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.program(arguments))
     }
 
     /// An archive with one object of a few bytes, where it does not matter what is in it.

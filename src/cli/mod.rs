@@ -1,0 +1,111 @@
+//! The command line: flags, environment, defaults. The only home of a default value.
+
+mod access;
+mod buckets;
+mod credentials;
+mod doctor;
+mod mount;
+mod options;
+mod path;
+mod values;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use access::{BucketsFile, EarthdataArgs, RegionArg, StoreArgs};
+pub use buckets::BucketsArgs;
+pub use credentials::{CredentialsArgs, Format};
+pub use doctor::DoctorArgs;
+pub use mount::MountArgs;
+pub use path::PathArgs;
+
+/// NASA's Earthdata buckets as a folder.
+#[derive(Debug, Parser)]
+#[command(name = "granulefs", version, about, long_about = LONG_ABOUT, after_long_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+impl Cli {
+    /// Reads the program's own arguments. Help and complaints are printed here, and end the program.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(options::expanded(given))?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+const LONG_ABOUT: &str = "\
+granulefs mounts a bucket of NASA's Earthdata Cloud, or a prefix of it, as a read-only folder. It logs in to Earthdata by \
+itself, gets the temporary credentials that the data center hands out, and swaps them before they expire, so that a job may \
+read for days.";
+
+const AFTER_HELP: &str = "\
+Identity (looked for in this order, for the Earthdata Login host):
+  EARTHDATA_TOKEN                            a bearer token from https://urs.earthdata.nasa.gov/ (they live 60 days)
+  EARTHDATA_USERNAME and EARTHDATA_PASSWORD
+  the file that NETRC names, or ~/.netrc     machine urs.earthdata.nasa.gov login USER password PASSWORD
+Where there is a token and a password, the password is used when the token is refused. Neither can be given as a flag: \
+the process list would show it.
+
+Examples:
+  granulefs mount podaac-ops-cumulus-protected/MUR-JPL-L4-GLOB-v4.1 ~/mur
+  granulefs unmount ~/mur";
+
+const SOURCES: &str = "\
+SOURCE is one of
+  BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX/   a bucket, or what is below a prefix of it
+  s3://BUCKET/KEY.nc                           the directory of that file; its path in the mount is printed
+  https://HOST/BUCKET/KEY.nc                   the same, from the link on a granule's page
+  collection:SHORT_NAME[@VERSION]              where CMR says that the collection is; the newest version unless one is named
+  collection:C1996881146-POCLOUD               the same by concept id
+  podaac, LPDAAC, GES_DISC, ...                every bucket of a data center
+  earthdata                                    every known bucket
+A word that is a bucket in the table is that bucket, also where it is a data center's name; BUCKET/ is always a bucket.";
+
+/// What granulefs can do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Mount a bucket, or a prefix of it, on a directory
+    Mount(Box<MountArgs>),
+    /// List the buckets that are known, with data center, endpoint and region
+    Buckets(BucketsArgs),
+    /// Print where in a mount an s3:// or https link lies
+    Path(PathArgs),
+    /// Print S3 credentials for other programs
+    Credentials(Box<CredentialsArgs>),
+    /// Look at everything that a mount needs, and say what to do about what does not work
+    Doctor(Box<DoctorArgs>),
+    /// Forget what is known of names, so that they are asked for anew (SIGHUP to the mount's process does it as well)
+    Refresh {
+        /// The directory it is mounted on
+        mountpoint: PathBuf,
+        /// Only what is at and below this path, relative to the mount point
+        path: Option<PathBuf>,
+    },
+    /// End a mount, also while files are open there
+    #[command(alias = "umount")]
+    Unmount {
+        /// The directory it is mounted on
+        mountpoint: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,31 @@
+//! Values as people write them.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// A size that a cache can have, bytes.
+pub(super) fn cache_size(text: &str) -> Result<usize, String> {
+    // Below this a single reader's window does not fit.
+    const LEAST: ByteSize = ByteSize::mib(16);
+    let size: ByteSize = text.parse()?;
+    if size < LEAST {
+        return Err(format!("at least {LEAST} is needed"));
+    }
+    usize::try_from(size.as_u64()).map_err(|e| e.to_string())
+}
+
+/// A plain number is seconds, as in other programs' mount options.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    text.parse().map(Duration::from_secs).or_else(|_| humantime::parse_duration(text)).map_err(|e| e.to_string())
+}
+
+/// Permission bits, octal.
+pub(super) fn read_only_mode(text: &str) -> Result<u16, String> {
+    let mode = u16::from_str_radix(text, 8).map_err(|_| "not an octal number".to_owned())?;
+    match mode {
+        mode if mode > 0o777 => Err("more than 0777".into()),
+        mode if mode & 0o222 != 0 => Err("the mount is read-only: no write bits".into()),
+        mode => Ok(mode),
+    }
+}

@@ -1,0 +1,60 @@
+//! `granulefs doctor`: what a mount needs, looked at in the order in which it needs it.
+
+mod bucket;
+mod earthdata;
+mod machine;
+mod report;
+
+use std::process::ExitCode;
+
+use tokio::runtime::Runtime;
+
+use self::bucket::Stores;
+use self::report::Report;
+use super::reach;
+use crate::cli::DoctorArgs;
+use crate::earthdata::{Holdings, Source};
+use crate::error::Error;
+
+/// Looks at everything, and fails unless all that is needed works.
+///
+/// # Errors
+/// When it cannot do its work.
+pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
+    reach::hide_memory();
+    let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
+    let mut report = Report::new(args.json);
+    machine::look(&mut report)?;
+    runtime.block_on(look(args, &mut report))?;
+    runtime.shutdown_background();
+    report.end()
+}
+
+async fn look(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
+    let mut may_log_in = true;
+    if !args.store.aws_credentials {
+        let host = &args.earthdata.earthdata_host;
+        may_log_in = earthdata::look_at_identity(host, report)?;
+        may_log_in &= earthdata::look_at_host(host, report).await?;
+    }
+    let Some(source) = &args.source else {
+        return report.skipped("source", "name what you want to mount to have the login and the bucket looked at");
+    };
+    let Some(holdings) = look_at_source(source, args, report).await? else { return Ok(()) };
+    let mut stores = Stores::new(args, &holdings, may_log_in);
+    for place in &holdings.places {
+        stores.look_at(place, report).await?;
+    }
+    Ok(())
+}
+
+async fn look_at_source(source: &Source, args: &DoctorArgs, report: &mut Report) -> Result<Option<Holdings>, Error> {
+    match reach::holdings(source, &args.earthdata).await {
+        Ok(holdings) => {
+            let places = holdings.places.iter().map(|place| place.location.to_string()).collect::<Vec<_>>();
+            report.ok("source", &places.join(", "))?;
+            Ok(Some(holdings))
+        }
+        Err(error) => report.failed("source", &error.to_string()).map(|()| None),
+    }
+}

@@ -1,0 +1,106 @@
+//! `granulefs path`
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::output;
+use crate::cli::PathArgs;
+use crate::earthdata::Source;
+use crate::earthdata::resolve::look_up;
+use crate::error::Error;
+use crate::object::{Name, Prefix};
+
+/// Prints where in a mount a URL lies.
+///
+/// # Errors
+/// [`Error::Usage`] when the mount does not have it, [`Error::NotFound`] when nobody has it.
+pub fn run(args: &PathArgs) -> Result<(), Error> {
+    let (bucket, key) = match &args.url {
+        Source::Place(_) | Source::File { .. } | Source::Link { .. } => {
+            let holdings = look_up(&args.url, &args.buckets.table()?)?;
+            let [place] = &holdings.places[..] else { return Err(Error::usage("that is several places")) };
+            let key = holdings.file.unwrap_or_else(|| place.location.prefix.as_str().to_owned());
+            (place.location.bucket.clone(), key)
+        }
+        _ => return Err(Error::usage("a path is that of an s3:// URL or of a granule's https link")),
+    };
+    let url = format!("s3://{bucket}/{key}");
+    let path = path_in(&args.mountpoint, &bucket, &key)?;
+    match std::fs::symlink_metadata(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::NotFound(url.into())),
+        Ok(metadata) if metadata.is_dir() && !key.ends_with('/') => {
+            output::print(&line(&beside_directory(&path).unwrap_or(path)))
+        }
+        // What may not be looked at has a path all the same.
+        _ => output::print(&line(&path)),
+    }
+}
+
+fn line(path: &Path) -> String {
+    format!("{}\n", path.display())
+}
+
+/// The object that the directory at `path` shadows, if there is one.
+fn beside_directory(path: &Path) -> Option<PathBuf> {
+    let [_, escaped] = Name::of_object(path.file_name()?.to_str()?);
+    let object = path.with_file_name(escaped);
+    object.is_file().then_some(object)
+}
+
+/// The path of `key`, by what the mount says of itself: its root is a prefix, or has buckets as directories.
+fn path_in(mountpoint: &Path, bucket: &str, key: &str) -> Result<PathBuf, Error> {
+    let below = |directory: &Path, url: &str| {
+        let rest = rest_below(url, bucket, key)?;
+        // Joined to nothing, a path gets a slash.
+        let join = |path: String| if path.is_empty() { directory.to_owned() } else { directory.join(path) };
+        Some(Name::path_of(rest).map(join).ok_or(Error::NameTooLong))
+    };
+    if let Some(url) = url_of(mountpoint)? {
+        let elsewhere = || Error::usage(format!("{} shows {url}, which does not hold s3://{bucket}/{key}", mountpoint.display()));
+        return below(mountpoint, &url).ok_or_else(elsewhere)?;
+    }
+    let directory = mountpoint.join(bucket);
+    let found = url_of(&directory)?.and_then(|url| below(&directory, &url));
+    found.unwrap_or_else(|| Err(Error::usage(format!("{} is in no granulefs mount that has {bucket}", mountpoint.display()))))
+}
+
+/// What `key` has behind the prefix that `url` names. `None`: it is not below.
+fn rest_below<'k>(url: &str, bucket: &str, key: &'k str) -> Option<&'k str> {
+    let (shown, prefix) = url.strip_prefix("s3://")?.split_once('/')?;
+    let prefix = Prefix::new(prefix);
+    (shown == bucket).then(|| key.strip_prefix(prefix.as_str())).flatten()
+}
+
+/// The `user.s3.url` of a file or directory in a mount; `None` where there is none.
+fn url_of(path: &Path) -> Result<Option<String>, Error> {
+    // The URL of the longest key.
+    let mut value = [0_u8; 2048];
+    match rustix::fs::getxattr(path, "user.s3.url", &mut value) {
+        Ok(length) => Ok(Some(String::from_utf8_lossy(&value[..length]).into_owned())),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) if path.parent().is_none_or(Path::exists) => Ok(None),
+        Err(e) => Err(Error::usage(format!("cannot look at {}: {e}", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_below_the_prefix_that_a_directory_shows() {
+        for (url, rest) in [
+            ("s3://b-1/", Some("a/b/x.nc")),
+            ("s3://b-1/a/", Some("b/x.nc")),
+            ("s3://b-1/a/b/", Some("x.nc")),
+            ("s3://b-1/a/b/x.nc", None),
+            ("s3://b-1/a/bb/", None),
+            ("s3://b-2/", None),
+            ("b-1", None),
+        ] {
+            assert_eq!(rest_below(url, "b-1", "a/b/x.nc"), rest, "{url}");
+        }
+        assert_eq!(rest_below("s3://b-1/a/", "b-1", "a/"), Some(""));
+    }
+}

@@ -1,0 +1,301 @@
+//! "`granulefs doctor [SOURCE]`: checks, in order, with a line each and what to do about it" (issue 5, item 5), "tried against each
+//! failure of `earthdata.md` section 2 and 3".
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread;
+
+use archive::{Archive, BearerAnswer, Daac, EndpointAnswer, Family, Knobs, Listing, LoginAnswer, Setup};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use crate::harness::{BUCKET, Ran, Site, run};
+
+fn site(family: Family) -> Option<Site> {
+    let daac = Daac { name: "PODAAC".into(), family, buckets: vec![BUCKET.into()] };
+    let site = Site::of(Setup { daacs: vec![daac], ..Setup::default() })?;
+    site.archive.put(BUCKET, "folder/one.nc", "one\n");
+    Some(site)
+}
+
+fn doctor(site: &Site, arguments: &[&str]) -> Command {
+    site.program(&[&["doctor", "--buckets-file", &site.table(), "--timeout=4"], arguments].concat())
+}
+
+fn with_password(command: &mut Command, archive: &Archive) {
+    command.env_remove("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", archive.user()).env("EARTHDATA_PASSWORD", archive.password());
+}
+
+/// State, check and text of every line.
+fn lines(site: &Site, ran: &Ran) -> Vec<(String, String, String)> {
+    let text = ran.text();
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    let mut secrets = site.archive.secrets();
+    secrets.push(STANDARD.encode(format!("{}:{}", site.archive.user(), site.archive.password())));
+    for secret in secrets {
+        assert!(!format!("{text}{}", ran.stderr).contains(&secret), "a secret is in {text}{}", ran.stderr);
+    }
+    let line = |line: &str| {
+        let (state, rest) = line.split_once(' ').unwrap();
+        let (check, text) = rest.trim_start().split_once(' ').unwrap();
+        (state.to_owned(), check.to_owned(), text.trim_start().to_owned())
+    };
+    text.lines().map(line).collect()
+}
+
+/// The failure is told in exactly one line, of that check and with those words, and nothing before it is in doubt.
+#[track_caller]
+fn must_find(site: &Site, mut command: Command, check: &str, words: &[&str]) {
+    let ran = run(&mut command);
+    let lines = lines(site, &ran);
+    let failed = lines.iter().filter(|(state, ..)| state == "FAILED").collect::<Vec<_>>();
+    assert_eq!((ran.code, failed.len()), (Some(1), 1), "{words:?}: {lines:#?}");
+    assert_eq!(failed[0].1, check, "{lines:#?}");
+    for word in words {
+        assert!(failed[0].2.contains(word), "no {word:?} in {:?}", failed[0].2);
+    }
+}
+
+/// A healthy set-up: every check in the order in which a mount needs it, exit code 0, and nothing but reads.
+#[test]
+fn all_is_well_where_all_is_well() {
+    for family in [Family::Cumulus, Family::Tea] {
+        let Some(site) = site(family) else { return };
+        let whole =
+            ["fuse", "fusermount3", "identity", "token", "earthdata", "clock", "source", "login", "region", "list", "read"];
+        for (source, twice) in [("granules", ""), ("granules/folder", "list"), ("s3://granules/folder/one.nc", "")] {
+            let ran = run(&mut doctor(&site, &[source]));
+            let lines = lines(&site, &ran);
+            let mut checks = lines.iter().map(|(_, check, _)| check.as_str()).collect::<Vec<_>>();
+            if let Some(second) = checks.iter().rposition(|check| *check == twice) {
+                checks.remove(second);
+            }
+            assert_eq!((ran.code, &checks[..]), (Some(0), &whole[..]), "{lines:#?}");
+            assert!(lines.iter().all(|(state, ..)| state == "ok" || state == "note"), "{lines:#?}");
+            assert!(lines.last().unwrap().2.contains("s3://granules/folder/one.nc can be read"), "{lines:#?}");
+        }
+    }
+}
+
+/// Without a source there is no endpoint to ask, and nothing has failed; as JSON it is the same.
+#[test]
+fn json_says_the_same_as_the_lines() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    for arguments in [&[][..], &["granules"], &["no-such-bucket"]] {
+        let ran = run(&mut doctor(&site, arguments));
+        let json = run(doctor(&site, arguments).arg("--json"));
+        assert_eq!(ran.code, json.code);
+        let read: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
+        assert_eq!(read["ok"].as_bool(), Some(ran.code == Some(0)));
+        let field = |check: &serde_json::Value, name: &str| check[name].as_str().unwrap().to_owned();
+        let checks = read["checks"].as_array().unwrap().iter();
+        let checks =
+            checks.map(|check| (field(check, "state").replace("failed", "FAILED"), field(check, "check"), field(check, "text")));
+        assert_eq!(checks.collect::<Vec<_>>(), lines(&site, &ran));
+    }
+}
+
+/// earthdata.md, section 2, the token's way.
+#[test]
+fn a_refused_token_and_a_missing_agreement_are_found_at_the_login() {
+    for (family, bearer, words) in [
+        (Family::Cumulus, BearerAnswer::Refuse, ["refused the token from EARTHDATA_TOKEN", "/profile"]),
+        (Family::Tea, BearerAnswer::Refuse, ["refused the token from EARTHDATA_TOKEN", "/profile"]),
+        (Family::Tea, BearerAnswer::Redirect, ["refused the token from EARTHDATA_TOKEN", "/profile"]),
+        (Family::Tea, BearerAnswer::Eula, ["EULA Acceptance Failure", "/approve_app?client_id="]),
+        (Family::Cumulus, BearerAnswer::Eula, ["an agreement is missing", "/profile"]),
+    ] {
+        let Some(site) = site(family) else { return };
+        site.archive.set(|knobs| knobs.bearer = bearer);
+        must_find(&site, doctor(&site, &["granules"]), "login", &words);
+    }
+}
+
+/// earthdata.md, section 2, the password's way: "EULA and profile (with the URL to open)".
+#[test]
+fn a_wrong_password_an_eula_and_a_profile_are_told_apart() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    for (answer, words) in [
+        (LoginAnswer::WrongPassword, "refused the user name or password from EARTHDATA_USERNAME"),
+        (LoginAnswer::Eula, "in a browser"),
+        (LoginAnswer::Profile, "in a browser"),
+    ] {
+        site.archive.set(|knobs| knobs.login = answer);
+        let mut command = doctor(&site, &["granules"]);
+        with_password(&mut command, &site.archive);
+        must_find(&site, command, "login", &[words, &site.archive.edl_host()]);
+    }
+}
+
+/// earthdata.md, section 2, the endpoint's own troubles.
+#[test]
+fn an_endpoint_that_gives_nothing_is_found_at_the_login() {
+    for (answer, family, words) in [
+        (EndpointAnswer::NoPermission, Family::Tea, "may not access any of its data"),
+        (EndpointAnswer::FailedDependency, Family::Cumulus, "424"),
+        (EndpointAnswer::InternalError, Family::Tea, "500"),
+        (EndpointAnswer::Unavailable, Family::Cumulus, "503"),
+    ] {
+        let Some(site) = site(family) else { return };
+        site.archive.set(|knobs| knobs.endpoint = answer);
+        must_find(&site, doctor(&site, &["granules"]), "login", &[words]);
+    }
+}
+
+/// Who nobody is, and whom nobody reaches.
+#[test]
+fn a_missing_identity_and_hosts_that_are_down_are_found_before_the_login() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    let mut nobody = doctor(&site, &["granules"]);
+    nobody.env_remove("EARTHDATA_TOKEN");
+    must_find(&site, nobody, "identity", &["EARTHDATA_TOKEN", "machine", &format!("{}/.netrc", home(&site))]);
+    must_find(&site, doctor(&site, &["no-such-bucket"]), "login", &["no-such-bucket", "--credentials-endpoint"]);
+    must_find(&site, doctor(&site, &["NOAA"]), "source", &["neither a bucket nor a data center"]);
+    site.archive.set(|knobs| knobs.daac_down = true);
+    must_find(&site, doctor(&site, &["granules"]), "login", &["no answer from"]);
+    site.archive.set(|knobs| knobs.edl_down = true);
+    must_find(&site, doctor(&site, &["granules"]), "earthdata", &[&site.archive.edl_host(), "--earthdata-host"]);
+}
+
+fn home(site: &Site) -> String {
+    std::path::Path::new(&site.table()).parent().unwrap().display().to_string()
+}
+
+/// "A token's remaining days": of one that ends, by its own words.
+#[test]
+fn a_tokens_end_is_told() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    let days = |days: i64| {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed();
+        let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{}}}", now + days * 86_400 + 3600));
+        format!("eyJ0eXAiOiJKV1QifQ.{claims}.c2ln")
+    };
+    for (token, state, words) in [
+        (days(40), "ok", "it ends in 40 days"),
+        (days(3), "note", "it ends in 3 days; make a new one at https://"),
+        (days(-1), "FAILED", "it has expired; make a new one at https://"),
+    ] {
+        let ran = run(doctor(&site, &[]).env("EARTHDATA_TOKEN", token));
+        let lines = lines(&site, &ran);
+        let told = lines.iter().find(|(_, check, _)| check == "token").unwrap();
+        assert_eq!((told.0.as_str(), told.2.starts_with(words)), (state, true), "{told:?}");
+        assert_eq!(ran.code, Some(i32::from(state == "FAILED")));
+    }
+}
+
+/// earthdata.md, section 3: what S3 says is the proof.
+#[test]
+fn what_s3_refuses_is_found_in_its_own_words() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    let found = |change: fn(&mut Knobs), source: &str, check: &str, words: &[&str]| {
+        let before = Knobs::default();
+        site.archive.set(|knobs| *knobs = before);
+        site.archive.set(change);
+        must_find(&site, doctor(&site, &[source]), check, words);
+    };
+    found(|knobs| knobs.out_of_region = true, "granules", "list", &["only from inside AWS us-west-2"]);
+    found(|knobs| knobs.unreadable = vec![String::new()], "granules", "read", &["s3://granules/folder/one.nc", "AccessDenied"]);
+    found(|knobs| knobs.s3_down = true, "granules", "list", &["no answer within"]);
+    found(|_| {}, "granules/fold", "list", &["nothing below s3://granules/fold/"]);
+    found(|_| {}, "s3://granules/folder/two.nc", "read", &["s3://granules/folder/two.nc does not exist"]);
+    let mut keys = doctor(&site, &["granules", "--aws-credentials"]);
+    keys.env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN").env("AWS_SECRET_ACCESS_KEY", "guess");
+    assert_eq!(run(&mut keys).code, Some(0), "there is Earthdata to fall back on");
+    keys.env_remove("EARTHDATA_TOKEN");
+    must_find(&site, keys, "list", &["InvalidAccessKeyId", "--endpoint-url"]);
+    let (key, secret) = site.archive.static_keys();
+    let mut keys = doctor(&site, &["granules", "--aws-credentials"]);
+    keys.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret).env_remove("EARTHDATA_TOKEN");
+    assert_eq!(run(&mut keys).code, Some(0));
+}
+
+/// "Partial permissions" (item 7) are worth a note, and no failure.
+#[test]
+fn a_bucket_that_may_be_listed_in_part_or_not_at_all_can_be_used() {
+    let Some(site) = site(Family::Tea) else { return };
+    for (listing, source, states) in [
+        (Listing::Under(vec!["folder/".into()]), "granules/folder", &["note", "ok", "ok"][..]),
+        (Listing::Under(vec!["folder/".into()]), "granules", &["note", "skipped"]),
+        (Listing::Denied, "granules", &["note", "skipped"]),
+        (Listing::Denied, "granules/folder", &["note", "note", "skipped"]),
+        (Listing::Denied, "s3://granules/folder/one.nc", &["note", "ok"]),
+    ] {
+        site.archive.set(|knobs| knobs.listing = listing);
+        let ran = run(&mut doctor(&site, &[source]));
+        let lines = lines(&site, &ran);
+        let at_s3 = lines.iter().filter(|(_, check, _)| check == "list" || check == "read");
+        assert_eq!(
+            (ran.code, at_s3.map(|(state, ..)| state.as_str()).collect::<Vec<_>>()),
+            (Some(0), states.to_vec()),
+            "{lines:#?}"
+        );
+    }
+}
+
+/// A wrong clock is told and does no harm: requests are signed with the server's time.
+#[test]
+fn a_clock_that_is_wrong_is_told() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    site.archive.set(|knobs| knobs.clock_shift = 3600);
+    let ran = run(&mut doctor(&site, &["granules"]));
+    let lines = lines(&site, &ran);
+    assert_eq!(ran.code, Some(0), "{lines:#?}");
+    let clock = lines.iter().find(|(_, check, _)| check == "clock").unwrap();
+    assert!(clock.0 == "note" && (clock.2.contains("59 minutes behind") || clock.2.contains("60 minutes behind")), "{clock:?}");
+}
+
+/// An instance metadata service of a machine in `region`; returns its URL.
+fn instance_in(region: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let request = lines.next().unwrap_or_default();
+            while lines.next().is_some_and(|header| !header.is_empty()) {}
+            let body = if request.starts_with("PUT /latest/api/token") { "a-token" } else { region };
+            let head = "HTTP/1.1 200 OK\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: 60\r\nConnection: close";
+            let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    url
+}
+
+/// "Region (instance metadata as a hint, S3's own words as proof)": a machine elsewhere is a note, as long as S3 does not refuse it.
+#[test]
+fn what_the_machine_says_of_its_region_is_a_hint() {
+    let Some(site) = site(Family::Cumulus) else { return };
+    for (region, state, words) in [
+        ("us-west-2", "ok", "this machine says that it is in us-west-2"),
+        ("eu-central-1", "note", "this machine says that it is in eu-central-1, the bucket is in us-west-2"),
+    ] {
+        let mut command = doctor(&site, &["granules"]);
+        command.env_remove("AWS_EC2_METADATA_DISABLED").env("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance_in(region));
+        let ran = run(&mut command);
+        let told = lines(&site, &ran).into_iter().find(|(_, check, _)| check == "region").unwrap();
+        assert_eq!((told.0.as_str(), told.2.as_str(), ran.code), (state, words, Some(0)));
+    }
+}
+
+/// Several buckets: each endpoint is asked once, and one that is broken touches no other.
+#[test]
+fn one_broken_endpoint_is_told_beside_those_that_work() {
+    let Some(site) = Site::of(Setup::three_daacs()) else { return };
+    for bucket in
+        ["podaac-local-protected", "podaac-local-public", "nsidc-local-protected", "asf-local-products", "asf-local-browse"]
+    {
+        site.archive.put(bucket, "a.nc", "a");
+    }
+    site.archive.set(|knobs| knobs.daac("NSIDC").bearer = Some(BearerAnswer::Refuse));
+    let ran = run(&mut doctor(&site, &["earthdata"]));
+    let lines = lines(&site, &ran);
+    let count = |state: &str, check: &str| lines.iter().filter(|line| line.0 == state && line.1 == check).count();
+    assert_eq!(
+        (ran.code, count("ok", "read"), count("FAILED", "login"), count("skipped", "bucket")),
+        (Some(1), 4, 1, 1),
+        "{lines:#?}"
+    );
+    assert_eq!(["PODAAC", "ASF"].map(|daac| site.archive.daac_stats(daac).issued), [1, 1]);
+}
