@@ -170,7 +170,7 @@ async fn a_failed_flight_is_shared_and_not_kept() {
     house.archive.set(|knobs| knobs.first_byte_latency = Duration::from_millis(200));
     house.archive.fault(Fault::new(Failure::Denied).on(Kind::Get).next(1));
     house.archive.reset_stats();
-    let outcomes = soon(join_all((0..16).map(|_| tree.read(handle, 0, 1000)))).await;
+    let outcomes = soon(join_all((0..16).map(|_| tree.read(handle, 1 << 20, 1000)))).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Refused(_)))), "{outcomes:?}");
     assert_eq!(house.archive.stats().gets, 1);
     assert_eq!(soon(tree.read(handle, 0, 1000)).await.unwrap().concat(), house.bytes("d/big")[..1000]);
