@@ -11,7 +11,7 @@ use crate::object::{Page, Prefix, Shown};
 use crate::s3::Position;
 
 /// Pages for each cut.
-const PAGES_PER_CUT: f64 = 8.0;
+const PAGES_PER_CUT: f64 = 9.0;
 /// The end may turn out to be near, or far: so much more than is known may be there.
 const LEAP: f64 = 1.5;
 /// A segment with fewer pages left is not worth a cut.
