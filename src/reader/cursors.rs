@@ -33,9 +33,9 @@ impl Cursors {
         Self { shares, cursors: Vec::new() }
     }
 
-    /// Whether `read` goes on with a stream.
-    pub(super) fn is_streaming(&self, read: &Range<u64>) -> bool {
-        self.cursors.iter().any(|cursor| cursor.window > 0 && cursor.is_followed_by(read))
+    /// Whether `read` goes on where another one was.
+    pub(super) fn are_followed_by(&self, read: &Range<u64>) -> bool {
+        self.cursors.iter().any(|cursor| cursor.is_followed_by(read))
     }
 
     /// How far ahead of the last read to be, bytes.

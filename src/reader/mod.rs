@@ -130,7 +130,7 @@ impl OpenObject {
         let (size, touched) = (self.object.size, blocks_of(range));
         let mut pattern = locked(&self.pattern);
         let Pattern { cursors, scatter, following } = &mut *pattern;
-        let is_stream = cursors.is_streaming(range);
+        let is_stream = cursors.are_followed_by(range);
         let amount = if is_stream { Amount::Until(range.end) } else { scatter.amount(range, size) };
         let (asked, is_missing) = match amount {
             Amount::Alone if let Some(halves) = self.alone(range) => (Asked::Alone(halves), true),
@@ -142,7 +142,7 @@ impl OpenObject {
         }
         if !is_stream && !is_missing {
             scatter.hit();
-        } else if !is_stream && scatter.missed(range, size) {
+        } else if !is_stream && scatter.missed(range, size) && size <= self.cache.capacity() as u64 / 2 {
             self.prefetch(0..size, WHOLE_CONNECTIONS);
         }
         cursors.note(range, size, |ahead| self.prefetch(ahead, STREAM_CONNECTIONS));

@@ -1,7 +1,6 @@
 //! How long S3 takes to answer GETs, and when one takes so long that another is sent.
 
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ const LATE: u32 = 3;
 /// Waiting less than this is not worth another request.
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(60);
 /// While nothing is known.
-const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 /// Second requests, as a part of all; and how many may be saved up.
 const SECONDS_PART: f64 = 0.03;
 const MOST_SAVED: f64 = 4.0;
@@ -46,7 +45,8 @@ impl Pulse {
         F: Future<Output = Result<T, E>>,
     {
         let began = Instant::now();
-        let mut first = pin!(send());
+        // The futures of the SDK are large.
+        let mut first = Box::pin(send());
         if let Ok(answer) = tokio::time::timeout(self.patience(), &mut first).await {
             self.note(began.elapsed());
             return answer;
@@ -55,7 +55,7 @@ impl Pulse {
             return first.await;
         }
         tracing::debug!(waited = ?began.elapsed(), "S3 is late: asking once more");
-        match select(first, pin!(send())).await {
+        match select(first, Box::pin(send())).await {
             Either::Left((Err(_), other)) => other.await,
             Either::Right((Err(_), other)) => other.await,
             Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
