@@ -18,5 +18,6 @@ mod refusals;
 mod secrets;
 mod server;
 mod streams;
+mod strides;
 mod tree;
 mod troubleshooting;
