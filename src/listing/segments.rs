@@ -164,9 +164,8 @@ impl Segments {
         }
         let landed = Landed::of_page(&self.prefix, page);
         let names = &landed.names;
-        for shown in names.iter().step_by((names.len() / LESSONS).max(1)).chain(names.last()) {
-            self.alphabet.learn(&shown.name);
-        }
+        let lessons = names.iter().step_by((names.len() / LESSONS).max(1)).chain(names.last());
+        self.alphabet.learn(lessons.map(|shown| &*shown.name));
         if self.first_name.is_none() {
             self.first_name = names.first().map(|shown| shown.name.to_string());
         }
