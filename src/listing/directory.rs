@@ -97,11 +97,9 @@ impl Directory {
     pub(super) fn following(&self, name: &str, count: usize) -> Vec<Arc<Object>> {
         // A granule has a handful of sidecars.
         const SIDECARS: usize = 8;
-        let kind = |name: &str| name.rsplit_once('.').map(|(_, kind)| kind.to_owned());
-        let wanted = kind(name);
         let state = self.state();
         let alike = state.gathered.following(name).take(count * SIDECARS).filter_map(|shown| match shown.entry {
-            Entry::File(object) if kind(&shown.name) == wanted => Some(object),
+            Entry::File(object) if kind(&shown.name) == kind(name) => Some(object),
             _ => None,
         });
         alike.take(count).collect()
@@ -264,6 +262,11 @@ impl State {
         self.last_failure = Some(error);
         self.rest();
     }
+}
+
+/// What a name ends in, behind its last dot.
+fn kind(name: &str) -> Option<&str> {
+    name.rsplit_once('.').map(|(_, kind)| kind)
 }
 
 /// Lets waiters look again when the driver is gone, also after a panic.

@@ -45,16 +45,24 @@ impl Pulse {
         F: Future<Output = Result<T, E>>,
     {
         let began = Instant::now();
+        let answer = self.race(send).await;
+        self.note(began.elapsed());
+        answer
+    }
+
+    async fn race<T, E, F>(&self, send: impl Fn() -> F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
         // The futures of the SDK are large.
         let mut first = Box::pin(send());
         if let Ok(answer) = tokio::time::timeout(self.patience(), &mut first).await {
-            self.note(began.elapsed());
             return answer;
         }
         if !self.may_ask_twice() {
             return first.await;
         }
-        tracing::debug!(waited = ?began.elapsed(), "S3 is late: asking once more");
+        tracing::debug!("S3 is late: asking once more");
         match select(first, Box::pin(send())).await {
             Either::Left((Err(_), other)) => other.await,
             Either::Right((Err(_), other)) => other.await,
