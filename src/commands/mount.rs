@@ -84,7 +84,7 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
         }
     };
     // The login has limits of its own.
-    let file = tokio::time::timeout(args.timeout, first).await.unwrap_or_else(|_| Err(volume.trouble()))?;
+    let file = tokio::time::timeout(args.timeout, first).await.unwrap_or_else(|_| Err(volume.trouble(ROOT)))?;
     Ok(Opened { volume: Arc::new(volume), source: place.location.to_string(), file })
 }
 

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuser::Errno;
+use fuser::{Errno, INodeNo};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -27,10 +27,11 @@ pub(super) struct Door {
 impl Door {
     /// Runs one operation and replies.
     ///
-    /// What is known is answered at once, on the FUSE thread. What has to wait becomes a task with a deadline. A panic is an
-    /// error of this operation only.
+    /// What is known is answered at once, on the FUSE thread. What has to wait becomes a task with a deadline; `node` then tells
+    /// what it was waiting for. A panic is an error of this operation only.
     pub(super) fn serve<T: Send + 'static>(
         &self,
+        node: INodeNo,
         span: tracing::Span,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
         reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
@@ -50,19 +51,20 @@ impl Door {
         let (volume, deadline) = (self.volume.clone(), self.deadline);
         self.runtime.spawn(async move {
             let outcome = tokio::time::timeout(deadline, work).await;
-            reply(span.in_scope(|| settle(outcome.unwrap_or_else(|_| Err(volume.trouble())))));
+            reply(span.in_scope(|| settle(outcome.unwrap_or_else(|_| Err(volume.trouble(node.0))))));
         });
     }
 
     /// [`Self::serve`] for what never waits.
     pub(super) fn answer<T: Send + 'static>(
         &self,
+        node: INodeNo,
         span: tracing::Span,
         work: impl FnOnce(&Volume) -> Result<T, Error> + Send + 'static,
         reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
     ) {
         let volume = self.volume.clone();
-        self.serve(span, async move { work(&volume) }, reply);
+        self.serve(node, span, async move { work(&volume) }, reply);
     }
 }
 
@@ -89,6 +91,7 @@ mod tests {
 
     use super::*;
     use crate::credentials::{CredentialStore, Source};
+    use crate::inodes::ROOT;
     use crate::object::Prefix;
     use crate::s3::{Bucket, Place};
     use crate::volume::{Appearance, Limits};
@@ -114,7 +117,7 @@ mod tests {
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, i32> {
         let (send, receive) = mpsc::channel();
-        door(deadline).await.serve(tracing::Span::none(), work, move |outcome| {
+        door(deadline).await.serve(INodeNo(ROOT), tracing::Span::none(), work, move |outcome| {
             send.send(outcome.map_err(Errno::code)).unwrap();
         });
         tokio::task::spawn_blocking(move || receive.recv().unwrap()).await.unwrap()
@@ -134,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_reply_does_not_take_the_thread_along() {
-        door(Duration::MAX).await.serve(tracing::Span::none(), async { Ok(()) }, |_| panic!("a reply"));
+        door(Duration::MAX).await.serve(INodeNo(ROOT), tracing::Span::none(), async { Ok(()) }, |_| panic!("a reply"));
     }
 
     #[tokio::test]
