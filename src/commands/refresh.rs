@@ -13,7 +13,7 @@ use crate::fuse::REFRESH;
 /// # Errors
 /// [`Error::Usage`] when there is no mount of granulefs, [`Error::Mount`] when it does not answer.
 pub fn run(mountpoint: &Path, path: Option<&Path>) -> Result<(), Error> {
-    let mut place = mountpoint.join(path.unwrap_or(Path::new("")));
+    let mut place = path.map_or_else(|| mountpoint.to_owned(), |path| mountpoint.join(path));
     loop {
         match rustix::fs::getxattr(&place, REFRESH, &mut [0; 0]) {
             Ok(_) => return Ok(()),

@@ -50,7 +50,7 @@ impl Scatter {
             _ if size <= SMALL => Amount::Until(size),
             0 => Amount::Until(HEAD.max(read.end).min(size)),
             _ if reach < BLOCK && size > MEDIUM => Amount::Alone,
-            start => Amount::Until((start + reach).clamp(read.end, size)),
+            start => Amount::Until((start / BLOCK * BLOCK + reach).clamp(read.end, size)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 
 use super::answers::unquoted;
@@ -12,7 +12,9 @@ use super::{Backoff, Bucket};
 use crate::error::{self, Error};
 use crate::object::ObjectId;
 
-/// S3 sends a frame every few milliseconds; one that does not come for this long will not come on this connection.
+/// S3 sends a frame every few milliseconds; one that does not come for this long will hardly come on this connection.
+const PAUSE: Duration = Duration::from_secs(1);
+/// And after this long it will not, also where no more requests are to be sent.
 const STALL: Duration = Duration::from_secs(5);
 
 /// A ranged GET that continues from the byte reached when its connection breaks or stalls.
@@ -41,7 +43,7 @@ impl Download {
                 Some(body) => body,
                 None => self.body.insert(self.bucket.open(&self.object, self.rest.clone()).await?),
             };
-            let fault = match tokio::time::timeout(STALL, body.next()).await {
+            let fault = match self.bucket.frame(body).await {
                 Ok(Some(Ok(mut frame))) if !frame.is_empty() => {
                     let wanted = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
                     frame.truncate(wanted);
@@ -53,13 +55,24 @@ impl Download {
                 Ok(Some(Ok(_))) => continue,
                 Ok(Some(Err(error))) => format!("the answer broke off: {}", error::chain(&error)),
                 Ok(None) => "the answer was too short".to_owned(),
-                Err(_) => format!("no bytes for {} s", STALL.as_secs()),
+                Err(waited) => format!("no bytes for {} s", waited.as_secs()),
             };
             self.body = None;
             let fault = Error::transient(format!("{}: {fault} at byte {}", self.object.url(), self.rest.start));
             self.bucket.pause(&mut self.backoff, fault).await;
         }
         Ok(None)
+    }
+}
+
+impl Bucket {
+    /// The next frame of a body, or for how long it was waited for in vain.
+    async fn frame(&self, body: &mut ByteStream) -> Result<Option<Result<Bytes, ByteStreamError>>, Duration> {
+        match tokio::time::timeout(PAUSE, body.next()).await {
+            Ok(frame) => Ok(frame),
+            Err(_) if self.inner.pulse.may_ask_twice() => Err(PAUSE),
+            Err(_) => tokio::time::timeout(STALL - PAUSE, body.next()).await.map_err(|_| STALL),
+        }
     }
 }
 

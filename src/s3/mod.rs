@@ -8,6 +8,7 @@ mod clock;
 mod download;
 mod failure;
 mod pace;
+mod pulse;
 mod ways;
 
 use std::ops::Range;
@@ -29,6 +30,7 @@ use crate::object::{Object, ObjectId, Page, Prefix};
 use clock::Clock;
 use failure::{About, Failure, classify};
 use pace::Pace;
+use pulse::Pulse;
 use ways::{Way, Ways};
 
 /// Where a bucket is and how it is spoken to.
@@ -57,6 +59,7 @@ struct Inner {
     counters: Counters,
     clock: Clock,
     pace: Pace,
+    pulse: Pulse,
     fault: Mutex<Option<Error>>,
 }
 
@@ -104,7 +107,7 @@ impl Bucket {
     ) -> Result<Self, Error> {
         let ways = Ways::new(&place, first, fallback)?;
         let (counters, clock, pace) = (Counters::default(), Clock::default(), Pace::default());
-        let inner = Inner { place, ways, counters, clock, pace, fault: Mutex::default() };
+        let inner = Inner { place, ways, counters, clock, pace, pulse: Pulse::default(), fault: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -234,11 +237,15 @@ impl Bucket {
     }
 
     async fn open(&self, object: &ObjectId, range: Range<u64>) -> Result<ByteStream, Error> {
-        let request = |client: &Client| {
+        let send = |client: &Client| {
             self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
             let get = client.get_object().bucket(&*object.bucket).key(&*object.key);
             let get = get.if_match(format!("\"{}\"", object.etag));
             get.range(format!("bytes={}-{}", range.start, range.end - 1)).send()
+        };
+        let request = |client: &Client| {
+            let client = client.clone();
+            async move { self.inner.pulse.hurried(|| send(&client)).await }
         };
         let output = self.answer(&object.url(), true, request).await?;
         download::body_of(output, object, &range)

@@ -1,0 +1,152 @@
+//! How long S3 takes to answer GETs, and when one takes so long that another is sent.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::time::Instant;
+
+/// Answers that are remembered; fewer than the least say nothing.
+const REMEMBERED: usize = 64;
+const LEAST: usize = 8;
+/// An answer is late after so many times the median. Of S3's answers some percent are.
+const LATE: u32 = 3;
+/// Waiting less than this is not worth another request.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(60);
+/// While nothing is known.
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
+/// Second requests, as a part of all; and how many may be saved up.
+const SECONDS_PART: f64 = 0.03;
+const MOST_SAVED: f64 = 4.0;
+
+#[derive(Debug)]
+pub(super) struct Pulse {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    answers: VecDeque<Duration>,
+    /// Second requests that may be sent.
+    saved: f64,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { state: Mutex::new(State { answers: VecDeque::new(), saved: MOST_SAVED }) }
+    }
+}
+
+impl Pulse {
+    /// Sends a request, and where its answer is late, once more. Answers what comes first; a failure only where both fail.
+    pub(super) async fn hurried<T, E, F>(&self, send: impl Fn() -> F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let began = Instant::now();
+        // The futures of the SDK are large.
+        let mut first = Box::pin(send());
+        if let Ok(answer) = tokio::time::timeout(self.patience(), &mut first).await {
+            self.note(began.elapsed());
+            return answer;
+        }
+        if !self.may_ask_twice() {
+            return first.await;
+        }
+        tracing::debug!(waited = ?began.elapsed(), "S3 is late: asking once more");
+        match select(first, Box::pin(send())).await {
+            Either::Left((Err(_), other)) => other.await,
+            Either::Right((Err(_), other)) => other.await,
+            Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
+        }
+    }
+
+    /// Whether another request may be sent for one that hangs. Counts it.
+    pub(super) fn may_ask_twice(&self) -> bool {
+        let mut state = self.state();
+        let may = state.saved >= 1.0;
+        if may {
+            state.saved -= 1.0;
+        }
+        may
+    }
+
+    fn patience(&self) -> Duration {
+        let state = self.state();
+        if state.answers.len() < LEAST {
+            return FIRST_PATIENCE;
+        }
+        let mut answers: Vec<Duration> = state.answers.iter().copied().collect();
+        drop(state);
+        let middle = answers.len() / 2;
+        (*answers.select_nth_unstable(middle).1 * LATE).max(SHORTEST_PATIENCE)
+    }
+
+    fn note(&self, took: Duration) {
+        let mut state = self.state();
+        state.saved = (state.saved + SECONDS_PART).min(MOST_SAVED);
+        if state.answers.len() == REMEMBERED {
+            state.answers.pop_front();
+        }
+        state.answers.push_back(took);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const USUAL: Duration = Duration::from_millis(30);
+
+    /// Requests take `times` in turn, and the usual time after that; a failure where it is `None`.
+    async fn ask(pulse: &Pulse, times: &[Option<Duration>]) -> (Result<u32, ()>, u32) {
+        let sent = AtomicU32::new(0);
+        let answer = pulse.hurried(|| {
+            let number = sent.fetch_add(1, Ordering::Relaxed);
+            let time = times.get(number as usize).copied().unwrap_or(Some(USUAL));
+            async move {
+                tokio::time::sleep(time.unwrap_or(USUAL)).await;
+                time.map(|_| number).ok_or(())
+            }
+        });
+        let answer = answer.await;
+        (answer, sent.into_inner())
+    }
+
+    async fn practised() -> Pulse {
+        let pulse = Pulse::default();
+        for _ in 0..LEAST {
+            assert_eq!(ask(&pulse, &[]).await, (Ok(0), 1));
+        }
+        pulse
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_is_overtaken_and_a_usual_one_is_not() {
+        let pulse = practised().await;
+        assert_eq!(ask(&pulse, &[Some(USUAL * 2)]).await, (Ok(0), 1));
+        let began = Instant::now();
+        assert_eq!(ask(&pulse, &[Some(Duration::from_secs(9))]).await, (Ok(1), 2));
+        assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+        // The first one may still win, and a failure of one is none.
+        assert_eq!(ask(&pulse, &[Some(USUAL * 4), Some(USUAL * 9)]).await, (Ok(0), 2));
+        assert_eq!(ask(&pulse, &[Some(USUAL * 9), None]).await, (Ok(0), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_requests_are_sent_twice_however_late_all_are() {
+        let pulse = practised().await;
+        let mut sent = 0;
+        for _ in 0..400 {
+            sent += ask(&pulse, &[Some(Duration::from_secs(2)), Some(Duration::from_secs(2))]).await.1;
+        }
+        assert!((401..=420).contains(&sent), "{sent}");
+    }
+}

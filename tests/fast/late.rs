@@ -1,0 +1,30 @@
+//! Issue 4: "a stalled one is abandoned for a second one (hedged, within a few percent of extra requests)."
+
+use archive::{Content, Failure, Fault, Kind};
+
+use crate::house::{House, soon};
+
+const SIZE: u64 = 300 << 20;
+
+/// Whatever hangs, before its headers or in its body, the reader gets its bytes by another request, which is counted.
+#[tokio::test]
+async fn a_get_that_hangs_is_overtaken_by_a_second_one() {
+    let house = House::new();
+    house.put("f", Content::synthetic(SIZE));
+    let tree = house.tree();
+    let right = house.bytes("f");
+    let handle = tree.open(soon(tree.number("f")).await.unwrap()).unwrap();
+    let place = |number: u64| (number * 13) << 20;
+    for number in 0..10 {
+        soon(tree.read(handle, place(number), 1000)).await.unwrap();
+    }
+    // An hour, which nobody waits for.
+    let hangs = [Failure::Stall, Failure::StallBody(0), Failure::StallBody(500), Failure::Late(3_600_000)];
+    for (number, hang) in (10..).zip(hangs) {
+        house.archive.reset_stats();
+        house.archive.fault(Fault::new(hang).on(Kind::Get).next(1));
+        let bytes = soon(tree.read(handle, place(number), 1000)).await.unwrap().concat();
+        assert!(bytes == right[place(number) as usize..][..1000], "{hang:?}");
+        assert_eq!(house.archive.stats().gets, 2, "{hang:?}");
+    }
+}
