@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuser::{Errno, INodeNo};
 use futures_util::FutureExt;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::kernel::Kernel;
+use super::repeats::Repeats;
 use crate::error::Error;
 use crate::volume::Volume;
 
@@ -21,6 +22,7 @@ pub(super) struct Door {
     pub(super) runtime: Handle,
     pub(super) deadline: Duration,
     pub(super) kernel: Kernel,
+    pub(super) repeats: Arc<Repeats>,
     pub(super) ended: watch::Sender<bool>,
 }
 
@@ -46,12 +48,12 @@ impl Door {
         let work = AssertUnwindSafe(work).catch_unwind().map(|outcome| outcome.unwrap_or_else(|panic| Err(defect(&*panic))));
         let mut work = Box::pin(work.instrument(span.clone()));
         if let Some(outcome) = work.as_mut().now_or_never() {
-            return reply(span.in_scope(|| settle(outcome)));
+            return reply(span.in_scope(|| settle(outcome, &self.repeats)));
         }
-        let (volume, deadline) = (self.volume.clone(), self.deadline);
+        let (volume, repeats, deadline) = (self.volume.clone(), self.repeats.clone(), self.deadline);
         self.runtime.spawn(async move {
             let outcome = tokio::time::timeout(deadline, work).await;
-            reply(span.in_scope(|| settle(outcome.unwrap_or_else(|_| Err(volume.trouble(node.0))))));
+            reply(span.in_scope(|| settle(outcome.unwrap_or_else(|_| Err(volume.trouble(node.0))), &repeats)));
         });
     }
 
@@ -69,10 +71,12 @@ impl Door {
 }
 
 /// The one place where an operation's error is logged and becomes an errno.
-fn settle<T>(outcome: Result<T, Error>) -> Result<T, Errno> {
+fn settle<T>(outcome: Result<T, Error>, repeats: &Repeats) -> Result<T, Errno> {
     outcome.map_err(|error| {
         if error.is_fault() {
-            tracing::warn!(%error, errno = error.errno(), "failed");
+            if let Some(hidden) = repeats.note(error.to_string(), Instant::now()) {
+                tracing::warn!(%error, errno = error.errno(), hidden, "failed");
+            }
         } else {
             tracing::trace!(%error, errno = error.errno(), "answered");
         }
@@ -107,6 +111,7 @@ mod tests {
             runtime: Handle::current(),
             deadline,
             kernel: Kernel::default(),
+            repeats: Arc::default(),
             ended: watch::Sender::new(false),
         }
     }
