@@ -25,27 +25,38 @@ const LONGEST_RUN: u64 = 64;
 /// The fewest blocks, 512 KiB, that are worth a GET of their own when more are wanted at once.
 const WORTH_A_GET: u64 = 8;
 
+/// A version of an object, and the bucket that it is fetched from.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote<'a> {
+    /// Answers with the bytes.
+    pub bucket: &'a Bucket,
+    /// What is known of it.
+    pub object: &'a Object,
+    /// The object's own id, shared with its blocks.
+    pub id: &'a Arc<ObjectId>,
+}
+
 /// The blocks of all files of a mount.
 #[derive(Debug)]
 pub struct BlockCache {
-    bucket: Bucket,
     budget: Arc<Budget>,
     /// Locked before the budget's ledger, never while it is.
     shelf: Mutex<Shelf>,
 }
 
 impl BlockCache {
-    /// An empty cache of `capacity` bytes for the objects of `bucket`.
+    /// An empty cache of `capacity` bytes.
     #[must_use]
-    pub fn new(bucket: Bucket, capacity: usize) -> Arc<Self> {
-        Arc::new(Self { bucket, budget: Budget::new(capacity), shelf: Mutex::new(Shelf::new(capacity)) })
+    pub fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self { budget: Budget::new(capacity), shelf: Mutex::new(Shelf::new(capacity)) })
     }
 
-    /// The blocks `range` of `object`; those that nobody has fetched are on their way, or in line for the budget, when this
+    /// The blocks `range` of `remote`; those that nobody has fetched are on their way, or in line for the budget, when this
     /// returns. Where any is missing, those behind it up to `until` come along, as far as there is room for them. Says whether
     /// any was missing.
     #[must_use]
-    pub fn blocks(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>, until: u64) -> (Vec<Block>, bool) {
+    pub fn blocks(self: &Arc<Self>, remote: Remote<'_>, range: Range<u64>, until: u64) -> (Vec<Block>, bool) {
+        let Remote { object, id, .. } = remote;
         let mut shelf = self.shelf();
         let found: Vec<Option<Block>> = range.clone().map(|index| shelf.find(id, index)).collect();
         let mut missing: Vec<u64> =
@@ -60,7 +71,7 @@ impl BlockCache {
             let ticket = self.budget.ask(bytes(object.size, &blocks));
             let run = shelf.launch(id, blocks, true);
             launched.extend(run.landings.iter().cloned().map(Block::Aloft));
-            self.fly(object, run, ticket);
+            self.fly(remote, run, ticket);
         }
         self.make_room(&mut shelf);
         drop(shelf);
@@ -68,12 +79,11 @@ impl BlockCache {
         (found.into_iter().filter_map(|block| block.or_else(|| launched.next())).collect(), is_missing)
     }
 
-    /// The bytes `range` of `object` for one reader, kept by nobody: for reads so scattered that a block for each would be
+    /// The bytes `range` of an object for one reader, kept by nobody: for reads so scattered that a block for each would be
     /// mostly waste. `None`: some of its blocks are known, so [`Self::blocks`] is the better way.
     pub fn alone(
         self: &Arc<Self>,
-        object: &Object,
-        id: &Arc<ObjectId>,
+        Remote { bucket, object, id }: Remote<'_>,
         range: Range<u64>,
     ) -> Option<impl Future<Output = Result<Bytes, Error>> + use<>> {
         let mut shelf = self.shelf();
@@ -84,7 +94,7 @@ impl BlockCache {
         let length = usize::try_from(range.end.min(object.size).saturating_sub(range.start)).unwrap_or(usize::MAX);
         let mut ticket = self.budget.ask(length);
         self.make_room(&mut shelf);
-        let mut download = self.bucket.download(id, range);
+        let mut download = bucket.download(id, range);
         Some(async move {
             let mut reservation = ticket.turn().await?;
             let mut bytes = BytesMut::with_capacity(length);
@@ -95,9 +105,10 @@ impl BlockCache {
         })
     }
 
-    /// Sets the blocks `range` of `object` on their way over about `connections` at once, as far as they are missing and there is
+    /// Sets the blocks `range` of `remote` on their way over about `connections` at once, as far as they are missing and there is
     /// room for them, and answers up to which block it came.
-    pub fn prefetch(self: &Arc<Self>, object: &Object, id: &Arc<ObjectId>, range: Range<u64>, connections: u64) -> u64 {
+    pub fn prefetch(self: &Arc<Self>, remote: Remote<'_>, range: Range<u64>, connections: u64) -> u64 {
+        let Remote { object, id, .. } = remote;
         let mut shelf = self.shelf();
         let longest = ((range.end - range.start) / connections).clamp(2 * WORTH_A_GET, LONGEST_RUN);
         let missing = range.clone().filter(|index| !shelf.contains(id, *index));
@@ -110,7 +121,7 @@ impl BlockCache {
             }
             let ticket = self.budget.ask(wanted);
             let run = shelf.launch(id, blocks, false);
-            self.fly(object, run, ticket);
+            self.fly(remote, run, ticket);
         }
         range.end
     }
@@ -127,10 +138,10 @@ impl BlockCache {
         self.budget.held()
     }
 
-    fn fly(self: &Arc<Self>, object: &Object, run: Run, ticket: Ticket) {
+    fn fly(self: &Arc<Self>, Remote { bucket, object, .. }: Remote<'_>, run: Run, ticket: Ticket) {
         let start = run.first * BLOCK;
         let end = (start + run.landings.len() as u64 * BLOCK).min(object.size);
-        let download = self.bucket.download(&run.id, start..end);
+        let download = bucket.download(&run.id, start..end);
         let flight = Flight { cache: self.clone(), size: object.size, run };
         tokio::spawn(flight.land(ticket, download));
     }

@@ -83,9 +83,10 @@ pub struct MountArgs {
 }
 
 const MOUNT_ABOUT: &str = "\
-Mounts a bucket, or a prefix of it, on a directory. Returns when the login is done, the first listing is there and the mount \
-can be used; a background process serves it until `granulefs unmount`, umount(8), fusermount3 -u, SIGTERM or SIGINT. When \
-anything of that fails it says why, exits with status 1 and leaves nothing behind.";
+Mounts a bucket, a prefix of it, or a directory of several buckets. Returns when the mount can be used, and for one bucket when the \
+login is done and the first listing is there; several log in when something below them is needed. A background process serves it \
+until `granulefs unmount`, umount(8), fusermount3 -u, SIGTERM or SIGINT. When anything of that fails it says why, exits with status 1 \
+and leaves nothing behind.";
 
 #[cfg(test)]
 mod tests {

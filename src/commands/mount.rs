@@ -62,12 +62,10 @@ struct Opened {
     file: Option<String>,
 }
 
-/// Logs in and asks for the first page: what can be wrong shows now, in the user's terminal.
+/// One bucket is logged in to, and its first page asked for: what can be wrong shows now, in the user's terminal. Of several,
+/// nobody knows yet which will be needed.
 async fn open(args: &MountArgs) -> Result<Opened, Error> {
     let holdings = reach::holdings(&args.source, &args.earthdata).await?;
-    let place = reach::only_place(&holdings)?;
-    let credentials = reach::credentials(place, &holdings, &args.earthdata, &args.store).await?;
-    credentials.first_session().await?;
     let appearance = Appearance {
         uid: args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
         gid: args.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
@@ -75,6 +73,13 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
         dir_mode: args.dir_mode,
     };
     let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
+    let [place] = &holdings.places[..] else {
+        let buckets = reach::buckets(&holdings, &args.earthdata, &args.store).await?;
+        let volume = Arc::new(Volume::of_several(buckets, appearance, limits));
+        return Ok(Opened { volume, source: args.source.to_string(), file: None });
+    };
+    let credentials = reach::credentials(place, &holdings, &args.earthdata, &args.store).await?;
+    credentials.first_session().await?;
     let bucket = reach::bucket(place, &args.store, credentials)?;
     let volume = Volume::new(bucket, place.location.prefix.clone(), appearance, limits);
     let first = async {
@@ -84,7 +89,7 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
         }
     };
     // The login has limits of its own.
-    let file = tokio::time::timeout(args.timeout, first).await.unwrap_or_else(|_| Err(volume.trouble()))?;
+    let file = tokio::time::timeout(args.timeout, first).await.unwrap_or_else(|_| Err(volume.trouble(ROOT)))?;
     Ok(Opened { volume: Arc::new(volume), source: place.location.to_string(), file })
 }
 

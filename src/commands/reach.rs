@@ -1,5 +1,6 @@
 //! From what the user named to buckets that can be asked: the same steps for every verb.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustix::process::DumpableBehavior;
@@ -9,6 +10,7 @@ use crate::credentials::{CredentialStore, Session, Source};
 use crate::earthdata;
 use crate::earthdata::{Holding, Holdings, Identity, Login, resolve};
 use crate::error::Error;
+use crate::object::Prefix;
 use crate::s3;
 
 /// Secrets live in this process, and in the environment of the one that waits for it: no core file, no reading by others.
@@ -20,23 +22,41 @@ pub(super) fn hide_memory() {
 
 /// What `source` means. A collection costs requests to CMR.
 pub(super) async fn holdings(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
-    let holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
+    let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
+    if earthdata.is_production() {
+        holdings.leave_out_trials();
+    }
     if let Some(note) = &holdings.note {
         eprintln!("granulefs: note: {note}");
     }
     Ok(holdings)
 }
 
-/// The one place there is.
-// Until a volume can have several buckets.
-pub(super) fn only_place(holdings: &Holdings) -> Result<&Holding, Error> {
-    match &holdings.places[..] {
-        [place] => Ok(place),
-        places => {
-            let names = places.iter().map(|place| place.location.bucket.as_str()).collect::<Vec<_>>().join(", ");
-            Err(Error::usage(format!("that is {} buckets; name one of them: {names}", places.len())))
+/// The buckets of several places, without a login: one login serves all that have its endpoint. What cannot be used is left out
+/// with a warning, as long as there is something else.
+pub(super) async fn buckets(
+    holdings: &Holdings,
+    earthdata: &EarthdataArgs,
+    store: &StoreArgs,
+) -> Result<Vec<(s3::Bucket, Prefix)>, Error> {
+    let (mut logins, mut buckets, mut left_out) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let ambient = if store.aws_credentials { Some(CredentialStore::new(Source::ambient().await)) } else { None };
+    for place in &holdings.places {
+        let endpoint = earthdata.endpoint(place, holdings).unwrap_or_default();
+        let login = logins.entry(endpoint.to_owned()).or_insert_with(|| store_of(place, holdings, earthdata)).clone();
+        let usable = paired(ambient.clone(), login).and_then(|credentials| bucket(place, store, credentials));
+        match usable {
+            Ok(bucket) => buckets.push((bucket, place.location.prefix.clone())),
+            Err(error) => left_out.push((&place.location, error)),
         }
     }
+    if let (true, Some((_, error))) = (buckets.is_empty(), left_out.first()) {
+        return Err(error.clone());
+    }
+    for (location, error) in left_out {
+        eprintln!("granulefs: warning: {location} is left out: {error}");
+    }
+    Ok(buckets)
 }
 
 /// The credentials for `place`, one of `all`: Earthdata's, or the environment's with Earthdata's to fall back on.
@@ -46,12 +66,19 @@ pub(super) async fn credentials(
     earthdata: &EarthdataArgs,
     store: &StoreArgs,
 ) -> Result<Credentials, Error> {
-    let login = login(place, all, earthdata).map(|login| CredentialStore::new(Source::Earthdata(Box::new(login))));
-    if !store.aws_credentials {
-        return Ok(Credentials { first: login?, fallback: None });
-    }
+    let ambient = if store.aws_credentials { Some(CredentialStore::new(Source::ambient().await)) } else { None };
+    paired(ambient, store_of(place, all, earthdata))
+}
+
+fn store_of(place: &Holding, all: &Holdings, earthdata: &EarthdataArgs) -> Result<Arc<CredentialStore>, Error> {
+    login(place, all, earthdata).map(|login| CredentialStore::new(Source::Earthdata(Box::new(login))))
+}
+
+/// The environment's credentials, where they are wanted, with Earthdata's to fall back on.
+fn paired(ambient: Option<Arc<CredentialStore>>, login: Result<Arc<CredentialStore>, Error>) -> Result<Credentials, Error> {
+    let Some(first) = ambient else { return Ok(Credentials { first: login?, fallback: None }) };
     let fallback = login.inspect_err(|error| tracing::debug!(%error, "nothing to fall back on")).ok();
-    Ok(Credentials { first: CredentialStore::new(Source::ambient().await), fallback })
+    Ok(Credentials { first, fallback })
 }
 
 /// One or two kinds of credentials for the same bucket.

@@ -27,6 +27,12 @@ impl Holding {
             region: known.map(|known| known.region.clone()),
         }
     }
+
+    /// Whether it belongs to a trial system: those have UAT or SIT in their endpoint's name, `data.ghrc.uat.earthdata.nasa.gov`.
+    fn is_trial(&self) -> bool {
+        let host = self.endpoint.as_deref().and_then(|endpoint| endpoint.split('/').nth(2)).unwrap_or_default();
+        host.split('.').any(|label| matches!(label, "uat" | "sit"))
+    }
 }
 
 /// What a source means.
@@ -41,6 +47,13 @@ pub struct Holdings {
 }
 
 impl Holdings {
+    /// Leaves out, of several places, those of NASA's trial systems, unless there is nothing else.
+    pub fn leave_out_trials(&mut self) {
+        if self.places.iter().any(|place| !place.is_trial()) {
+            self.places.retain(|place| !place.is_trial());
+        }
+    }
+
     pub(super) fn one(place: Holding) -> Self {
         Self { places: vec![place], file: None, note: None }
     }
@@ -144,6 +157,23 @@ mod tests {
         assert_eq!(found("podaac/").unwrap().0, ["s3://podaac/"]);
         for unknown in ["NOAA", "GES DISCO"] {
             assert!(found(unknown).unwrap_err().to_string().contains("GES_DISC"), "{unknown}");
+        }
+    }
+
+    /// UAT and SIT have logins of their own, so they are mounted by their buckets' names.
+    #[test]
+    fn trial_systems_are_left_out_of_several_places_only() {
+        for (source, places) in [
+            ("earthdata", 34),
+            ("GHRC", 1),
+            ("OB.DAAC", 1),
+            ("PODAAC", 5),
+            ("ghrcwuat-protected", 1),
+            ("ob-cumulus-sit-public", 1),
+        ] {
+            let mut holdings = look_up(&source.parse().unwrap(), &Table::built_in()).unwrap();
+            holdings.leave_out_trials();
+            assert_eq!(holdings.places.len(), places, "{source}");
         }
     }
 

@@ -74,6 +74,19 @@ pub enum Collection {
     },
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earthdata => f.write_str("earthdata"),
+            Self::Word(word) => f.write_str(word),
+            Self::Place(location) => write!(f, "{location}"),
+            Self::File { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+            Self::Link { host, path } => write!(f, "https://{host}/{path}"),
+            Self::Collection(collection) => write!(f, "collection:{collection}"),
+        }
+    }
+}
+
 impl FromStr for Source {
     type Err = Error;
 

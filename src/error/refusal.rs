@@ -79,7 +79,7 @@ pub enum Refusal {
         url: Arc<str>,
     },
     /// Credentials are dead and no new ones could be had in time.
-    #[error("the S3 credentials have expired and {endpoint} gives no new ones: {cause}")]
+    #[error("the S3 credentials have expired, or there were none yet, and {endpoint} gives none: {cause}")]
     NoCredentials {
         /// The /s3credentials URL.
         endpoint: Arc<str>,

@@ -2,15 +2,16 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fuser::Errno;
+use fuser::{Errno, INodeNo};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::kernel::Kernel;
+use super::repeats::Repeats;
 use crate::error::Error;
 use crate::volume::Volume;
 
@@ -21,16 +22,18 @@ pub(super) struct Door {
     pub(super) runtime: Handle,
     pub(super) deadline: Duration,
     pub(super) kernel: Kernel,
+    pub(super) repeats: Arc<Repeats>,
     pub(super) ended: watch::Sender<bool>,
 }
 
 impl Door {
     /// Runs one operation and replies.
     ///
-    /// What is known is answered at once, on the FUSE thread. What has to wait becomes a task with a deadline. A panic is an
-    /// error of this operation only.
+    /// What is known is answered at once, on the FUSE thread. What has to wait becomes a task with a deadline; `node` then tells
+    /// what it was waiting for. A panic is an error of this operation only.
     pub(super) fn serve<T: Send + 'static>(
         &self,
+        node: INodeNo,
         span: tracing::Span,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
         reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
@@ -45,32 +48,35 @@ impl Door {
         let work = AssertUnwindSafe(work).catch_unwind().map(|outcome| outcome.unwrap_or_else(|panic| Err(defect(&*panic))));
         let mut work = Box::pin(work.instrument(span.clone()));
         if let Some(outcome) = work.as_mut().now_or_never() {
-            return reply(span.in_scope(|| settle(outcome)));
+            return reply(span.in_scope(|| settle(outcome, &self.repeats)));
         }
-        let (volume, deadline) = (self.volume.clone(), self.deadline);
+        let (volume, repeats, deadline) = (self.volume.clone(), self.repeats.clone(), self.deadline);
         self.runtime.spawn(async move {
             let outcome = tokio::time::timeout(deadline, work).await;
-            reply(span.in_scope(|| settle(outcome.unwrap_or_else(|_| Err(volume.trouble())))));
+            reply(span.in_scope(|| settle(outcome.unwrap_or_else(|_| Err(volume.trouble(node.0))), &repeats)));
         });
     }
 
     /// [`Self::serve`] for what never waits.
     pub(super) fn answer<T: Send + 'static>(
         &self,
+        node: INodeNo,
         span: tracing::Span,
         work: impl FnOnce(&Volume) -> Result<T, Error> + Send + 'static,
         reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
     ) {
         let volume = self.volume.clone();
-        self.serve(span, async move { work(&volume) }, reply);
+        self.serve(node, span, async move { work(&volume) }, reply);
     }
 }
 
 /// The one place where an operation's error is logged and becomes an errno.
-fn settle<T>(outcome: Result<T, Error>) -> Result<T, Errno> {
+fn settle<T>(outcome: Result<T, Error>, repeats: &Repeats) -> Result<T, Errno> {
     outcome.map_err(|error| {
         if error.is_fault() {
-            tracing::warn!(%error, errno = error.errno(), "failed");
+            if let Some(hidden) = repeats.note(error.to_string(), Instant::now()) {
+                tracing::warn!(%error, errno = error.errno(), hidden, "failed");
+            }
         } else {
             tracing::trace!(%error, errno = error.errno(), "answered");
         }
@@ -89,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::credentials::{CredentialStore, Source};
+    use crate::inodes::ROOT;
     use crate::object::Prefix;
     use crate::s3::{Bucket, Place};
     use crate::volume::{Appearance, Limits};
@@ -104,6 +111,7 @@ mod tests {
             runtime: Handle::current(),
             deadline,
             kernel: Kernel::default(),
+            repeats: Arc::default(),
             ended: watch::Sender::new(false),
         }
     }
@@ -114,7 +122,7 @@ mod tests {
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, i32> {
         let (send, receive) = mpsc::channel();
-        door(deadline).await.serve(tracing::Span::none(), work, move |outcome| {
+        door(deadline).await.serve(INodeNo(ROOT), tracing::Span::none(), work, move |outcome| {
             send.send(outcome.map_err(Errno::code)).unwrap();
         });
         tokio::task::spawn_blocking(move || receive.recv().unwrap()).await.unwrap()
@@ -134,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_reply_does_not_take_the_thread_along() {
-        door(Duration::MAX).await.serve(tracing::Span::none(), async { Ok(()) }, |_| panic!("a reply"));
+        door(Duration::MAX).await.serve(INodeNo(ROOT), tracing::Span::none(), async { Ok(()) }, |_| panic!("a reply"));
     }
 
     #[tokio::test]

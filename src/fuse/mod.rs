@@ -3,6 +3,7 @@
 mod door;
 mod kernel;
 mod mountpoint;
+mod repeats;
 mod requests;
 mod session;
 

@@ -47,7 +47,7 @@ impl Filesystem for Door {
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let span = tracing::debug_span!("lookup", parent = parent.0, ?name);
         let (volume, name) = (self.volume.clone(), name.to_owned());
-        self.serve(span, async move { volume.lookup(parent.0, &name).await }, |outcome| match outcome {
+        self.serve(parent, span, async move { volume.lookup(parent.0, &name).await }, |outcome| match outcome {
             Ok(found) => match found.node {
                 Some((number, attributes)) => {
                     let attributes = file_attr(number, &attributes);
@@ -66,6 +66,7 @@ impl Filesystem for Door {
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         let span = tracing::debug_span!("getattr", ino = ino.0);
         self.answer(
+            ino,
             span,
             move |volume| volume.attributes(ino.0),
             move |outcome| match outcome {
@@ -78,6 +79,7 @@ impl Filesystem for Door {
     fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let span = tracing::debug_span!("open", ino = ino.0);
         self.answer(
+            ino,
             span,
             move |volume| volume.open(ino.0),
             |outcome| match outcome {
@@ -110,7 +112,7 @@ impl Filesystem for Door {
             }
             outcome
         };
-        self.serve(span, work, |outcome| match outcome {
+        self.serve(ino, span, work, |outcome| match outcome {
             Ok(pieces) => reply_pieces(reply, &pieces),
             Err(errno) => reply.error(errno),
         });
@@ -133,6 +135,7 @@ impl Filesystem for Door {
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let span = tracing::debug_span!("opendir", ino = ino.0);
         self.answer(
+            ino,
             span,
             move |volume| volume.open_directory(ino.0),
             |outcome| match outcome {
@@ -148,11 +151,11 @@ impl Filesystem for Door {
     fn readdir(&self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         let span = tracing::debug_span!("readdir", ino = ino.0, offset);
         let volume = self.volume.clone();
-        self.serve(span, list(self.volume.clone(), fh.0, offset), move |outcome| match outcome {
+        self.serve(ino, span, list(self.volume.clone(), fh.0, offset), move |outcome| match outcome {
             Ok((listed, _)) => {
                 let mut full = DOTS.iter().any(|(name, at)| offset < *at && reply.add(ino, *at, FileType::Directory, name));
                 for name in listed {
-                    let number = volume.number(&name.shown.entry);
+                    let number = volume.number(&name);
                     let kind = file_type(name.shown.entry.is_directory());
                     full = full || reply.add(INodeNo(number), name.next + DOTS_END, kind, &*name.shown.name);
                     if full {
@@ -168,7 +171,7 @@ impl Filesystem for Door {
     fn readdirplus(&self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
         let span = tracing::debug_span!("readdirplus", ino = ino.0, offset);
         let volume = self.volume.clone();
-        self.serve(span, list(self.volume.clone(), fh.0, offset), move |outcome| match outcome {
+        self.serve(ino, span, list(self.volume.clone(), fh.0, offset), move |outcome| match outcome {
             Ok((listed, fresh_for)) => {
                 // The kernel takes no lookup of these two, and no attributes with a time to live of zero.
                 let dot = volume.attributes(ino.0).map(|attributes| file_attr(ino.0, &attributes)).unwrap_or_else(|_| no_entry());
@@ -178,7 +181,7 @@ impl Filesystem for Door {
                     if full {
                         break;
                     }
-                    let (number, attributes) = volume.remember(&name.shown.entry);
+                    let (number, attributes) = volume.remember(&name);
                     let attributes = file_attr(number, &attributes);
                     let next = name.next + DOTS_END;
                     full = reply.add(INodeNo(number), next, &*name.shown.name, &fresh_for, &attributes, Generation(0));
@@ -211,15 +214,16 @@ impl Filesystem for Door {
         if name == REFRESH {
             let (volume, kernel) = (self.volume.clone(), self.kernel.clone());
             let work = async move { kernel.refresh(&volume, ino.0).await.map(|()| String::new()) };
-            return self.serve(span, work, reply);
+            return self.serve(ino, span, work, reply);
         }
         let name = name.to_owned();
-        self.answer(span, move |volume| volume.xattr(ino.0, &name), reply);
+        self.answer(ino, span, move |volume| volume.xattr(ino.0, &name), reply);
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         let span = tracing::debug_span!("listxattr", ino = ino.0);
         self.answer(
+            ino,
             span,
             move |volume| volume.xattr_names(ino.0),
             move |outcome| match outcome {

@@ -65,7 +65,8 @@ impl Mounted {
         let (tell_end, ended) = watch::channel(false);
         let kernel = Kernel::default();
         let refresher = Refresher { volume: volume.clone(), kernel: kernel.clone() };
-        let door = Door { volume, runtime, deadline: settings.deadline, kernel: kernel.clone(), ended: tell_end };
+        let deadline = settings.deadline;
+        let door = Door { volume, runtime, deadline, kernel: kernel.clone(), repeats: Arc::default(), ended: tell_end };
         let session = Session::new(door, mountpoint.path(), &options(&settings)).map_err(failed)?;
         // In time: the kernel's requests are answered from the next line on.
         kernel.reach_by(session.notifier());

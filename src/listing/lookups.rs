@@ -1,11 +1,11 @@
 //! Names looked up one by one, without a listing: asked for with one round trip, and remembered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use futures_util::future::join;
 
-use super::Trust;
+use super::{Memory, Trust, lock};
 use crate::bounded::Bounded;
 use crate::error::{Error, Refusal};
 use crate::flight::Flights;
@@ -25,33 +25,40 @@ pub(super) struct Learned {
     pub(super) at: Instant,
 }
 
-/// A directory, and a name in it.
-pub(super) type Place = (Prefix, Box<str>);
+/// A tree, a directory in it, and a name there.
+type Place = (usize, Prefix, Box<str>);
 
 /// The names that were looked up in one bucket.
 #[derive(Debug)]
 pub(super) struct Lookups {
     bucket: Bucket,
-    state: Mutex<State>,
+    memory: Arc<Memory>,
+    tree: usize,
     /// By the refresh that they follow as well: a question from before it does not answer one from after it.
     flights: Flights<(u64, Place), Learned>,
 }
 
+/// The names that were looked up in all trees of a mount.
 #[derive(Debug)]
-struct State {
+pub(super) struct Names {
     names: Bounded<Place, Learned>,
     refreshes: u64,
 }
 
+impl Names {
+    pub(super) fn new() -> Self {
+        Self { names: Bounded::new(REMEMBERED), refreshes: 0 }
+    }
+}
+
 impl Lookups {
-    pub(super) fn new(bucket: Bucket) -> Self {
-        let state = State { names: Bounded::new(REMEMBERED), refreshes: 0 };
-        Self { bucket, state: Mutex::new(state), flights: Flights::default() }
+    pub(super) fn new(bucket: Bucket, memory: Arc<Memory>, tree: usize) -> Self {
+        Self { bucket, memory, tree, flights: Flights::default() }
     }
 
     /// What is remembered of a name, if it may still be believed.
     pub(super) fn known(&self, parent: &Prefix, name: &str, trust: Trust) -> Option<Learned> {
-        self.state().names.get(&(parent.clone(), name.into())).filter(|learned| !trust.in_lookup(learned).is_zero()).cloned()
+        self.state().names.get(&self.place(parent, name)).filter(|learned| !trust.in_lookup(learned).is_zero()).cloned()
     }
 
     /// Asks S3 what `name`, which parses to `parsed`, is.
@@ -59,7 +66,7 @@ impl Lookups {
     /// # Errors
     /// [`Error::Refused`] when S3 would say neither yes nor no.
     pub(super) async fn ask(&self, parent: &Prefix, name: &str, parsed: Name) -> Result<Learned, Error> {
-        let place: Place = (parent.clone(), name.into());
+        let place = self.place(parent, name);
         let refreshes = self.state().refreshes;
         let flight = self.flights.join((refreshes, place.clone()), || {
             let (bucket, parent) = (self.bucket.clone(), parent.clone());
@@ -76,30 +83,38 @@ impl Lookups {
     /// Takes note that a listing says that there is no such name, and that the kernel is told so.
     pub(super) fn note_absence(&self, parent: &Prefix, name: &str) {
         let learned = Learned { entry: None, is_assumed: false, at: Instant::now() };
-        self.state().names.insert((parent.clone(), name.into()), learned, 1);
+        self.state().names.insert(self.place(parent, name), learned, 1);
     }
 
     /// Forgets the names below `prefix`, and answers those that did not exist.
-    pub(super) fn refresh(&self, prefix: &Prefix) -> Vec<Place> {
+    pub(super) fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
         let mut state = self.state();
         state.refreshes += 1;
-        let forgotten = state.names.remove_where(|(parent, _)| prefix.holds(parent.as_str()));
-        forgotten.into_iter().filter(|(_, learned)| learned.entry.is_none()).map(|(place, _)| place).collect()
+        let forgotten = state.names.remove_where(|(tree, parent, _)| *tree == self.tree && prefix.holds(parent.as_str()));
+        let absent = forgotten.into_iter().filter(|(_, learned)| learned.entry.is_none());
+        absent.map(|((_, parent, name), _)| (parent, name)).collect()
     }
 
     /// The names of `prefix` that were looked up, exist, and may still be believed.
     pub(super) fn present_in(&self, prefix: &Prefix, trust: Trust) -> Vec<Shown> {
         let state = self.state();
-        let here = state.names.iter().filter(|((parent, _), learned)| parent == prefix && !trust.in_lookup(learned).is_zero());
-        here.filter_map(|((_, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
+        let here = state
+            .names
+            .iter()
+            .filter(|((tree, parent, _), learned)| *tree == self.tree && parent == prefix && !trust.in_lookup(learned).is_zero());
+        here.filter_map(|((_, _, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
     }
 
     pub(super) fn forget(&self, parent: &Prefix, name: &str) {
-        self.state().names.remove(&(parent.clone(), name.into()));
+        self.state().names.remove(&self.place(parent, name));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self, parent: &Prefix, name: &str) -> Place {
+        (self.tree, parent.clone(), name.into())
+    }
+
+    fn state(&self) -> MutexGuard<'_, Names> {
+        lock(&self.memory.names)
     }
 }
 

@@ -6,6 +6,7 @@
 mod directory;
 mod gathered;
 mod lookups;
+mod memory;
 mod packed;
 mod segments;
 mod split;
@@ -13,24 +14,18 @@ mod trust;
 mod walk;
 mod walks;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::bounded::Bounded;
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, Object, Prefix, Shown};
 use crate::s3::Bucket;
 pub use directory::{Directory, Reading};
 use lookups::Lookups;
+pub use memory::Memory;
 use trust::Trust;
 use walk::Filled;
 use walks::Walks;
-
-/// Memory for listings, bytes: five million names, or half a million directories of a few.
-const LISTINGS_SIZE: usize = 512 << 20;
-/// What a directory weighs beside its names, bytes, rounded up.
-const DIRECTORY_SIZE: usize = 1024;
 
 /// What a name stands for, and for how long that may be believed.
 #[derive(Clone, Debug)]
@@ -50,32 +45,33 @@ pub struct Escaped {
     pub unshowable: usize,
 }
 
-/// The directories of one bucket.
+/// The directories of one bucket's tree.
 #[derive(Debug)]
 pub struct Listings {
+    /// Its number among those that share the memory.
+    tree: usize,
     bucket: Bucket,
     root: Prefix,
     trust: Trust,
-    directories: Mutex<Bounded<Prefix, Arc<Directory>>>,
+    memory: Arc<Memory>,
     lookups: Lookups,
     walks: Walks,
     /// What was asked for before this is not taken in.
     refreshed: Mutex<Instant>,
-    are_escapes_told: AtomicBool,
 }
 
 impl Listings {
-    /// Nothing known yet of what is below `root`; what is learned is believed for `ttl`.
+    /// Nothing known yet of what is below `root`; what is learned is believed for `ttl`, and kept in `memory` as that of `tree`.
     #[must_use]
-    pub fn new(bucket: Bucket, root: Prefix, ttl: Duration) -> Arc<Self> {
+    pub fn new(bucket: Bucket, root: Prefix, ttl: Duration, memory: Arc<Memory>, tree: usize) -> Arc<Self> {
         Arc::new(Self {
+            tree,
             root,
             trust: Trust { ttl },
-            directories: Mutex::new(Bounded::new(LISTINGS_SIZE)),
-            lookups: Lookups::new(bucket.clone()),
+            lookups: Lookups::new(bucket.clone(), memory.clone(), tree),
             walks: Walks::new(bucket.clone()),
+            memory,
             refreshed: Mutex::new(Instant::now()),
-            are_escapes_told: AtomicBool::new(false),
             bucket,
         })
     }
@@ -144,48 +140,33 @@ impl Listings {
     #[must_use]
     pub fn following(&self, key: &str, count: usize) -> Vec<Arc<Object>> {
         let (parent, name) = Prefix::of_key(key);
-        let directory = lock(&self.directories).get(&parent).cloned();
+        let directory = self.memory.find(self.tree, &parent);
         directory.map(|directory| directory.following(name, count)).unwrap_or_default()
     }
 
     /// Forgets what is known about the object `key`, and the listing that shows it.
     pub fn forget(&self, key: &str) {
         let (parent, component) = Prefix::of_key(key);
-        lock(&self.directories).remove(&parent);
+        self.memory.forget(self.tree, &parent);
         Name::of_object(component).iter().for_each(|name| self.lookups.forget(&parent, name));
     }
 
     /// Forgets all that is known below `prefix`. Answers the names that did not exist, and the directories they are not in.
     pub fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
         *lock(&self.refreshed) = Instant::now();
-        lock(&self.directories).remove_where(|known| prefix.holds(known.as_str()));
+        self.memory.forget_below(self.tree, prefix);
         self.walks.refresh();
         self.lookups.refresh(prefix)
     }
 
-    /// How many keys do not stand under their own name.
-    #[must_use]
-    pub fn escaped(&self) -> Escaped {
-        let directories = lock(&self.directories);
-        directories.iter().map(|(_, directory)| directory.escaped()).fold(Escaped::default(), |sum, one| Escaped {
-            shadowed: sum.shadowed + one.shadowed,
-            unshowable: sum.unshowable + one.unshowable,
-        })
-    }
-
     fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
-        let mut directories = lock(&self.directories);
-        if let Some(directory) = directories.get(prefix).filter(|directory| !self.fresh_for(directory).is_zero()) {
-            return directory.clone();
-        }
-        let directory = Arc::new(Directory::new(self.bucket.clone(), prefix.clone()));
-        directories.insert(prefix.clone(), directory.clone(), DIRECTORY_SIZE);
-        directory
+        let is_fresh = |directory: &Directory| !self.fresh_for(directory).is_zero();
+        self.memory.find_or_begin(self.tree, prefix, is_fresh, || Directory::new(self.bucket.clone(), prefix.clone()))
     }
 
     /// What a listing knows of a name. One that knows all names also knows which there are not.
     fn listed(&self, parent: &Prefix, name: &str) -> Option<Answer> {
-        let directory = lock(&self.directories).get(parent).cloned()?;
+        let directory = self.memory.find(self.tree, parent)?;
         let fresh_for = self.fresh_for(&directory);
         let entry = directory.find(name);
         let is_said = entry.is_some() || directory.is_whole();
@@ -219,13 +200,9 @@ impl Listings {
 
     /// Counts the directory's names against the limit, and says once that some are escaped.
     fn weigh(&self, directory: &Arc<Directory>) {
-        let mut directories = lock(&self.directories);
-        if directories.get(directory.prefix()).is_some_and(|kept| Arc::ptr_eq(kept, directory)) {
-            directories.insert(directory.prefix().clone(), directory.clone(), DIRECTORY_SIZE + directory.bytes());
-        }
-        drop(directories);
+        self.memory.weigh(self.tree, directory);
         let Escaped { shadowed, unshowable } = directory.escaped();
-        if shadowed + unshowable > 0 && !self.are_escapes_told.swap(true, Ordering::Relaxed) {
+        if shadowed + unshowable > 0 && self.memory.may_tell_of_escapes() {
             let url = self.bucket.url(directory.prefix().as_str());
             tracing::warn!(url, shadowed, unshowable, "some keys have no plain name here; said once a mount");
         }

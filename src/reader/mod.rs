@@ -19,9 +19,10 @@ use sequence::{Following, Sequences};
 use shares::Shares;
 use strides::Strides;
 
-use crate::cache::{BLOCK, Block, BlockCache};
+use crate::cache::{BLOCK, Block, BlockCache, Remote};
 use crate::error::Error;
 use crate::object::{Object, ObjectId};
+use crate::s3::Bucket;
 
 /// Connections that share what a stream or the next files have ahead.
 const STREAM_CONNECTIONS: u64 = 8;
@@ -50,10 +51,15 @@ impl Reader {
         Self { cache, shares, sequences: Sequences::new(), open: Arc::default() }
     }
 
-    /// The open object of this version, or a new one. Costs no request. `following` is asked for the objects that a reader of one
-    /// file after the other would open next.
+    /// The open object of this version in `bucket`, or a new one. Costs no request. `following` is asked for the objects of the
+    /// same bucket that a reader of one file after the other would open next.
     #[must_use]
-    pub fn open(&self, object: &Arc<Object>, following: impl FnOnce(usize) -> Vec<Arc<Object>>) -> Arc<OpenObject> {
+    pub fn open(
+        &self,
+        bucket: &Bucket,
+        object: &Arc<Object>,
+        following: impl FnOnce(usize) -> Vec<Arc<Object>>,
+    ) -> Arc<OpenObject> {
         let following = self.sequences.note(object, following);
         let mut open = locked(&self.open);
         if let Some(shared) = open.get(&object.id).and_then(Weak::upgrade) {
@@ -61,6 +67,7 @@ impl Reader {
         }
         let id = Arc::new(object.id.clone());
         let new = Arc::new(OpenObject {
+            bucket: bucket.clone(),
             object: object.clone(),
             id: id.clone(),
             cache: self.cache.clone(),
@@ -86,6 +93,7 @@ impl Reader {
 /// One version of an object, shared by all handles that are open on it.
 #[derive(Debug)]
 pub struct OpenObject {
+    bucket: Bucket,
     object: Arc<Object>,
     id: Arc<ObjectId>,
     cache: Arc<BlockCache>,
@@ -161,14 +169,15 @@ impl OpenObject {
         cursors.note(range, size, |ahead| self.prefetch(ahead, STREAM_CONNECTIONS));
         if let Some(following) = following {
             following.extend(size.saturating_sub(range.end), cursors.window(), |object, id, ahead| {
-                self.cache.prefetch(object, id, blocks_of(&ahead), STREAM_CONNECTIONS).saturating_mul(BLOCK).min(ahead.end)
+                let next = Remote { bucket: &self.bucket, object, id };
+                self.cache.prefetch(next, blocks_of(&ahead), STREAM_CONNECTIONS).saturating_mul(BLOCK).min(ahead.end)
             });
         }
         asked
     }
 
     fn blocks<T>(&self, touched: Range<u64>, until: u64) -> (Asked<T>, bool) {
-        let (blocks, is_missing) = self.cache.blocks(&self.object, &self.id, touched, until);
+        let (blocks, is_missing) = self.cache.blocks(self.remote(), touched, until);
         (Asked::Blocks(blocks), is_missing)
     }
 
@@ -177,7 +186,7 @@ impl OpenObject {
         let length = range.end - range.start;
         let middle = if length >= WORTH_HALVING { range.start + length.div_ceil(2) } else { range.end };
         let parts = [range.start..middle, middle..range.end].into_iter().filter(|part| !part.is_empty());
-        parts.map(|part| self.cache.alone(&self.object, &self.id, part)).collect()
+        parts.map(|part| self.cache.alone(self.remote(), part)).collect()
     }
 
     fn guess(&self, wanted: Option<Range<u64>>) {
@@ -185,7 +194,11 @@ impl OpenObject {
     }
 
     fn prefetch(&self, ahead: Range<u64>, connections: u64) -> u64 {
-        self.cache.prefetch(&self.object, &self.id, blocks_of(&ahead), connections) * BLOCK
+        self.cache.prefetch(self.remote(), blocks_of(&ahead), connections) * BLOCK
+    }
+
+    fn remote(&self) -> Remote<'_> {
+        Remote { bucket: &self.bucket, object: &self.object, id: &self.id }
     }
 }
 
@@ -223,7 +236,7 @@ mod tests {
 
     use super::*;
     use crate::credentials::{CredentialStore, Source};
-    use crate::s3::{Bucket, Place};
+    use crate::s3::Place;
 
     proptest! {
         #[test]
@@ -239,12 +252,12 @@ mod tests {
     async fn handles_of_one_version_share_it_until_the_last_is_closed() {
         let place = Place { bucket: "b".into(), region: "us-west-2".into(), endpoint_url: None, path_style: false };
         let bucket = Bucket::new(place, CredentialStore::new(Source::ambient().await)).unwrap();
-        let reader = Reader::new(BlockCache::new(bucket, 1 << 20));
+        let reader = Reader::new(BlockCache::new(1 << 20));
         let version = |etag: &str| {
             let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: etag.into() };
             Arc::new(Object { id, size: 1, modified: SystemTime::UNIX_EPOCH, storage_class: "STANDARD".into() })
         };
-        let open = |etag| reader.open(&version(etag), |_| Vec::new());
+        let open = |etag| reader.open(&bucket, &version(etag), |_| Vec::new());
         let (first, other) = (open("1"), open("2"));
         assert!(Arc::ptr_eq(&first, &open("1")) && !Arc::ptr_eq(&first, &other));
         assert_eq!(locked(&reader.open).len(), 2);

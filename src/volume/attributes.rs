@@ -38,13 +38,20 @@ impl Appearance {
     /// The attributes of `entry`.
     #[must_use]
     pub fn of(&self, entry: &Entry) -> Attributes {
-        let (is_directory, size, modified, mode) = match entry {
-            Entry::Directory(_) => (true, 0, SystemTime::UNIX_EPOCH, self.dir_mode),
+        match entry {
+            Entry::Directory(_) => self.of_directory(),
             Entry::File(object) => {
                 let mode = if object.is_archived() { 0 } else { self.file_mode };
-                (false, object.size, object.modified, mode)
+                let Self { uid, gid, .. } = *self;
+                Attributes { is_directory: false, size: object.size, modified: object.modified, mode, uid, gid }
             }
-        };
-        Attributes { is_directory, size, modified, mode, uid: self.uid, gid: self.gid }
+        }
+    }
+
+    /// The attributes of any directory.
+    #[must_use]
+    pub fn of_directory(&self) -> Attributes {
+        let Self { uid, gid, dir_mode: mode, .. } = *self;
+        Attributes { is_directory: true, size: 0, modified: SystemTime::UNIX_EPOCH, mode, uid, gid }
     }
 }

@@ -2,35 +2,44 @@
 
 mod attributes;
 mod handles;
+mod tree;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use attributes::{Appearance, Attributes};
 use handles::Handles;
+use tree::{Tree, Trees};
 
 use crate::cache::BlockCache;
 use crate::error::Error;
-use crate::inodes::{Inodes, ROOT};
-use crate::listing::{Listings, Reading};
+use crate::inodes::{Inodes, Node, ROOT};
+use crate::listing::Reading;
 use crate::object::{Entry, Name, Prefix, Shown};
 use crate::reader::{OpenObject, Reader};
 use crate::s3::Bucket;
 
-/// One mounted prefix of a bucket.
+/// For how long the kernel may believe what the directory above the buckets says, which never changes.
+const TOP_TTL: Duration = Duration::from_secs(3600);
+
+/// One mounted prefix of a bucket, or several, each below its bucket's name.
 #[derive(Debug)]
 pub struct Volume {
-    bucket: Bucket,
+    trees: Trees,
     appearance: Appearance,
-    listings: Arc<Listings>,
     reader: Reader,
     inodes: Inodes,
     files: Handles<Arc<OpenObject>>,
-    directories: Handles<Arc<Reading>>,
+    directories: Handles<Arc<OpenDirectory>>,
+}
+
+#[derive(Debug)]
+enum OpenDirectory {
+    Top,
+    In(usize, Reading),
 }
 
 /// What a volume keeps, and for how long.
@@ -54,6 +63,8 @@ pub struct Found {
 /// One name of a directory.
 #[derive(Clone, Debug)]
 pub struct Listed {
+    /// The number of the tree that it is in.
+    tree: usize,
     /// The name and what it stands for.
     pub shown: Shown,
     /// The position to go on from after it.
@@ -64,24 +75,36 @@ impl Volume {
     /// The tree below `root`. Asks for nothing yet.
     #[must_use]
     pub fn new(bucket: Bucket, root: Prefix, appearance: Appearance, limits: Limits) -> Self {
+        let top = Node::In(0, Entry::Directory(root.clone()));
+        Self::below(top, Trees::new(vec![(bucket, root)], limits.metadata_ttl), appearance, limits)
+    }
+
+    /// A directory with the buckets' names, and below each of them what the bucket has below the prefix. Asks for nothing yet.
+    #[must_use]
+    pub fn of_several(places: Vec<(Bucket, Prefix)>, appearance: Appearance, limits: Limits) -> Self {
+        Self::below(Node::Top, Trees::new(places, limits.metadata_ttl), appearance, limits)
+    }
+
+    fn below(top: Node, trees: Trees, appearance: Appearance, limits: Limits) -> Self {
         Self {
-            listings: Listings::new(bucket.clone(), root.clone(), limits.metadata_ttl),
-            reader: Reader::new(BlockCache::new(bucket.clone(), limits.cache_size)),
-            inodes: Inodes::new(root),
+            trees,
+            appearance,
+            reader: Reader::new(BlockCache::new(limits.cache_size)),
+            inodes: Inodes::new(top),
             files: Handles::default(),
             directories: Handles::default(),
-            bucket,
-            appearance,
         }
     }
 
-    /// Asks for the first page of the root, and answers whether it has any name.
+    /// Asks for the first page of the root, if that is in a bucket, and answers whether it has any name.
     ///
     /// # Errors
     /// Those of [`Bucket::page`].
     pub async fn first_names(&self) -> Result<bool, Error> {
-        let root = self.listings.read(&self.prefix(ROOT)?);
-        Ok(!self.listings.names(root.directory(), 0).await?.is_empty())
+        let Some((number, prefix)) = self.directory(ROOT)? else { return Ok(true) };
+        let listings = &self.trees.get(number).listings;
+        let root = listings.read(&prefix);
+        Ok(!listings.names(root.directory(), 0).await?.is_empty())
     }
 
     /// What `name` is in the directory `parent`. Costs one round trip, unless it is known.
@@ -89,18 +112,27 @@ impl Volume {
     /// # Errors
     /// [`Error::Refused`], [`Error::NameTooLong`]; [`Error::BadHandle`] for an unknown `parent`.
     pub async fn lookup(&self, parent: u64, name: &OsStr) -> Result<Found, Error> {
-        let prefix = self.prefix(parent)?;
+        let directory = self.directory(parent)?;
         let Some(name) = name.to_str() else {
             return Ok(Found { node: None, fresh_for: Duration::ZERO });
         };
-        let answer = self.listings.lookup(&prefix, name).await?;
-        let node = answer.entry.map(|entry| self.remember(&entry));
+        let Some((number, prefix)) = directory else {
+            let tree = self.trees.find(name);
+            let node = tree.map(|number| self.note(number, &self.trees.get(number).top()));
+            return Ok(Found { node, fresh_for: TOP_TTL });
+        };
+        let answer = self.trees.get(number).listings.lookup(&prefix, name).await?;
+        let node = answer.entry.map(|entry| self.note(number, &entry));
         Ok(Found { node, fresh_for: answer.fresh_for })
     }
 
-    /// Number and attributes of an entry that the kernel is told of; counts as one lookup.
-    pub fn remember(&self, entry: &Entry) -> (u64, Attributes) {
-        (self.inodes.remember(entry), self.appearance.of(entry))
+    /// Number and attributes of a name that the kernel is told of; counts as one lookup.
+    pub fn remember(&self, listed: &Listed) -> (u64, Attributes) {
+        self.note(listed.tree, &listed.shown.entry)
+    }
+
+    fn note(&self, tree: usize, entry: &Entry) -> (u64, Attributes) {
+        (self.inodes.remember(tree, entry), self.appearance.of(entry))
     }
 
     /// Takes back `lookups` of `number`.
@@ -108,10 +140,10 @@ impl Volume {
         self.inodes.forget(number, lookups);
     }
 
-    /// The number that `entry` has or will have; counts nothing.
+    /// The number that a name has or will have; counts nothing.
     #[must_use]
-    pub fn number(&self, entry: &Entry) -> u64 {
-        self.inodes.number(entry)
+    pub fn number(&self, listed: &Listed) -> u64 {
+        self.inodes.number(listed.tree, &listed.shown.entry)
     }
 
     /// The attributes of `number`, which never change while it is known.
@@ -119,7 +151,10 @@ impl Volume {
     /// # Errors
     /// [`Error::BadHandle`].
     pub fn attributes(&self, number: u64) -> Result<Attributes, Error> {
-        Ok(self.appearance.of(&self.entry(number)?))
+        Ok(match self.node(number)? {
+            Node::Top => self.appearance.of_directory(),
+            Node::In(_, entry) => self.appearance.of(&entry),
+        })
     }
 
     /// A handle on the file `number`. Costs no request.
@@ -127,14 +162,15 @@ impl Volume {
     /// # Errors
     /// [`Error::Archived`], [`Error::IsADirectory`], [`Error::BadHandle`].
     pub fn open(&self, number: u64) -> Result<u64, Error> {
-        match self.entry(number)? {
-            Entry::Directory(_) => Err(Error::IsADirectory),
-            Entry::File(object) if object.is_archived() => {
+        match self.node(number)? {
+            Node::Top | Node::In(_, Entry::Directory(_)) => Err(Error::IsADirectory),
+            Node::In(_, Entry::File(object)) if object.is_archived() => {
                 Err(Error::Archived { what: object.id.url().into(), class: object.storage_class.clone() })
             }
-            Entry::File(object) => {
-                let following = |count| self.listings.following(&object.id.key, count);
-                Ok(self.files.put(self.reader.open(&object, following)))
+            Node::In(tree, Entry::File(object)) => {
+                let Tree { bucket, listings, .. } = self.trees.get(tree);
+                let following = |count| listings.following(&object.id.key, count);
+                Ok(self.files.put(self.reader.open(bucket, &object, following)))
             }
         }
     }
@@ -158,9 +194,15 @@ impl Volume {
     /// # Errors
     /// [`Error::NotADirectory`], [`Error::BadHandle`].
     pub fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
-        let reading = self.listings.read(&self.prefix(number)?);
-        let is_same = reading.directory().open_again();
-        Ok((self.directories.put(Arc::new(reading)), is_same))
+        let (opened, is_same) = match self.directory(number)? {
+            None => (OpenDirectory::Top, self.trees.open_again()),
+            Some((tree, prefix)) => {
+                let reading = self.trees.get(tree).listings.read(&prefix);
+                let is_same = reading.directory().open_again();
+                (OpenDirectory::In(tree, reading), is_same)
+            }
+        };
+        Ok((self.directories.put(Arc::new(opened)), is_same))
     }
 
     /// Names from position `from` (a [`Listed::next`], 0 to start over) on, and for how long they may be believed.
@@ -169,11 +211,12 @@ impl Volume {
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed and nothing is known, [`Error::BadHandle`].
     pub async fn read_directory(&self, handle: u64, from: u64) -> Result<(Vec<Listed>, Duration), Error> {
-        let reading = self.directories.get(handle).ok_or(Error::BadHandle)?;
-        let directory = reading.directory();
-        let names = self.listings.names(directory, usize::try_from(from).unwrap_or(usize::MAX)).await?;
-        let listed = names.into_iter().zip(from + 1..).map(|(shown, next)| Listed { shown, next });
-        Ok((listed.collect(), self.listings.fresh_for(directory)))
+        let opened = self.directories.get(handle).ok_or(Error::BadHandle)?;
+        let OpenDirectory::In(tree, reading) = &*opened else { return Ok((self.trees.names(from), TOP_TTL)) };
+        let (tree, directory, listings) = (*tree, reading.directory(), &self.trees.get(*tree).listings);
+        let names = listings.names(directory, usize::try_from(from).unwrap_or(usize::MAX)).await?;
+        let listed = names.into_iter().zip(from + 1..).map(|(shown, next)| Listed { tree, shown, next });
+        Ok((listed.collect(), listings.fresh_for(directory)))
     }
 
     /// Gives a directory's handle back.
@@ -187,11 +230,19 @@ impl Volume {
     /// # Errors
     /// [`Error::BadHandle`].
     pub fn refresh(&self, number: u64) -> Result<Vec<(u64, String)>, Error> {
-        let (absent, present) = match self.entry(number)? {
-            Entry::Directory(prefix) => (self.listings.refresh(&prefix), self.inodes.objects_below(&prefix)),
+        Ok(match self.node(number)? {
+            Node::Top => self.trees.iter().flat_map(|(number, tree)| self.refresh_in(number, &tree.top())).collect(),
+            Node::In(tree, entry) => self.refresh_in(tree, &entry),
+        })
+    }
+
+    fn refresh_in(&self, tree: usize, entry: &Entry) -> Vec<(u64, String)> {
+        let listings = &self.trees.get(tree).listings;
+        let (absent, present) = match entry {
+            Entry::Directory(prefix) => (listings.refresh(prefix), self.inodes.objects_below(tree, prefix)),
             Entry::File(object) => {
-                self.listings.forget(&object.id.key);
-                (Vec::new(), vec![object])
+                listings.forget(&object.id.key);
+                (Vec::new(), vec![object.clone()])
             }
         };
         let absent = absent.into_iter().map(|(parent, name)| (parent, String::from(name)));
@@ -199,7 +250,7 @@ impl Volume {
             let (parent, component) = Prefix::of_key(&object.id.key);
             Name::of_object(component).map(|name| (parent.clone(), name))
         });
-        Ok(absent.chain(present).map(|(parent, name)| (self.inodes.number(&Entry::Directory(parent)), name)).collect())
+        absent.chain(present).map(|(parent, name)| (self.inodes.number(tree, &Entry::Directory(parent)), name)).collect()
     }
 
     /// The value of an extended attribute.
@@ -212,13 +263,15 @@ impl Volume {
         if name.is_some_and(|name| name.starts_with("security.") || name.starts_with("system.")) {
             return Err(Error::NotSupported);
         }
-        let entry = self.entry(number)?;
+        if name == Some("user.granulefs.statistics") && number == ROOT {
+            return Ok(self.statistics());
+        }
+        let Node::In(tree, entry) = self.node(number)? else { return Err(Error::NoAttribute) };
         match (name, &entry) {
-            (Some("user.s3.url"), Entry::Directory(prefix)) => Ok(self.bucket.url(prefix.as_str())),
+            (Some("user.s3.url"), Entry::Directory(prefix)) => Ok(self.trees.get(tree).bucket.url(prefix.as_str())),
             (Some("user.s3.url"), Entry::File(object)) => Ok(object.id.url()),
             (Some("user.s3.etag"), Entry::File(object)) => Ok(object.id.etag.to_string()),
             (Some("user.s3.storage_class"), Entry::File(object)) => Ok(object.storage_class.to_string()),
-            (Some("user.granulefs.statistics"), _) if number == ROOT => Ok(self.statistics()),
             _ => Err(Error::NoAttribute),
         }
     }
@@ -228,28 +281,31 @@ impl Volume {
     /// # Errors
     /// [`Error::BadHandle`].
     pub fn xattr_names(&self, number: u64) -> Result<&'static [&'static str], Error> {
-        Ok(match self.entry(number)? {
-            Entry::File(_) => &["user.s3.url", "user.s3.etag", "user.s3.storage_class"],
-            Entry::Directory(_) if number == ROOT => &["user.s3.url", "user.granulefs.statistics"],
-            Entry::Directory(_) => &["user.s3.url"],
+        Ok(match self.node(number)? {
+            Node::Top => &["user.granulefs.statistics"],
+            Node::In(_, Entry::File(_)) => &["user.s3.url", "user.s3.etag", "user.s3.storage_class"],
+            Node::In(..) if number == ROOT => &["user.s3.url", "user.granulefs.statistics"],
+            Node::In(..) => &["user.s3.url"],
         })
     }
 
-    /// What an operation whose deadline has passed was waiting for.
+    /// What an operation on the node `number`, or on a name in it, was waiting for when its deadline passed.
     #[must_use]
-    pub fn trouble(&self) -> Error {
-        self.bucket.trouble()
+    pub fn trouble(&self, number: u64) -> Error {
+        match self.node(number) {
+            Ok(Node::In(tree, _)) => self.trees.get(tree).bucket.trouble(),
+            _ => Error::Deadline("it was not S3 that it waited for".into()),
+        }
     }
 
     /// `name value` lines.
     fn statistics(&self) -> String {
-        let requests = self.bucket.counters();
-        let escaped = self.listings.escaped();
+        let escaped = self.trees.memory().escaped();
         let lines = [
-            ("s3.list", requests.list.load(Ordering::Relaxed)),
-            ("s3.head", requests.head.load(Ordering::Relaxed)),
-            ("s3.get", requests.get.load(Ordering::Relaxed)),
-            ("s3.bytes", requests.bytes.load(Ordering::Relaxed)),
+            ("s3.list", self.trees.sum(|requests| &requests.list)),
+            ("s3.head", self.trees.sum(|requests| &requests.head)),
+            ("s3.get", self.trees.sum(|requests| &requests.get)),
+            ("s3.bytes", self.trees.sum(|requests| &requests.bytes)),
             ("cache.bytes", self.reader.cache().held() as u64),
             ("inodes", self.inodes.count() as u64),
             ("names.shadowed", escaped.shadowed as u64),
@@ -258,14 +314,16 @@ impl Volume {
         lines.iter().map(|(name, value)| format!("{name} {value}\n")).collect()
     }
 
-    fn entry(&self, number: u64) -> Result<Entry, Error> {
+    fn node(&self, number: u64) -> Result<Node, Error> {
         self.inodes.get(number).ok_or(Error::BadHandle)
     }
 
-    fn prefix(&self, number: u64) -> Result<Prefix, Error> {
-        match self.entry(number)? {
-            Entry::Directory(prefix) => Ok(prefix),
-            Entry::File(_) => Err(Error::NotADirectory),
+    /// Which directory `number` is; `None` for the one above the buckets.
+    fn directory(&self, number: u64) -> Result<Option<(usize, Prefix)>, Error> {
+        match self.node(number)? {
+            Node::Top => Ok(None),
+            Node::In(tree, Entry::Directory(prefix)) => Ok(Some((tree, prefix))),
+            Node::In(_, Entry::File(_)) => Err(Error::NotADirectory),
         }
     }
 }

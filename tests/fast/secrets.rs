@@ -74,8 +74,8 @@ async fn no_error_of_a_mount_holds_a_secret() {
         turn(&house);
         let tree = house.tree();
         let outcome = tokio::time::timeout(std::time::Duration::from_secs(2), tree.names("")).await;
-        house.error_of(outcome.unwrap_or_else(|_| Err(tree.trouble())));
-        house.error_of(Err::<(), Error>(tree.trouble()));
+        house.error_of(outcome.unwrap_or_else(|_| Err(tree.trouble(ROOT))));
+        house.error_of(Err::<(), Error>(tree.trouble(ROOT)));
         house.assert_hides_secrets(&tree.xattr(ROOT, "user.granulefs.statistics".as_ref()).unwrap());
     };
     futures_util::future::join_all(turns.map(one)).await;

@@ -13,6 +13,7 @@ mod failures;
 mod harness;
 mod lifecycle;
 mod liveness;
+mod many;
 mod mountpoints;
 mod names;
 mod options;
