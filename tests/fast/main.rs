@@ -20,3 +20,5 @@ mod server;
 mod streams;
 mod tree;
 mod troubleshooting;
+#[cfg(test)]
+mod workloads;
