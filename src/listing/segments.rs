@@ -5,9 +5,11 @@
 //! behind it; so cuts are counted against the pages that are known to be there.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use super::packed::Packed;
 use super::split::Alphabet;
-use crate::object::{Page, Prefix, Shown};
+use crate::object::{Entry, Page, Prefix, Shown};
 use crate::s3::Position;
 
 /// Pages for each cut.
@@ -42,7 +44,16 @@ struct Segment {
     next: Option<Position>,
     is_aloft: bool,
     pages: usize,
-    landed: VecDeque<Landed>,
+    landed: VecDeque<Waiting>,
+}
+
+/// A page that is not read yet.
+#[derive(Debug)]
+enum Waiting {
+    /// Of the first segment, which is read at once.
+    Whole(Landed),
+    /// Of a later one, which may wait for long: of three million names, half a million do.
+    Packed { names: Packed, bucket: Arc<str>, unshowable: usize, last: String },
 }
 
 /// A page, as names.
@@ -70,6 +81,27 @@ impl Landed {
 pub(super) struct Job {
     segment: u64,
     pub(super) at: Position,
+}
+
+impl Waiting {
+    fn pack(landed: Landed) -> Self {
+        let object = landed.names.iter().find_map(|shown| match &shown.entry {
+            Entry::File(object) => Some(object.id.bucket.clone()),
+            Entry::Directory(_) => None,
+        });
+        let mut names = Packed::default();
+        names.append(&landed.names);
+        Self::Packed { names, bucket: object.unwrap_or_default(), unshowable: landed.unshowable, last: landed.last }
+    }
+
+    fn unpack(self, prefix: &Prefix) -> Landed {
+        match self {
+            Self::Whole(landed) => landed,
+            Self::Packed { names, bucket, unshowable, last } => {
+                Landed { names: names.iter(prefix, &bucket, 0).collect(), unshowable, last }
+            }
+        }
+    }
 }
 
 impl Segments {
@@ -132,16 +164,15 @@ impl Segments {
         }
         let landed = Landed::of_page(&self.prefix, page);
         let names = &landed.names;
-        for shown in names.iter().step_by((names.len() / LESSONS).max(1)).chain(names.last()) {
-            self.alphabet.learn(&shown.name);
-        }
+        let lessons = names.iter().step_by((names.len() / LESSONS).max(1)).chain(names.last());
+        self.alphabet.learn(lessons.map(|shown| &*shown.name));
         if self.first_name.is_none() {
             self.first_name = names.first().map(|shown| shown.name.to_string());
         }
         if !landed.last.is_empty() {
             segment.reached = landed.last.trim_end_matches('/').to_owned();
         }
-        segment.landed.push_back(landed);
+        segment.landed.push_back(if at == 0 { Waiting::Whole(landed) } else { Waiting::pack(landed) });
     }
 
     /// The next page in order, when it is there.
@@ -149,7 +180,7 @@ impl Segments {
         loop {
             let front = self.queue.front_mut()?;
             if let Some(landed) = front.landed.pop_front() {
-                return Some(landed);
+                return Some(landed.unpack(&self.prefix));
             }
             if front.is_aloft || front.next.is_some() {
                 return None;
@@ -254,7 +285,6 @@ fn before(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::SystemTime;
 
     use super::*;

@@ -1,38 +1,72 @@
 //! Where to cut a long listing, so that its parts can be listed side by side: guesses about a key space that nobody describes.
 //!
 //! A name is read as a number in 0..1: each of its bytes is a digit, in a base of the bytes that were seen at that place
-//! (all ten where only digits were seen). Between two names the cut is in the middle; behind the last one it doubles the
-//! distance covered so far, since nothing says where the names end.
-
-use std::collections::BTreeSet;
+//! (all ten where only digits were seen, until it is known which there are). Between two names the cut is in the middle; behind
+//! the last one it doubles the distance covered so far, since nothing says where the names end.
 
 /// How many bytes of a name count: beyond this, differences are finer than a page.
 const PLACES: usize = 96;
 /// How many digits a cut has behind what its neighbours have in common.
 const DIGITS: usize = 8;
+/// `0` to `9`, as bits of a set.
+const DECIMAL: u128 = 0x3ff << b'0';
 
 /// The bytes seen at each place of the names so far.
 #[derive(Debug, Default)]
 pub(super) struct Alphabet {
-    places: Vec<BTreeSet<u8>>,
+    places: Vec<Place>,
+}
+
+/// ASCII bytes, as bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    seen: u128,
+    /// A byte went down as a place before it went up, so that its range is known: months begin with 0 and 1 only.
+    has_wrapped: bool,
+}
+
+impl Place {
+    fn bytes(self) -> u128 {
+        let is_decimal = self.seen & DECIMAL != 0;
+        if is_decimal && !self.has_wrapped { self.seen | DECIMAL } else { self.seen }
+    }
+
+    /// How many bytes there are.
+    fn base(self) -> f64 {
+        f64::from(self.bytes().count_ones().max(1))
+    }
+
+    /// How many of them are below `byte`.
+    fn rank(self, byte: u8) -> f64 {
+        let below = if byte < 128 { (1_u128 << byte) - 1 } else { u128::MAX };
+        f64::from((self.bytes() & below).count_ones())
+    }
+
+    /// The byte with `rank` others below it, or the greatest.
+    fn byte(self, rank: f64) -> Option<u8> {
+        let bytes = self.bytes();
+        let found = (0..128_u8).filter(|byte| bytes >> byte & 1 == 1).take_while(|byte| self.rank(*byte) <= rank);
+        found.last()
+    }
 }
 
 impl Alphabet {
-    /// Learns from a name.
-    pub(super) fn learn(&mut self, name: &str) {
-        for (place, byte) in name.bytes().take(PLACES).enumerate() {
-            if place == self.places.len() {
-                self.places.push(BTreeSet::new());
+    /// Learns from names in byte order.
+    pub(super) fn learn<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        let mut last = "";
+        for name in names {
+            let common = common(last, name);
+            for (place, byte) in name.bytes().take(PLACES).enumerate() {
+                if place == self.places.len() {
+                    self.places.push(Place::default());
+                }
+                if !byte.is_ascii() || byte == b'/' {
+                    break;
+                }
+                self.places[place].seen |= 1 << byte;
+                self.places[place].has_wrapped |= place > common && last.as_bytes().get(place).is_some_and(|last| *last > byte);
             }
-            if !byte.is_ascii() || byte == b'/' {
-                break;
-            }
-            let seen = &mut self.places[place];
-            if byte.is_ascii_digit() {
-                seen.extend(b'0'..=b'9');
-            } else {
-                seen.insert(byte);
-            }
+            last = name;
         }
     }
 
@@ -65,8 +99,8 @@ impl Alphabet {
     /// A name behind all of those that start as `last` does: with a byte that was seen elsewhere, as `a` behind `9`.
     fn unseen_beyond(&self, last: &str) -> Option<String> {
         let first = *last.as_bytes().first()?;
-        let seen: BTreeSet<u8> = self.places.iter().flatten().copied().collect();
-        let above: Vec<u8> = seen.into_iter().filter(|byte| *byte > first).collect();
+        let seen = self.places.iter().fold(0, |seen, place| seen | place.bytes());
+        let above: Vec<u8> = (first + 1..128).filter(|byte| seen >> byte & 1 == 1).collect();
         above.get(above.len() / 2).map(|byte| char::from(*byte).to_string())
     }
 
@@ -80,21 +114,19 @@ impl Alphabet {
     fn value(&self, name: &str, base: usize) -> f64 {
         let mut value = 0.0;
         let mut unit = 1.0;
-        for (byte, seen) in name.bytes().zip(&self.places).skip(base).take(DIGITS + 4) {
-            unit /= seen.len().max(1) as f64;
-            value += unit * seen.range(..byte).count() as f64;
+        for (byte, place) in name.bytes().zip(&self.places).skip(base).take(DIGITS + 4) {
+            unit /= place.base();
+            value += unit * place.rank(byte);
         }
         value
     }
 
     fn name(&self, stem: &str, mut value: f64) -> Option<String> {
         let mut name = stem.to_owned();
-        for seen in self.places.iter().skip(stem.len()).take(DIGITS) {
-            value *= seen.len() as f64;
-            // Below the base by construction, but for rounding.
-            let digit = *seen.iter().nth((value as usize).min(seen.len().checked_sub(1)?))?;
+        for place in self.places.iter().skip(stem.len()).take(DIGITS) {
+            value *= place.base();
+            name.push(char::from(place.byte(value.floor())?));
             value -= value.floor();
-            name.push(char::from(digit));
         }
         (name.len() > stem.len()).then_some(name)
     }
@@ -112,7 +144,7 @@ mod tests {
 
     fn taught(names: &[&str]) -> Alphabet {
         let mut alphabet = Alphabet::default();
-        names.iter().for_each(|name| alphabet.learn(name));
+        names.iter().for_each(|name| alphabet.learn([*name]));
         alphabet
     }
 

@@ -67,6 +67,8 @@ impl Cursor {
     const GROWTH: u64 = 4;
     /// Keeps 32 GETs of 4 MiB under way, about 1.8 GB/s at 30 ms and 90 MB/s each: more than a reader takes through FUSE.
     const LARGEST_WINDOW: u64 = 128 * 1024 * 1024;
+    /// Of a large window, what was read is made up for in steps of this: eight GETs.
+    const WORTH_ASKING: u64 = 32 * 1024 * 1024;
     /// The kernel's own read-ahead arrives out of order within this distance.
     const SLACK: u64 = 2 * 1024 * 1024;
     /// How close the second read of a stream comes to the first.
@@ -90,7 +92,8 @@ impl Cursor {
         let share = self.share.get_or_insert_with(|| shares.join());
         let limit = share.limit(self.asked - self.position, now);
         // Asked for in large steps, so that a GET is worth its latency.
-        if self.asked >= size || self.asked - self.position > self.window / 2 {
+        let used = self.window.saturating_sub(self.asked - self.position);
+        if self.asked >= size || used < (self.window / 2).min(Self::WORTH_ASKING) {
             return;
         }
         self.window = (self.window * Self::GROWTH).clamp(Self::FIRST_WINDOW, Self::LARGEST_WINDOW).min(limit);

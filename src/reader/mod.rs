@@ -5,6 +5,7 @@ mod format;
 mod scatter;
 mod sequence;
 mod shares;
+mod strides;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,6 +17,7 @@ use futures_util::future::try_join_all;
 use scatter::{Amount, Scatter};
 use sequence::{Following, Sequences};
 use shares::Shares;
+use strides::Strides;
 
 use crate::cache::{BLOCK, Block, BlockCache};
 use crate::error::Error;
@@ -62,7 +64,12 @@ impl Reader {
             object: object.clone(),
             id: id.clone(),
             cache: self.cache.clone(),
-            pattern: Mutex::new(Pattern { cursors: Cursors::new(self.shares.clone()), scatter: Scatter::default(), following }),
+            pattern: Mutex::new(Pattern {
+                cursors: Cursors::new(self.shares.clone()),
+                scatter: Scatter::default(),
+                strides: Strides::default(),
+                following,
+            }),
             open: self.open.clone(),
         });
         open.insert(id, Arc::downgrade(&new));
@@ -91,6 +98,7 @@ pub struct OpenObject {
 struct Pattern {
     cursors: Cursors,
     scatter: Scatter,
+    strides: Strides,
     /// What is read after this object, when it is one of a row.
     following: Option<Following>,
 }
@@ -129,9 +137,10 @@ impl OpenObject {
     fn ask(&self, range: &Range<u64>) -> Asked<impl Future<Output = Result<Bytes, Error>> + use<>> {
         let (size, touched) = (self.object.size, blocks_of(range));
         let mut pattern = locked(&self.pattern);
-        let Pattern { cursors, scatter, following } = &mut *pattern;
+        let Pattern { cursors, scatter, strides, following } = &mut *pattern;
         let is_stream = cursors.are_followed_by(range);
-        let amount = if is_stream { Amount::Until(range.end) } else { scatter.amount(range, size) };
+        let is_regular = !is_stream && strides.note(range);
+        let amount = if is_stream || is_regular { Amount::Until(range.end) } else { scatter.amount(range, size) };
         let (asked, is_missing) = match amount {
             Amount::Alone if let Some(halves) = self.alone(range) => (Asked::Alone(halves), true),
             Amount::Alone => self.blocks(touched.clone(), touched.end),
@@ -140,7 +149,11 @@ impl OpenObject {
         if range.start == 0 {
             self.guess(format::beside_name(&self.id.key, size));
         }
-        if !is_stream && !is_missing {
+        if is_regular {
+            for coming in strides.coming(range, size) {
+                self.prefetch(coming, STREAM_CONNECTIONS);
+            }
+        } else if !is_stream && !is_missing {
             scatter.hit();
         } else if !is_stream && scatter.missed(range, size) && size <= self.cache.capacity() as u64 / 2 {
             self.prefetch(0..size, WHOLE_CONNECTIONS);

@@ -18,6 +18,7 @@ mod refusals;
 mod secrets;
 mod server;
 mod streams;
+mod strides;
 mod tree;
 mod troubleshooting;
 #[cfg(test)]
