@@ -7,6 +7,7 @@ mod budgets;
 mod credentials;
 mod fallback;
 mod faults;
+mod flights;
 mod house;
 mod late;
 mod login;
@@ -21,5 +22,4 @@ mod streams;
 mod strides;
 mod tree;
 mod troubleshooting;
-#[cfg(test)]
 mod workloads;
