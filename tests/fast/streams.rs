@@ -1,22 +1,13 @@
 //! Streams through a small cache: architecture.md, principle 6: every byte held is counted against one budget; over it, work waits.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
 use archive::{Content, Failure, Fault, Kind};
 use futures_util::future::join_all;
-use granulefs::inodes::ROOT;
 
 use crate::house::{House, soon};
-use crate::tree::Tree;
 
 const MIB: u64 = 1 << 20;
-
-fn held(tree: &Tree) -> u64 {
-    let statistics = tree.xattr(ROOT, OsStr::new("user.granulefs.statistics")).unwrap();
-    let line = statistics.lines().find_map(|line| line.strip_prefix("cache.bytes ")).unwrap();
-    line.parse().unwrap()
-}
 
 /// Read-ahead is not thrown out unread, nor asked for twice, by one stream or by eight. Of eight, a few blocks are fetched twice
 /// (0.6 % measured, cause not known yet; 47 % when streams did not share): 2 % are allowed.
@@ -49,11 +40,11 @@ async fn demand_waits_for_the_budget_and_is_answered() {
     soon(join_all((0..64).map(|number| async move {
         let offset = number * 4 * MIB + 1000;
         let read = tree.read(handle, offset, MIB as u32).await.unwrap();
-        assert!(held(tree) <= 20 * MIB, "{} bytes held", held(tree));
+        assert!(tree.held() <= 20 * MIB, "{} bytes held", tree.held());
         assert!(read.concat() == object.read(offset..offset + MIB).unwrap()[..]);
     })))
     .await;
-    assert!(held(tree) <= 16 * MIB);
+    assert!(tree.held() <= 16 * MIB);
 }
 
 /// Fetches that nobody waits for any more end, give their bytes back, and do not stand in the way of the next reader.
@@ -67,9 +58,9 @@ async fn a_fetch_that_stands_still_ends_when_its_readers_have_gone() {
     for offset in [0, MIB / 2, MIB] {
         assert!(tokio::time::timeout(Duration::from_millis(50), tree.read(handle, offset, 4096)).await.is_err());
     }
-    assert!(held(&tree) > 0);
+    assert!(tree.held() > 0);
     soon(async {
-        while held(&tree) > 0 {
+        while tree.held() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })

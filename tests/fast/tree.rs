@@ -67,6 +67,13 @@ impl Tree {
         Ok(self.list(path).await?.into_iter().map(name).collect())
     }
 
+    /// Bytes that the cache's budget counts.
+    pub(crate) fn held(&self) -> u64 {
+        let statistics = self.xattr(ROOT, OsStr::new("user.granulefs.statistics")).unwrap();
+        let line = statistics.lines().find_map(|line| line.strip_prefix("cache.bytes ")).unwrap();
+        line.parse().unwrap()
+    }
+
     /// The bytes of a file, read in pieces of `step` bytes, from its start to its end.
     pub(crate) async fn read_in_steps(&self, path: &str, step: u32) -> Result<Vec<u8>, Error> {
         let number = self.number(path).await?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Kind, Logged};
+use crate::range::{self, Asked};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,9 @@ pub struct Fault {
     /// Only to requests for this bucket.
     #[serde(default)]
     pub bucket: Option<String>,
+    /// Only to GETs whose range holds this byte.
+    #[serde(default)]
+    pub covering: Option<u64>,
     /// How likely, from 0 to 1.
     #[serde(default = "certain")]
     pub probability: f64,
@@ -71,7 +75,7 @@ impl Fault {
     /// Returns a fault that happens to every request.
     #[must_use]
     pub fn new(failure: Failure) -> Self {
-        Self { failure, kind: None, containing: String::new(), daac: None, bucket: None, probability: 1.0, next: None }
+        Self { failure, kind: None, containing: String::new(), daac: None, bucket: None, covering: None, probability: 1.0, next: None }
     }
 
     /// Restricts the fault to one kind of request.
@@ -98,6 +102,12 @@ impl Fault {
         Self { bucket: Some(bucket.into()), ..self }
     }
 
+    /// Restricts the fault to GETs whose range holds the byte `at` of the object.
+    #[must_use]
+    pub fn covering(self, at: u64) -> Self {
+        Self { covering: Some(at), ..self }
+    }
+
     /// Lets the fault happen only now and then.
     #[must_use]
     pub fn probability(self, probability: f64) -> Self {
@@ -116,6 +126,15 @@ impl Fault {
             && request.key.contains(&self.containing)
             && self.daac.as_ref().is_none_or(|only| request.daac.as_ref() == Some(only))
             && self.bucket.as_ref().is_none_or(|only| request.bucket == *only)
+            && self.covering.is_none_or(|byte| covers(request.range.as_deref(), byte))
             && (self.probability >= 1.0 || fastrand::f64() < self.probability)
+    }
+}
+
+fn covers(range: Option<&str>, byte: u64) -> bool {
+    match range::parse(range, u64::MAX) {
+        Asked::Whole => true,
+        Asked::Part(range) => range.contains(&byte),
+        Asked::Nothing => false,
     }
 }

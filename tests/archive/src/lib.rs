@@ -12,7 +12,7 @@
 //! | credentials of a role, for some buckets | [`Archive::mint_role`], [`Archive::static_keys_of`] |
 //! | the https link of a granule | [`Archive::https_link`]; whoever fetches one is counted in [`Stats::links`] |
 //! | CMR | [`Archive::cmr_host`], [`Archive::publish`] with a clean or dirty [`Hint`], [`Archive::publish_recorded`]; [`Knobs::cmr`], `cmr_down`, `cmr_latency` |
-//! | one thing gone wrong, now and then or n times | [`Archive::fault`] with a [`Fault`] `.on(Kind)`, `.containing(key)`, `.at(daac)`, `.in_bucket(bucket)`, `.next(n)` |
+//! | one thing gone wrong, now and then or n times | [`Archive::fault`] with a [`Fault`] `.on(Kind)`, `.containing(key)`, `.covering(byte)`, `.at(daac)`, `.in_bucket(bucket)`, `.next(n)` |
 //!
 //! The program `archive` has the same: `--daac`, `--collection`, `--knobs`, and the control listener for the rest.
 
