@@ -61,7 +61,9 @@ async fn reads_of_one_file_cost_no_more_than_their_budgets() {
     // Eight parts of 4 MiB, far apart, read in turn.
     let interleaved: Vec<_> =
         (0..32).flat_map(|step| (0..8).map(move |part| (part * 40 * MIB + step * 128 * KIB, 128 * KIB))).collect();
-    let whole: Vec<_> = (0..8).flat_map(|step| (0..32).map(move |part| ((part % 8) * 3 * MIB + (step * 4 + part / 8) * 96 * KIB, 96 * KIB))).collect();
+    let whole: Vec<_> = (0..8)
+        .flat_map(|step| (0..32).map(move |part| ((part % 8) * 3 * MIB + (step * 4 + part / 8) * 96 * KIB, 96 * KIB)))
+        .collect();
     // What is read, of which file, and the most GETs and bytes that it may cost.
     let rows = [
         ("the first 4 KiB", "f", 100 * MIB, vec![(0, 4 * KIB)], 1, 256 * KIB),
@@ -143,7 +145,11 @@ async fn files_of_a_directory_cost_their_bytes_in_any_order() {
         }
         let (count, (asked, sent)) = (order.len() as u64, spent(&house).await);
         eprintln!("{what}: {asked} GETs, {sent} bytes for {count} of {size}");
-        if asked > gets * count { eprintln!("GETS {what}") }
-        if sent > count * size * percent / 100 { eprintln!("BYTES {what}") }
+        if asked > gets * count {
+            eprintln!("GETS {what}")
+        }
+        if sent > count * size * percent / 100 {
+            eprintln!("BYTES {what}")
+        }
     }
 }
