@@ -75,7 +75,16 @@ impl Fault {
     /// Returns a fault that happens to every request.
     #[must_use]
     pub fn new(failure: Failure) -> Self {
-        Self { failure, kind: None, containing: String::new(), daac: None, bucket: None, covering: None, probability: 1.0, next: None }
+        Self {
+            failure,
+            kind: None,
+            containing: String::new(),
+            daac: None,
+            bucket: None,
+            covering: None,
+            probability: 1.0,
+            next: None,
+        }
     }
 
     /// Restricts the fault to one kind of request.
