@@ -47,8 +47,8 @@ impl Reader {
     #[must_use]
     pub fn new(cache: Arc<BlockCache>) -> Self {
         // The other half is for what has been read.
-        let shares = Shares::new(cache.capacity() as u64 / 2);
-        Self { cache, shares, sequences: Sequences::new(), open: Arc::default() }
+        let capacity = cache.capacity() as u64;
+        Self { cache, shares: Shares::new(capacity / 2), sequences: Sequences::new(capacity / 4), open: Arc::default() }
     }
 
     /// The open object of this version in `bucket`, or a new one. Costs no request. `following` is asked for the objects of the

@@ -20,6 +20,8 @@ const MOST_FILES: usize = 32;
 #[derive(Debug)]
 pub(super) struct Sequences {
     directories: Mutex<Bounded<(Arc<str>, Prefix), Place>>,
+    /// The most to fetch before it is opened, bytes.
+    most: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -29,8 +31,8 @@ struct Place {
 }
 
 impl Sequences {
-    pub(super) fn new() -> Self {
-        Self { directories: Mutex::new(Bounded::new(DIRECTORIES)) }
+    pub(super) fn new(most: u64) -> Self {
+        Self { directories: Mutex::new(Bounded::new(DIRECTORIES)), most: most.min(LARGEST_WINDOW) }
     }
 
     /// Takes note that `object` is opened. Where its predecessor was opened before it, answers what comes after it; `following`
@@ -46,7 +48,7 @@ impl Sequences {
         if in_a_row == 0 {
             return None;
         }
-        let window = FIRST_WINDOW.saturating_mul(1 << (2 * (in_a_row - 1)).min(30)).min(LARGEST_WINDOW);
+        let window = FIRST_WINDOW.saturating_mul(1 << (2 * (in_a_row - 1)).min(30)).min(self.most);
         // As many as make a window, but when they are tiny only as many as the habit is long.
         let files = (2_usize << in_a_row.min(10)).min(MOST_FILES);
         let files = objects.into_iter().take(files).filter(|object| !object.is_archived() && object.size > 0);
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_habit_begins_with_the_second_in_a_row_and_grows_until_it_is_broken() {
-        let (files, sequences) = (directory(&[300_000; 100]), Sequences::new());
+        let (files, sequences) = (directory(&[300_000; 100]), Sequences::new(LARGEST_WINDOW));
         let ahead: Vec<_> = (0..7).map(|number| open(&sequences, &files, number).map(|f| f.files.len())).collect();
         assert_eq!(ahead, [None, Some(4), Some(8), Some(16), Some(32), Some(32), Some(32)]);
         assert!(open(&sequences, &files, 50).is_none(), "a jump");
@@ -130,7 +132,7 @@ mod tests {
         let mut files = directory(&[10, 10, 0, 10]);
         let archived = Object { storage_class: "GLACIER".into(), ..(*files[3]).clone() };
         files[3] = Arc::new(archived);
-        let sequences = Sequences::new();
+        let sequences = Sequences::new(LARGEST_WINDOW);
         open(&sequences, &files, 0);
         assert!(open(&sequences, &files, 1).unwrap().files.is_empty());
     }

@@ -28,6 +28,24 @@ async fn streams_hardly_fetch_a_byte_twice_in_a_small_cache() {
     }
 }
 
+/// "With 64 concurrent streams in a 256 MiB budget it still moves" (here 16 MiB, a quarter of a MiB for each): right bytes for
+/// all, with a bounded waste, and a budget that is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_streams_in_a_small_budget_still_move() {
+    const SIZE: u64 = 2 * MIB;
+    let house = House::new();
+    let tree = house.tree_caching(16 << 20);
+    let names: Vec<String> = (0..64).map(|number| number.to_string()).collect();
+    for name in &names {
+        house.put(name, Content::synthetic(SIZE));
+    }
+    for (read, name) in soon(join_all(names.iter().map(|name| tree.bytes(name)))).await.into_iter().zip(&names) {
+        assert!(read.unwrap() == house.bytes(name), "{name}");
+    }
+    let sent = house.archive.stats().sent;
+    assert!(sent < 64 * SIZE * 15 / 10 && tree.held() <= 16 * MIB, "{sent} bytes sent, {} held", tree.held());
+}
+
 /// 64 parallel reads of 1 MiB in a budget of 16 MiB: all are right, and no more than one run over it is ever held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demand_waits_for_the_budget_and_is_answered() {

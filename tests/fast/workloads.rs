@@ -11,11 +11,13 @@ use crate::house::{House, soon};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// Numbers without a pattern, the same in each run.
+/// Numbers without a pattern, the same in each run (SplitMix64).
 fn random(count: u64) -> impl Iterator<Item = u64> {
     (1..=count).map(|number| {
         let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20
+        let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
     })
 }
 
@@ -64,21 +66,21 @@ async fn reads_of_one_file_cost_no_more_than_their_budgets() {
     let whole: Vec<_> = (0..8)
         .flat_map(|step| (0..32).map(move |part| ((part % 8) * 3 * MIB + (step * 4 + part / 8) * 96 * KIB, 96 * KIB)))
         .collect();
+    // Two of the mebibytes are within one of each other, which looks like a stream: 4 GETs more.
     // What is read, of which file, and the most GETs and bytes that it may cost.
     let rows = [
         ("the first 4 KiB", "f", 100 * MIB, vec![(0, 4 * KIB)], 1, 256 * KIB),
         ("the first 4 KiB of a granule", "f.nc", 100 * MIB, vec![(0, 4 * KIB)], 2, 448 * KIB),
         ("100 random pages of 4 GiB", "f", FOUR_GIB, pages, 100, 3 * 100 * 4 * KIB),
-        ("60 random mebibytes of 4 GiB", "f", FOUR_GIB, mebibytes, 120, 72 * MIB),
+        ("60 random mebibytes of 4 GiB", "f", FOUR_GIB, mebibytes, 124, 72 * MIB),
         ("what ncdump -h reads", "f.nc", 49 * MIB, [head, tail.into()].concat(), 2, 448 * KIB),
         ("45 chunks of a granule", "f.nc", 49 * MIB, chunks, 80, 2 * 49 * MIB),
         ("8 streams on one handle, to the end", "f", 24 * MIB, whole, 60, 24 * MIB * 11 / 10),
-        ("8 streams on one handle, part of the way", "f", 320 * MIB, interleaved, 150, 8 * 24 * MIB),
+        ("8 streams on one handle, part of the way", "f", 320 * MIB, interleaved, 80, 2 * 32 * MIB),
     ];
     for (what, name, size, reads, gets, bytes) in rows {
         let (asked, sent) = cost(name, size, reads.into_iter()).await;
-        eprintln!("{what}: {asked} GETs of {gets}, {sent} bytes of {bytes}");
-        let _x = (asked <= gets && sent <= bytes, "{what}: {asked} GETs of {gets}, {sent} bytes of {bytes}");
+        assert!(asked <= gets && sent <= bytes, "{what}: {asked} GETs of {gets}, {sent} bytes of {bytes}");
     }
 }
 
@@ -144,12 +146,7 @@ async fn files_of_a_directory_cost_their_bytes_in_any_order() {
             assert!(soon(tree.bytes(&key)).await.unwrap() == house.bytes(&key), "{key}");
         }
         let (count, (asked, sent)) = (order.len() as u64, spent(&house).await);
-        eprintln!("{what}: {asked} GETs, {sent} bytes for {count} of {size}");
-        if asked > gets * count {
-            eprintln!("GETS {what}")
-        }
-        if sent > count * size * percent / 100 {
-            eprintln!("BYTES {what}")
-        }
+        assert!(asked <= gets * count, "{what}: {asked} GETs");
+        assert!(sent <= count * size * percent / 100, "{what}: {sent} bytes sent for {count} files of {size}");
     }
 }
