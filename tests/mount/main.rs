@@ -7,7 +7,6 @@ mod attributes;
 mod budgets;
 mod collections;
 mod credentials;
-mod crowds;
 mod doctor;
 mod expiry;
 mod failures;
