@@ -126,8 +126,8 @@ async fn files_of_a_directory_cost_their_bytes_in_any_order() {
     let backwards: Vec<usize> = (0..30).rev().collect();
     let shuffled: Vec<usize> = (0..30).map(|number| number * 7 % 30).collect();
     // Files, the size of each, which are read, the most GETs for each, and per cent of what is read that may be sent.
-    let rows: [(&str, usize, u64, Vec<usize>, u64, u64); 5] = [
-        ("small ones", 100, 300_000, (0..100).collect(), 1, 100),
+    let rows = [
+        ("small ones", 100_u64, 300_000, (0..100).collect(), 1, 100),
         ("large ones", 10, 12 * MIB, (0..10).collect(), 20, 100),
         ("backwards", 30, 300_000, backwards, 1, 150),
         ("every third", 30, 300_000, (0..30).step_by(3).collect(), 1, 150),
