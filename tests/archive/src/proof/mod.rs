@@ -224,6 +224,26 @@ fn each_fault_ends_an_answer_its_own_way_and_only_once() {
     }
 }
 
+/// [`Fault::covering`]: the byte is the object's, the ends of a range are both its own, and a GET without a range holds every byte.
+#[test]
+fn a_fault_that_covers_a_byte_happens_to_the_gets_that_hold_it() {
+    let (archive, key) = with_one_object(Knobs::default());
+    archive.fault(Fault::new(Failure::SlowDown).on(Kind::Get).covering(5_000));
+    for (range, status) in [
+        (None, 503),
+        (Some("bytes=0-4999"), 206),
+        (Some("bytes=0-5000"), 503),
+        (Some("bytes=5000-5000"), 503),
+        (Some("bytes=5001-5999"), 206),
+        (Some("bytes=5000-"), 503),
+        (Some("bytes=5001-"), 206),
+    ] {
+        let headers: Vec<_> = range.iter().map(|range| ("range", *range)).collect();
+        assert_eq!(s3(&archive, &key, "GET", "/b/k", &headers).status, status, "{range:?}");
+    }
+    assert_eq!(archive.stats().faults, 4);
+}
+
 #[test]
 fn a_late_or_interrupted_answer_is_whole_in_the_end() {
     let (archive, key) = with_one_object(Knobs { bandwidth: 1_000_000, ..Knobs::default() });
