@@ -7,6 +7,7 @@ mod attributes;
 mod budgets;
 mod collections;
 mod credentials;
+mod crowds;
 mod doctor;
 mod expiry;
 mod failures;
