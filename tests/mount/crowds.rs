@@ -123,7 +123,7 @@ struct Reader {
 
 impl Reader {
     fn open(path: &Path, seed: u64) -> Self {
-        let direct = if seed % 2 == 0 { libc::O_DIRECT } else { 0 };
+        let direct = if seed.is_multiple_of(2) { libc::O_DIRECT } else { 0 };
         let file = OpenOptions::new().read(true).custom_flags(direct).open(path).unwrap();
         Self { file, seed, reads: AtomicU64::new(0) }
     }
