@@ -2,6 +2,7 @@
 //! item of the issue, that it proves.
 #![cfg(test)]
 
+mod answers;
 mod architecture;
 mod budgets;
 mod credentials;
