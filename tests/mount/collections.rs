@@ -2,12 +2,11 @@
 //! (issue 5, item 2; `earthdata.md`, section 6).
 
 use std::fs;
-use std::path::Path;
 
 use archive::{CmrAnswer, Collection, Daac, Family, Hint, Setup};
 use serde_json::{Value, json};
 
-use crate::harness::{Mount, Plan, Ran, Site};
+use crate::harness::{Mount, Plan, Ran, Site, names};
 
 const BUCKET: &str = "podaac-local-protected";
 
@@ -25,10 +24,6 @@ fn plan(site: &Site, collection: &str) -> Plan {
 
 fn mur(version: &str, hint: Hint) -> Collection {
     Collection::new("MUR", version, BUCKET, "MUR.v4.1/").hinted(hint)
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 /// A collection whose record claims these places, and whose granules have these files.

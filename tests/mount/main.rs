@@ -3,6 +3,7 @@
 //! Without /dev/fuse the tests print why and pass; with `GRANULEFS_REQUIRE_MOUNT` set they fail instead.
 #![cfg(test)]
 
+mod apart;
 mod attributes;
 mod budgets;
 mod collections;
