@@ -104,7 +104,8 @@ defaults. The machine: {document.machine()}.
 
 Wall includes looking up and opening. CPU and peak memory are of the mount's process. Requests are those that S3 got, and
 amplification is the bytes that it sent over the bytes that the readers' calls returned, both counted by the archive and to the
-end of the mount. The archive itself takes {archive_cpu["stream"]:.2f} s of CPU for a stream of 2 GiB, and {archive_cpu["unpaced"]:.2f} s without latency.
+end of the mount. "Again" begins when `fincore` finds the whole file in the page cache: this machine's kernel pages out idle pages
+by itself (DAMON). The archive itself takes {archive_cpu["stream"]:.2f} s of CPU for a stream of 2 GiB, and {archive_cpu["unpaced"]:.2f} s without latency.
 The time to start `dd`, `cat` and `ncdump` is in, that of Python is not. rclone is no match for interleaved readers: it opens the
 object anew at each change of place, and took 162 s for 512 MiB.
 """
