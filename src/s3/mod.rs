@@ -143,6 +143,12 @@ impl Bucket {
         self.inner.ways.trouble().unwrap_or_else(|| Error::Deadline(words().into()))
     }
 
+    /// Whether any request was answered.
+    #[must_use]
+    pub fn was_opened(&self) -> bool {
+        self.inner.ways.have_worked()
+    }
+
     /// Where there are credentials to fall back on: why the first were refused last, and why the others were too, if so.
     #[must_use]
     pub fn refusals(&self) -> Option<(Error, Option<Error>)> {
@@ -278,7 +284,7 @@ impl Bucket {
         let (bucket, asked) = (self.name(), other.credentials.name());
         match self.answer_by(other, what, is_open, &request).await {
             Err(too @ Error::Refused(_)) => {
-                if other.was_refused(&too) {
+                if ways.no_help(way, other, &too) {
                     tracing::warn!(%bucket, asked, %too, "other credentials do not help either");
                 }
                 Err(refusal)

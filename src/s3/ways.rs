@@ -15,10 +15,12 @@ pub(super) struct Way {
     pub(super) client: Client,
     pub(super) credentials: Arc<CredentialStore>,
     has_worked: AtomicBool,
+    /// It was refused as well, in place of the other one, which works.
+    is_no_help: AtomicBool,
     refusal: Mutex<Option<Error>>,
 }
 
-/// What has been found to open a bucket is remembered; what was refused where the other works is not tried again.
+/// What has been found to open a bucket is remembered; what was no help where the other was refused is not tried again, once one works.
 #[derive(Debug)]
 pub(super) struct Ways {
     first: Way,
@@ -30,7 +32,8 @@ impl Ways {
     pub(super) fn new(place: &Place, first: Arc<CredentialStore>, fallback: Option<Arc<CredentialStore>>) -> Result<Self, Error> {
         let way = |credentials: Arc<CredentialStore>| {
             let client = client::new(place, credentials.clone())?;
-            Ok::<_, Error>(Way { client, credentials, has_worked: AtomicBool::default(), refusal: Mutex::default() })
+            let (has_worked, is_no_help) = (AtomicBool::default(), AtomicBool::default());
+            Ok::<_, Error>(Way { client, credentials, has_worked, is_no_help, refusal: Mutex::default() })
         };
         Ok(Self { first: way(first)?, fallback: fallback.map(way).transpose()?, has_fallen_back: AtomicBool::default() })
     }
@@ -39,16 +42,22 @@ impl Ways {
         self.fallback.as_ref().filter(|_| self.has_fallen_back.load(Ordering::Relaxed)).unwrap_or(&self.first)
     }
 
-    /// The way to try where `refused` was: none where it works otherwise and the other was refused before.
+    /// The way to try where `refused` was: none where it works otherwise and the other was no help before.
     pub(super) fn instead_of(&self, refused: &Way, refusal: &Error) -> Option<&Way> {
         refused.was_refused(refusal);
         let fallback = self.fallback.as_ref()?;
         let other = if std::ptr::eq(refused, fallback) { &self.first } else { fallback };
-        let is_settled = refused.has_worked.load(Ordering::Relaxed) && other.refusal().is_some();
+        let is_settled = refused.has_worked.load(Ordering::Relaxed) && other.is_no_help.load(Ordering::Relaxed);
         (!is_settled).then_some(other)
     }
 
-    /// Notes that `way` was answered where the current one was refused, and uses it from now on. Answers whether that is news.
+    /// Notes that `other` was refused where `way` was. Answers whether it is the first refusal of `other`.
+    pub(super) fn no_help(&self, way: &Way, other: &Way, refusal: &Error) -> bool {
+        other.is_no_help.fetch_or(way.has_worked.load(Ordering::Relaxed), Ordering::Relaxed);
+        other.was_refused(refusal)
+    }
+
+    /// Notes that `way` was answered where the current one was refused, and uses it from now on. Answers whether it was not used.
     pub(super) fn change_to(&self, way: &Way) -> bool {
         way.worked();
         let is_fallback = self.fallback.as_ref().is_some_and(|fallback| std::ptr::eq(way, fallback));
@@ -60,6 +69,11 @@ impl Ways {
         let renewing =
             || [Some(&self.first), self.fallback.as_ref()].into_iter().flatten().find(|way| way.credentials.is_renewing());
         self.current().credentials.trouble().or_else(|| renewing()?.credentials.trouble())
+    }
+
+    /// Whether any of them was answered.
+    pub(super) fn have_worked(&self) -> bool {
+        [Some(&self.first), self.fallback.as_ref()].into_iter().flatten().any(|way| way.has_worked.load(Ordering::Relaxed))
     }
 
     /// Why the first credentials were refused last, and why those to fall back on were.
@@ -75,7 +89,7 @@ impl Way {
     }
 
     /// Notes a refusal, and answers whether it is the first.
-    pub(super) fn was_refused(&self, refusal: &Error) -> bool {
+    fn was_refused(&self, refusal: &Error) -> bool {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).replace(refusal.clone()).is_none()
     }
 
