@@ -18,6 +18,7 @@ mod reading;
 mod refusals;
 mod secrets;
 mod server;
+mod several;
 mod streams;
 mod strides;
 mod tree;

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
-use archive::{Archive, BearerAnswer, EndpointAnswer, Family, Knobs, Listing, LoginAnswer, Setup};
+use archive::{Archive, BearerAnswer, EndpointAnswer, Family, Knobs, Listing, LoginAnswer, Setup, Trap};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -108,12 +108,14 @@ fn a_refused_token_and_a_missing_agreement_are_found_at_the_login() {
 /// earthdata.md, section 2, the password's way: "EULA and profile (with the URL to open)".
 #[test]
 fn a_wrong_password_an_eula_and_a_profile_are_told_apart() {
-    let Some(site) = Site::of_family(Family::Cumulus) else { return };
-    for (answer, words) in [
-        (LoginAnswer::WrongPassword, "refused the user name or password from EARTHDATA_USERNAME"),
-        (LoginAnswer::Eula, "in a browser"),
-        (LoginAnswer::Profile, "in a browser"),
-    ] {
+    for (family, answer, words) in [Family::Cumulus, Family::Tea].into_iter().flat_map(|family| {
+        [
+            (family, LoginAnswer::WrongPassword, "refused the user name or password from EARTHDATA_USERNAME"),
+            (family, LoginAnswer::Eula, "/users/ada/unaccepted_eulas in a browser"),
+            (family, LoginAnswer::Profile, "/profile in a browser"),
+        ]
+    }) {
+        let Some(site) = Site::of_family(family) else { return };
         site.archive.set(|knobs| knobs.login = answer);
         let mut command = doctor(&site, &["granules"]);
         with_password(&mut command, &site.archive);
@@ -124,15 +126,42 @@ fn a_wrong_password_an_eula_and_a_profile_are_told_apart() {
 /// earthdata.md, section 2, the endpoint's own troubles.
 #[test]
 fn an_endpoint_that_gives_nothing_is_found_at_the_login() {
-    for (answer, family, words) in [
-        (EndpointAnswer::NoPermission, Family::Tea, "may not access any of its data"),
-        (EndpointAnswer::FailedDependency, Family::Cumulus, "424"),
-        (EndpointAnswer::InternalError, Family::Tea, "500"),
-        (EndpointAnswer::Unavailable, Family::Cumulus, "503"),
+    use Family::{Cumulus, Tea};
+    for (answer, families, words) in [
+        (EndpointAnswer::NoPermission, &[Cumulus, Tea][..], "may not access any of its data"),
+        (EndpointAnswer::FailedDependency, &[Cumulus], "424"),
+        (EndpointAnswer::InternalError, &[Cumulus, Tea], "500"),
+        (EndpointAnswer::Unavailable, &[Cumulus, Tea], "503"),
+        (EndpointAnswer::BadRequest, &[Cumulus, Tea], "refused the token"),
+        (EndpointAnswer::Nonsense, &[Cumulus, Tea], "holds no temporary credentials"),
+        (EndpointAnswer::RedirectLoop, &[Cumulus, Tea], "refused the token"),
     ] {
+        for family in families {
+            let Some(site) = Site::of_family(*family) else { return };
+            site.archive.set(|knobs| knobs.endpoint = answer);
+            must_find(&site, doctor(&site, &["granules"]), "login", &[words]);
+        }
+    }
+}
+
+/// earthdata.md, section 1: "Send the password only to the configured EDL host", and bound the number of redirects.
+#[test]
+fn a_login_that_leads_elsewhere_is_told() {
+    for family in [Family::Cumulus, Family::Tea] {
         let Some(site) = Site::of_family(family) else { return };
-        site.archive.set(|knobs| knobs.endpoint = answer);
-        must_find(&site, doctor(&site, &["granules"]), "login", &[words]);
+        type Turn = fn(&mut Knobs);
+        let rows: [(Turn, &str); 3] = [
+            (|knobs| knobs.trap = Trap::Endpoint, "no password was sent"),
+            (|knobs| knobs.endpoint = EndpointAnswer::RedirectLoop, "did not end as it should"),
+            (|knobs| knobs.endpoint = EndpointAnswer::BadRequest, "answered 400"),
+        ];
+        for (turn, words) in rows {
+            site.archive.set(|knobs| *knobs = Knobs::default());
+            site.archive.set(turn);
+            let mut command = doctor(&site, &["granules"]);
+            with_password(&mut command, &site.archive);
+            must_find(&site, command, "login", &[words, "s3credentials"]);
+        }
     }
 }
 
@@ -201,6 +230,61 @@ fn what_s3_refuses_is_found_in_its_own_words() {
     let mut keys = doctor(&site, &["granules", "--aws-credentials"]);
     keys.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret).env_remove("EARTHDATA_TOKEN");
     assert_eq!(run(&mut keys).code, Some(0));
+}
+
+/// earthdata.md, section 3: a bucket elsewhere, none at all, and one that the endpoint's credentials do not belong to.
+#[test]
+fn a_bucket_that_is_not_where_it_should_be_is_told() {
+    let (Some(site), Some(other)) = (Site::of_family(Family::Cumulus), Site::of_family(Family::Cumulus)) else { return };
+    let endpoint = site.archive.credentials_url("PODAAC");
+    let unknown = doctor(&site, &["no-such-bucket", "--credentials-endpoint", &endpoint]);
+    must_find(&site, unknown, "list", &["there is no such bucket"]);
+    let stranger = doctor(&site, &["granules", "--endpoint-url", &other.archive.s3_url()]);
+    must_find(&site, stranger, "list", &["does not accept the credentials for s3://granules/", "--endpoint-url"]);
+    site.archive.set(|knobs| drop(knobs.regions.insert("granules".into(), "us-east-1".into())));
+    must_find(&site, doctor(&site, &["granules"]), "list", &["the bucket is in us-east-1; mount with --region us-east-1"]);
+}
+
+/// "Hubs" (item 8): which credentials serve where the role is refused, why it was, and what else would be needed.
+#[test]
+fn a_role_that_is_refused_is_told_with_what_serves_instead() {
+    let Some(site) = Site::of_several() else { return };
+    let (key, secret) = site.archive.static_keys_of(&["nsidc-local-protected"]);
+    let ask = |source: &str, change: fn(&mut Command)| {
+        let mut command = doctor(&site, &[source, "--aws-credentials"]);
+        command.env("AWS_ACCESS_KEY_ID", &key).env("AWS_SECRET_ACCESS_KEY", &secret);
+        change(&mut command);
+        let ran = run(&mut command);
+        let told = lines(&site, &ran)
+            .into_iter()
+            .filter(|(state, check, _)| state == "FAILED" || ["identity", "fallback"].contains(&&**check));
+        (ran.code.unwrap(), told.map(|(state, check, text)| format!("{state} {check}: {text}")).collect::<Vec<_>>().join("\n"))
+    };
+    let endpoint = site.archive.credentials_url("ASF");
+    let served = ask("asf-local-browse", |_| {});
+    for words in [
+        "ok identity: to fall back on, a token",
+        "note fallback: the environment's credentials were refused (S3 denies",
+        &endpoint,
+    ] {
+        assert!(served.0 == 0 && served.1.contains(words), "{served:?}");
+    }
+    assert_eq!(ask("nsidc-local-protected", |_| {}), (0, "ok identity: to fall back on, a token from EARTHDATA_TOKEN".into()));
+    let alone = ask("nsidc-local-protected", |command| {
+        command.env_remove("EARTHDATA_TOKEN");
+    });
+    assert!(
+        alone.0 == 0 && alone.1.starts_with("note identity: nothing to fall back on: no Earthdata Login identity"),
+        "{alone:?}"
+    );
+    site.archive.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
+    let neither = ask("asf-local-browse", |_| {});
+    assert!(
+        neither.0 == 1
+            && neither.1.contains("FAILED fallback: ")
+            && neither.1.contains("were tried as well: Earthdata Login wants something from you first"),
+        "{neither:?}"
+    );
 }
 
 /// "Partial permissions" (item 7) are worth a note, and no failure.

@@ -22,6 +22,7 @@ mod others;
 mod permissions;
 mod reading;
 mod refresh;
+mod roles;
 mod secrets;
 mod sources;
 mod tools;

@@ -45,7 +45,11 @@ impl<'a> Stores<'a> {
                 let text = format!("the environment's credentials were refused ({own}); those of {endpoint} are used instead");
                 report.note("fallback", &text)
             }
-            Some((_, Some(too))) => report.note("fallback", &format!("those of {endpoint} were tried as well: {too}")),
+            Some((_, Some(too))) => {
+                let text = format!("those of {endpoint} were tried as well: {too}");
+                let is_cure = !look.bucket.was_opened() && !matches!(too, Error::Refused(Refusal::Forbidden { .. }));
+                if is_cure { report.failed("fallback", &text) } else { report.note("fallback", &text) }
+            }
         }
     }
 
