@@ -8,9 +8,6 @@ use crate::earthdata::host::normal_host;
 use crate::earthdata::{Holding, Holdings, Table};
 use crate::error::Error;
 
-/// The Earthdata Login host of those who are not developers of Earthdata.
-const PRODUCTION: &str = "urs.earthdata.nasa.gov";
-
 /// How Earthdata is spoken to.
 #[derive(Debug, Args)]
 pub struct EarthdataArgs {
@@ -23,7 +20,7 @@ pub struct EarthdataArgs {
         long,
         value_name = "HOST[:PORT]",
         env = "EARTHDATA_HOST",
-        default_value = PRODUCTION,
+        default_value = "urs.earthdata.nasa.gov",
         value_parser = normal_host,
         help_heading = "Earthdata"
     )]
@@ -63,12 +60,6 @@ impl BucketsFile {
 }
 
 impl EarthdataArgs {
-    /// Whether the login is that of the production system, which the trial systems do not know.
-    #[must_use]
-    pub fn is_production(&self) -> bool {
-        self.earthdata_host == PRODUCTION
-    }
-
     /// The endpoint for `place`, one of `all`. What the user names is for the one place that is asked for; of several, it serves
     /// those that the table does not know.
     #[must_use]

@@ -67,6 +67,7 @@ SOURCE is one of
   s3://BUCKET/KEY.nc                           the directory of that file; its path in the mount is printed
   https://HOST/BUCKET/KEY.nc                   the same, from the link on a granule's page
   collection:SHORT_NAME[@VERSION]              where CMR says that the collection is; the newest version unless one is named
+                                               (a directory for each bucket when its granules are in several)
   collection:C1996881146-POCLOUD               the same by concept id
   podaac, LPDAAC, GES_DISC, ...                every bucket of a data center
   earthdata                                    every known bucket

@@ -23,9 +23,7 @@ pub(super) fn hide_memory() {
 /// What `source` means. A collection costs requests to CMR.
 pub(super) async fn holdings(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
     let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
-    if earthdata.is_production() {
-        holdings.leave_out_trials();
-    }
+    holdings.keep_known_to(&earthdata.earthdata_host)?;
     if let Some(note) = &holdings.note {
         eprintln!("granulefs: note: {note}");
     }

@@ -8,6 +8,7 @@
 
 mod instance;
 mod session;
+mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -17,6 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub use instance::instance_region;
 pub use session::{Age, Session};
+use state::State;
 
 use crate::earthdata::{Grant, Login};
 use crate::error::{self, Error, Refusal};
@@ -24,13 +26,6 @@ use crate::flight::Flights;
 
 /// A denial to credentials younger than this is believed, so that a forbidden prefix causes no storm of logins.
 const BELIEVED_WHEN_YOUNGER: Duration = Duration::from_secs(60);
-/// How long a refused login is not tried again: short enough to notice a cure.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
-/// To this a wrong password's pauses grow, since NASA locks accounts.
-const LONGEST_PASSWORD_PAUSE: Duration = Duration::from_secs(3600);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 /// Why a request's credentials are doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
@@ -90,62 +85,6 @@ pub struct CredentialStore {
     renewals: Flights<(), Arc<Session>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    current: Option<Arc<Session>>,
-    /// What S3 said when it refused the current session, whatever its age.
-    rejection: Option<Error>,
-    /// How many sessions in a row S3 has refused that it had never accepted.
-    stillborn: u32,
-    numbers: u64,
-    failures: u32,
-    wrong_passwords: u32,
-    not_before: Duration,
-    last_failure: Option<Error>,
-}
-
-impl State {
-    fn age(&self, now: Duration) -> Age {
-        self.current.as_ref().map_or(Age::Expired, |session| match self.rejection {
-            Some(_) => Age::Expired,
-            None => session.age(now),
-        })
-    }
-
-    /// Notes that S3 does not accept `session`. An endpoint and a store that do not belong together would else cost a login for
-    /// every request: the first such session may have been bad luck, from the second on operations fail while the pause lasts.
-    fn rejected(&mut self, session: &Session, error: &Error, now: Duration) {
-        self.rejection = Some(error.clone());
-        let is_stillborn = !session.was_accepted() && session.age(now) != Age::Expired && session.grant.life.is_some();
-        self.stillborn = if is_stillborn { self.stillborn + 1 } else { 0 };
-        if is_stillborn {
-            let pause = FIRST_PAUSE.saturating_mul(1 << (self.stillborn - 1).min(16)).min(REFUSAL_PAUSE);
-            self.put_off(pause, now);
-        }
-        if self.stillborn > 1 {
-            self.last_failure = Some(error.clone());
-        }
-    }
-
-    fn failed(&mut self, error: Error, now: Duration) {
-        let pause = match error {
-            Error::Refused(Refusal::WrongPassword { .. }) => {
-                self.wrong_passwords += 1;
-                REFUSAL_PAUSE.saturating_mul(1 << (self.wrong_passwords - 1).min(16)).min(LONGEST_PASSWORD_PAUSE)
-            }
-            Error::Refused(_) => REFUSAL_PAUSE,
-            _ => FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE),
-        };
-        self.failures += 1;
-        self.put_off(pause, now);
-        self.last_failure = Some(error);
-    }
-
-    fn put_off(&mut self, pause: Duration, now: Duration) {
-        self.not_before = now + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
-    }
-}
-
 impl CredentialStore {
     /// A store that has no credentials yet.
     #[must_use]
@@ -165,7 +104,7 @@ impl CredentialStore {
                 match (state.age(now), &state.current) {
                     (Age::Fresh, Some(session)) => return Ok(session.clone()),
                     (Age::Ageing, Some(session)) => {
-                        if now >= state.not_before && !self.renewals.is_aloft(&()) {
+                        if now >= state.not_before && !self.is_renewing() {
                             drop(self.renewal());
                         }
                         return Ok(session.clone());
@@ -242,8 +181,22 @@ impl CredentialStore {
     #[must_use]
     pub fn trouble(&self) -> Option<Error> {
         let state = self.state();
-        let cause = state.last_failure.as_ref().filter(|_| state.age(since_boot()) == Age::Expired)?;
-        Some(Refusal::NoCredentials { endpoint: self.source.name().into(), cause: cause.to_string().into() }.into())
+        let is_waited_for = state.age(since_boot()) == Age::Expired && (state.last_failure.is_some() || self.is_renewing());
+        let cause = || state.last_failure.as_ref().map_or("it has not answered yet".into(), ToString::to_string);
+        let trouble = || Refusal::NoCredentials { endpoint: self.name().into(), cause: cause().into() };
+        is_waited_for.then(|| trouble().into())
+    }
+
+    /// Whether a login is under way.
+    #[must_use]
+    pub fn is_renewing(&self) -> bool {
+        self.renewals.is_aloft(&())
+    }
+
+    /// The /s3credentials URL, or words for the environment.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.source.name()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -254,7 +207,7 @@ impl CredentialStore {
     /// waits any more: a login that takes longer than an operation may is there for the next one.
     fn renewal(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Session>, Error>> + Send + 'static {
         let store = self.clone();
-        let is_new = !self.renewals.is_aloft(&());
+        let is_new = !self.is_renewing();
         let renewal = self.renewals.join((), || async move {
             let pause = store.state().not_before.saturating_sub(since_boot());
             tokio::time::sleep(pause).await;
@@ -274,7 +227,13 @@ impl CredentialStore {
         let grant = match granted {
             Ok(grant) => grant,
             Err(error) => {
-                tracing::warn!(source = self.source.name(), %error, "no new S3 credentials");
+                // Whoever waits hears of a refusal, and logs it; of the rest the first of a row tells enough.
+                let is_told = state.failures > 0 || matches!(error, Error::Refused(_)) && state.age(now) == Age::Expired;
+                if is_told {
+                    tracing::debug!(source = self.name(), %error, "no new S3 credentials");
+                } else {
+                    tracing::warn!(source = self.name(), %error, "no new S3 credentials");
+                }
                 state.failed(error.clone(), now);
                 return Err(error);
             }
@@ -286,7 +245,7 @@ impl CredentialStore {
                 state.failed(rejection.clone(), now);
                 return Err(rejection);
             }
-            let error = Error::transient(format!("{} handed out the same credentials again", self.source.name()));
+            let error = Error::transient(format!("{} handed out the same credentials again", self.name()));
             let usable = state.age(now) != Age::Expired;
             state.failed(error.clone(), now);
             if usable {
@@ -297,7 +256,7 @@ impl CredentialStore {
         }
         state.numbers += 1;
         let session = Arc::new(Session::new(grant, state.numbers, asked, fastrand::f64()));
-        tracing::info!(source = self.source.name(), life = ?session.grant.life, swap = state.numbers, "new S3 credentials");
+        tracing::info!(source = self.name(), life = ?session.grant.life, swap = state.numbers, "new S3 credentials");
         *state = State { current: Some(session.clone()), numbers: state.numbers, stillborn: state.stillborn, ..State::default() };
         Ok(session)
     }
@@ -343,29 +302,6 @@ mod tests {
             let number = store.session().await.unwrap().number;
             assert_eq!(store.renewed_after(&old, doubt, &error).await.unwrap(), is_renewed);
             assert_eq!(store.session().await.unwrap().number, number);
-        }
-    }
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_a_refusal_is_left_alone_for_a_minute() {
-        let mut state = State::default();
-        let mut pauses = Vec::new();
-        for _ in 0..20 {
-            state.failed(Error::transient("down"), Duration::ZERO);
-            pauses.push(state.not_before.as_secs_f64());
-        }
-        assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
-        state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
-        assert!(state.not_before >= Duration::from_secs(45));
-    }
-
-    #[test]
-    fn the_pauses_after_a_wrong_password_grow_from_a_minute_to_an_hour() {
-        let mut state = State::default();
-        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
-            state.failed(Refusal::WrongPassword { host: "h".into(), origin: "o".into() }.into(), Duration::ZERO);
-            let pause = state.not_before.as_secs_f64() / 60.0 / f64::from(minutes);
-            assert!((0.75..=1.25).contains(&pause), "{minutes}: {pause}");
         }
     }
 

@@ -28,11 +28,21 @@ impl Holding {
         }
     }
 
-    /// Whether it belongs to a trial system: those have UAT or SIT in their endpoint's name, `data.ghrc.uat.earthdata.nasa.gov`.
-    fn is_trial(&self) -> bool {
-        let host = self.endpoint.as_deref().and_then(|endpoint| endpoint.split('/').nth(2)).unwrap_or_default();
-        host.split('.').any(|label| matches!(label, "uat" | "sit"))
+    /// Which of NASA's systems it belongs to.
+    fn system(&self) -> Option<&'static str> {
+        system(self.endpoint.as_deref()?.split('/').nth(2)?)
     }
+}
+
+/// Which of NASA's systems a host belongs to, each with a login of its own: the trial systems have their names in those of their hosts,
+/// `data.ghrc.uat.earthdata.nasa.gov`. `None`: the host is not NASA's.
+fn system(host: &str) -> Option<&'static str> {
+    let name = host.split(':').next().unwrap_or(host);
+    // ASF's endpoints are in part at its university.
+    [".nasa.gov", ".asf.alaska.edu"].iter().any(|end| name.ends_with(end)).then(|| {
+        let trial = ["uat", "sit"].into_iter().find(|trial| name.split('.').any(|label| label == *trial));
+        trial.unwrap_or("production")
+    })
 }
 
 /// What a source means.
@@ -47,10 +57,19 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// Leaves out, of several places, those of NASA's trial systems, unless there is nothing else.
-    pub fn leave_out_trials(&mut self) {
-        if self.places.iter().any(|place| !place.is_trial()) {
-            self.places.retain(|place| !place.is_trial());
+    /// Leaves out, of several places, those that the login at `earthdata_host` does not know since they belong to another of NASA's
+    /// systems. A single place is what the user named, and stays.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when nothing is left.
+    pub fn keep_known_to(&mut self, earthdata_host: &str) -> Result<(), Error> {
+        let Some(login) = system(earthdata_host).filter(|_| self.places.len() > 1) else { return Ok(()) };
+        self.places.retain(|place| place.system().is_none_or(|system| system == login));
+        match self.places.is_empty() {
+            true => Err(Error::usage(format!(
+                "none of these buckets belongs to the system of {earthdata_host}; name one, or a table of others with --buckets-file"
+            ))),
+            false => Ok(()),
         }
     }
 
@@ -160,20 +179,33 @@ mod tests {
         }
     }
 
-    /// UAT and SIT have logins of their own, so they are mounted by their buckets' names.
+    /// "UAT and others" (issue 5, item 9): each system has a login of its own, so of several buckets those of other systems are left out.
     #[test]
-    fn trial_systems_are_left_out_of_several_places_only() {
-        for (source, places) in [
-            ("earthdata", 34),
-            ("GHRC", 1),
-            ("OB.DAAC", 1),
-            ("PODAAC", 5),
-            ("ghrcwuat-protected", 1),
-            ("ob-cumulus-sit-public", 1),
+    fn several_places_are_those_of_the_logins_own_system() {
+        let (production, uat, own) = ("urs.earthdata.nasa.gov", "uat.urs.earthdata.nasa.gov", "localhost:8080");
+        for (source, host, places) in [
+            ("earthdata", production, 34),
+            ("GHRC", production, 1),
+            ("OB.DAAC", production, 1),
+            ("PODAAC", production, 5),
+            ("ghrcwuat-protected", production, 1),
+            ("ob-cumulus-sit-public", production, 1),
+            ("earthdata", uat, 1),
+            ("GHRC", uat, 1),
+            ("PODAAC", uat, 0),
+            ("podaac-ops-cumulus-protected", uat, 1),
+            ("earthdata", own, 36),
         ] {
             let mut holdings = look_up(&source.parse().unwrap(), &Table::built_in()).unwrap();
-            holdings.leave_out_trials();
-            assert_eq!(holdings.places.len(), places, "{source}");
+            assert_eq!(holdings.keep_known_to(host).is_ok(), places > 0, "{source} {host}");
+            assert_eq!(holdings.places.len(), places, "{source} {host}");
+        }
+        let own = r#"{"b-1": {"endpoint": "https://tea.lab.org/s3credentials", "region": "us-west-2"},
+                      "b-2": {"endpoint": "https://tea.uat.lab.org/s3credentials", "region": "us-west-2"}}"#;
+        for host in [production, uat] {
+            let mut holdings = look_up(&Source::Earthdata, &serde_json::from_str(own).unwrap()).unwrap();
+            holdings.keep_known_to(host).unwrap();
+            assert_eq!(holdings.places.len(), 2, "nobody knows whose login those want");
         }
     }
 

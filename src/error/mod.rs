@@ -122,6 +122,17 @@ impl Error {
         }
     }
 
+    /// What this fault has in common with those that are not worth a line of their own in a log: what is wrong, and where that is
+    /// wrong for a whole bucket, the bucket instead of the object.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.of_bucket().to_string(),
+            Self::Archived { what, class } => Self::Archived { what: refusal::bucket_of(what), class: class.clone() }.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the failure tells of a fault worth a line in the log, rather than of a name that is not there.
     #[must_use]
     pub fn is_fault(&self) -> bool {
@@ -142,6 +153,31 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// "A read that fails later for such a reason leaves one clear log line, not one per read" (issue 5, item 6).
+    #[test]
+    fn what_is_wrong_with_a_whole_bucket_is_one_cause() {
+        let forbidden = |what: &str, code: &str| Error::from(Refusal::Forbidden { what: what.into(), code: code.into() });
+        let far = |what: &str| Error::from(Refusal::OutOfRegion { what: what.into(), region: "us-west-2".into() });
+        let archived = |what: &str| Error::Archived { what: what.into(), class: "GLACIER".into() };
+        let replaced = |what: &str| Error::Replaced(what.into());
+        let no_data = |endpoint: &str| Error::from(Refusal::NoData { endpoint: endpoint.into() });
+        let read = forbidden("s3://b/k", "AccessDenied, status 403");
+        for (one, other, is_same) in [
+            (&read, forbidden("s3://b/l/m", "status 403"), true),
+            (&read, forbidden("s3://c/k", "status 403"), false),
+            (&read, forbidden("s3://b/l/", "AccessDenied, status 403"), false),
+            (&read, far("s3://b/k"), false),
+            (&far("s3://b/"), far("s3://b/k"), true),
+            (&far("s3://b/k"), far("s3://bb/k"), false),
+            (&archived("s3://b/k"), archived("s3://b/l"), true),
+            (&replaced("s3://b/k"), replaced("s3://b/l"), false),
+            (&no_data("e"), no_data("e"), true),
+            (&no_data("e"), no_data("f"), false),
+        ] {
+            assert_eq!(one.cause() == other.cause(), is_same, "{one}, {other}");
+        }
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("{words}")]

@@ -117,3 +117,26 @@ pub enum Refusal {
         cause: Arc<str>,
     },
 }
+
+impl Refusal {
+    /// The refusal without what tells one object of a bucket from the others: equal where the cause is.
+    pub(super) fn of_bucket(&self) -> Self {
+        let mut alike = self.clone();
+        match &mut alike {
+            // HEAD has no code where GET has one. Reading may be allowed where listing is not.
+            Self::Forbidden { what, code } => {
+                let kind = if what.ends_with('/') { "listing" } else { "reading" };
+                (*what, *code) = (bucket_of(what), kind.into());
+            }
+            Self::CredentialsRejected { what, code } => (*what, *code) = (bucket_of(what), "".into()),
+            Self::OutOfRegion { what, .. } => *what = bucket_of(what),
+            _ => {}
+        }
+        alike
+    }
+}
+
+/// `s3://BUCKET` of an `s3://` URL.
+pub(super) fn bucket_of(url: &str) -> Arc<str> {
+    url.match_indices('/').nth(2).map_or(url, |(end, _)| &url[..end]).into()
+}

@@ -74,7 +74,7 @@ impl Door {
 fn settle<T>(outcome: Result<T, Error>, repeats: &Repeats) -> Result<T, Errno> {
     outcome.map_err(|error| {
         if error.is_fault() {
-            if let Some(hidden) = repeats.note(error.to_string(), Instant::now()) {
+            if let Some(hidden) = repeats.note(error.cause(), Instant::now()) {
                 tracing::warn!(%error, errno = error.errno(), hidden, "failed");
             }
         } else {

@@ -1,6 +1,6 @@
 //! Faults that come again and again, and are logged now and then.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bounded::Bounded;
@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_secs(300);
 /// Faults that are told apart.
 const REMEMBERED: usize = 1000;
 
-/// What was logged lately, by its words.
+/// What was logged lately, by its cause.
 #[derive(Debug)]
 pub(super) struct Repeats {
     told: Mutex<Bounded<String, Told>>,
@@ -31,18 +31,35 @@ impl Default for Repeats {
 
 impl Repeats {
     /// Takes note of a fault at `now`. Where it is to be logged, answers how often it came since it last was.
-    pub(super) fn note(&self, words: String, now: Instant) -> Option<u64> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        match told.remove(&words) {
+    pub(super) fn note(&self, cause: String, now: Instant) -> Option<u64> {
+        let mut told = self.told();
+        match told.remove(&cause) {
             Some(Told { at, hidden }) if now.saturating_duration_since(at) < PAUSE => {
-                told.insert(words, Told { at, hidden: hidden + 1 }, 1);
+                told.insert(cause, Told { at, hidden: hidden + 1 }, 1);
                 None
             }
             before => {
-                told.insert(words, Told { at: now, hidden: 0 }, 1);
+                told.insert(cause, Told { at: now, hidden: 0 }, 1);
                 Some(before.map_or(0, |told| told.hidden))
             }
         }
+    }
+
+    /// Logs how often faults came that were not logged, when no other will come.
+    pub(super) fn end(&self) {
+        for (cause, hidden) in self.rest() {
+            tracing::warn!(cause, hidden, "came again");
+        }
+    }
+
+    fn rest(&self) -> Vec<(String, u64)> {
+        let mut told = self.told();
+        let all = std::iter::from_fn(|| told.pop());
+        all.filter(|(_, told)| told.hidden > 0).map(|(cause, told)| (cause, told.hidden)).collect()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Bounded<String, Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,9 +71,10 @@ mod tests {
     #[test]
     fn a_fault_is_logged_once_in_a_while_with_how_often_it_came() {
         let (repeats, start) = (Repeats::default(), Instant::now());
-        let note = |words: &str, seconds| repeats.note(words.into(), start + Duration::from_secs(seconds));
+        let note = |cause: &str, seconds| repeats.note(cause.into(), start + Duration::from_secs(seconds));
         assert_eq!([note("a", 0), note("a", 1), note("b", 1), note("a", 299)], [Some(0), None, Some(0), None]);
         assert_eq!([note("a", 300), note("b", 302), note("a", 301)], [Some(2), Some(0), None]);
+        assert_eq!(repeats.rest(), [("a".into(), 1)]);
         for number in 0..REMEMBERED {
             note(&number.to_string(), 302);
         }

@@ -41,6 +41,7 @@ impl Filesystem for Door {
     }
 
     fn destroy(&mut self) {
+        self.repeats.end();
         self.ended.send_replace(true);
     }
 

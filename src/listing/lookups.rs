@@ -143,6 +143,8 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Learne
                     is_assumed = true;
                     Some(Entry::Directory(parent.child(component)))
                 }
+                // HEAD's answers have no words that tell this from other denials.
+                (_, Err(error @ Error::Refused(Refusal::OutOfRegion { .. }))) => return Err(error),
                 (Err(error), _) | (_, Err(error)) => return Err(error),
             }
         }

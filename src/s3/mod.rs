@@ -139,8 +139,20 @@ impl Bucket {
     #[must_use]
     pub fn trouble(&self) -> Error {
         let fault = || self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let words = |fault: Option<Error>| fault.map_or_else(|| "S3 is slow".to_owned(), |fault| fault.to_string());
-        self.inner.ways.current().credentials.trouble().unwrap_or_else(|| Error::Deadline(words(fault()).into()))
+        let words = || fault().map_or_else(|| format!("{}: S3 is slow", self.url("")), |fault| fault.to_string());
+        self.inner.ways.trouble().unwrap_or_else(|| Error::Deadline(words().into()))
+    }
+
+    /// Whether any request was answered.
+    #[must_use]
+    pub fn was_opened(&self) -> bool {
+        self.inner.ways.have_worked()
+    }
+
+    /// Where there are credentials to fall back on: why the first were refused last, and why the others were too, if so.
+    #[must_use]
+    pub fn refusals(&self) -> Option<(Error, Option<Error>)> {
+        self.inner.ways.refusals()
     }
 
     /// One page of the listing of `prefix` with delimiter `/`.
@@ -268,14 +280,19 @@ impl Bucket {
             way.worked();
             return outcome;
         };
-        let Some(other) = ways.instead_of(way) else { return Err(refusal) };
+        let Some(other) = ways.instead_of(way, &refusal) else { return Err(refusal) };
+        let (bucket, asked) = (self.name(), other.credentials.name());
         match self.answer_by(other, what, is_open, &request).await {
-            Err(Error::Refused(_)) => {
-                ways.instead_of(other);
+            Err(too @ Error::Refused(_)) => {
+                if ways.no_help(way, other, &too) {
+                    tracing::warn!(%bucket, asked, %too, "other credentials do not help either");
+                }
                 Err(refusal)
             }
             outcome => {
-                ways.change_to(other);
+                if ways.change_to(other) {
+                    tracing::warn!(%bucket, %refusal, from = asked, "other credentials open the bucket, and are used from now on");
+                }
                 outcome
             }
         }

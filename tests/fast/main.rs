@@ -19,6 +19,7 @@ mod reading;
 mod refusals;
 mod secrets;
 mod server;
+mod several;
 mod streams;
 mod strides;
 mod tree;

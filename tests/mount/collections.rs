@@ -3,9 +3,10 @@
 
 use std::fs;
 
-use archive::{CmrAnswer, Collection, Hint, Setup};
+use archive::{CmrAnswer, Collection, Daac, Family, Hint, Setup};
+use serde_json::{Value, json};
 
-use crate::harness::{Mount, Plan, Ran, Site};
+use crate::harness::{Mount, Plan, Ran, Site, names};
 
 const BUCKET: &str = "podaac-local-protected";
 
@@ -25,21 +26,28 @@ fn mur(version: &str, hint: Hint) -> Collection {
     Collection::new("MUR", version, BUCKET, "MUR.v4.1/").hinted(hint)
 }
 
+/// A collection whose record claims these places, and whose granules have these files.
+fn publish(site: &Site, claims: &[&str], granules: &[&[&str]]) {
+    let granule = |(day, files): (usize, &&[&str])| {
+        let urls = files.iter().map(|url| json!({ "URL": url, "Type": "GET DATA VIA DIRECT ACCESS" }));
+        json!({ "umm": {
+            "CollectionReference": { "ShortName": "WIDE", "Version": "1" },
+            "TemporalExtent": { "RangeDateTime": { "BeginningDateTime": format!("2020-01-{day:02}T00:00:00.000Z") } },
+            "RelatedUrls": urls.collect::<Vec<_>>(),
+        } })
+    };
+    let record = json!({ "meta": { "concept-id": "C1-LOCAL" }, "umm": { "ShortName": "WIDE", "Version": "1",
+        "DirectDistributionInformation": { "Region": "us-west-2", "S3BucketAndObjectPrefixNames": claims } } });
+    let granules = granules.iter().enumerate().map(granule).collect::<Vec<_>>();
+    site.archive.publish_recorded("PODAAC", vec![record], &granules);
+}
+
 #[track_caller]
 fn must_show_mur((mount, ran): (Mount, Ran), note: &str) {
     assert_eq!(ran.text(), "");
     assert_eq!((ran.stderr.is_empty(), ran.stderr.contains(note)), (note.is_empty(), true), "{}", ran.stderr);
-    let names = fs::read_dir(mount.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(names.collect::<Vec<_>>(), ["2002", "2020"]);
+    assert_eq!(names(&mount.path()), ["2002", "2020"]);
     assert_eq!(fs::read_to_string(mount.at("2020/z.nc")).unwrap(), "MUR.v4.1/2020/z.nc");
-}
-
-#[track_caller]
-fn must_say(plan: Plan, parts: &[&str]) {
-    let message = plan.refusal();
-    for part in parts {
-        assert!(message.contains(part), "no {part:?} in {message:?}");
-    }
 }
 
 /// "With or without `s3://`, with or without a trailing slash, sometimes without the separator after the bucket, sometimes wrong."
@@ -99,9 +107,9 @@ fn a_collection_that_is_not_in_the_cloud_is_told() {
     site.archive.publish(mur("4.1", Hint::Absent));
     site.archive.publish(Collection::new("EMPTY", "1", BUCKET, "EMPTY/"));
     let host = site.archive.cmr_host();
-    must_say(plan(&site, "MUR"), &["the collection MUR", "is in no bucket", &host]);
-    must_say(plan(&site, "NONE"), &["knows no collection NONE", "short name", &host]);
-    must_say(plan(&site, "MUR@9"), &["knows no collection MUR version 9"]);
+    plan(&site, "MUR").must_say(&["the collection MUR", "is in no bucket", &host]);
+    plan(&site, "NONE").must_say(&["knows no collection NONE", "short name", &host]);
+    plan(&site, "MUR@9").must_say(&["knows no collection MUR version 9"]);
     assert_eq!(site.archive.stats().credentials, 0);
     let empty = plan(&site, "EMPTY").run();
     assert_eq!(empty.code, Some(1));
@@ -121,10 +129,10 @@ fn a_catalogue_that_is_down_is_told_and_no_obstacle_to_a_bucket() {
         (CmrAnswer::Nonsense, "cannot be read"),
     ] {
         site.archive.set(|knobs| knobs.cmr = answer);
-        must_say(plan(&site, "MUR"), &["no answer from CMR at", &host, words, "granulefs buckets"]);
+        plan(&site, "MUR").must_say(&["no answer from CMR at", &host, words, "granulefs buckets"]);
     }
     site.archive.set(|knobs| (knobs.cmr, knobs.cmr_down) = (CmrAnswer::Normal, true));
-    must_say(plan(&site, "MUR"), &["no answer from CMR at", &host]);
+    plan(&site, "MUR").must_say(&["no answer from CMR at", &host]);
     let mount = site.plan_by_table(&format!("{BUCKET}/MUR.v4.1")).args(&["--cmr-host", &host]).mount();
     assert!(mount.at("2002/a.nc").exists());
     assert_eq!(site.archive.stats().issued, 1);
@@ -132,4 +140,78 @@ fn a_catalogue_that_is_down_is_told_and_no_obstacle_to_a_bucket() {
     let ran = site.ask(&["doctor", "collection:MUR", "--cmr-host", &host, "--buckets-file", &site.table()]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.text().contains("FAILED   source        no answer from CMR at"), "{}", ran.text());
+}
+
+/// "CMR's DirectDistributionInformation gives bucket, prefixes and endpoint; (...) check it against one granule's own link": every bucket
+/// that a granule needs is a directory, those that are only claimed are none, and where one is enough it is the mount.
+#[test]
+fn a_collection_over_several_buckets_has_a_directory_for_each_that_its_granules_need() {
+    const OPS: &str = "s3://podaac-local-protected/W.v1/a.nc";
+    const MAPS: &str = "s3://podaac-local-public/W.v1/a.tif";
+    const OLD: &str = "s3://asf-local-products/W/1/a.nc";
+    const SUM: &str = "s3://podaac-local-public/W.v1/a.nc.md5";
+    let claims = ["podaac-local-public/W.v1", "podaac-local-protected/W.v1/", "nsidc-local-protected/W.v1"];
+    for (granules, shown, note) in [
+        (&[&[OPS, SUM][..]][..], &[][..], ""),
+        (&[&[OPS, MAPS]], &[OPS, MAPS][..], "WIDE is in 2 buckets: the mount has a directory for each"),
+        (&[&[OLD], &[OPS], &[OPS, MAPS]], &[OLD, OPS, MAPS], "but its granules are in s3://asf-local-products/W/1/;"),
+    ] {
+        let Some(site) = Site::of(Setup::three_daacs()) else { return };
+        for url in [OPS, MAPS, OLD, SUM] {
+            let (bucket, key) = url.strip_prefix("s3://").unwrap().split_once('/').unwrap();
+            site.archive.put(bucket, key, url);
+        }
+        publish(&site, &claims, granules);
+        let (mount, ran) = plan(&site, "WIDE").mounted();
+        assert_eq!((ran.stderr.is_empty(), ran.stderr.contains(note)), (note.is_empty(), true), "{}", ran.stderr);
+        if shown.is_empty() {
+            assert_eq!(names(&mount.path()), ["a.nc"]);
+            continue;
+        }
+        let bucket_of = |url: &str| url.split('/').nth(2).unwrap().to_owned();
+        assert_eq!(names(&mount.path()), shown.iter().map(|url| bucket_of(url)).collect::<Vec<_>>());
+        for url in shown {
+            let name = url.rsplit('/').next().unwrap();
+            let path = mount.at(bucket_of(url)).join(name);
+            assert_eq!(fs::read_to_string(&path).unwrap(), *url);
+            let told = site.ask(&["path", url, &mount.path().display().to_string()]);
+            assert_eq!(told.text(), format!("{}\n", path.display()));
+        }
+        assert!(mount.place().mounts()[0].contains(" collection:WIDE "), "{:?}", mount.place().mounts());
+        assert_eq!(["PODAAC", "NSIDC"].map(|daac| site.archive.daac_stats(daac).issued), [1, 0]);
+        let doctor =
+            site.ask(&["doctor", "collection:WIDE", "--cmr-host", &site.archive.cmr_host(), "--buckets-file", &site.table()]);
+        assert_eq!((doctor.code, doctor.text().matches("can be read").count()), (Some(0), shown.len()), "{}", doctor.text());
+    }
+}
+
+/// "The recorded shapes of CMR answers (`earthdata.md` section 6) parse, including the dirty ones": the granules of TELLUS have their data
+/// in one bucket and their maps in another.
+#[test]
+fn a_recorded_collection_shows_both_of_its_buckets() {
+    const SHORT_NAME: &str = "TELLUS_GRAC_L3_JPL_RL06_LND_v04";
+    let buckets = ["podaac-ops-cumulus-protected", "podaac-ops-cumulus-public"];
+    let daac = Daac { name: "PODAAC".into(), family: Family::Cumulus, buckets: buckets.map(Into::into).into() };
+    let Some(site) = Site::of(Setup { daacs: vec![daac], ..Setup::default() }) else { return };
+    let recorded: Value = serde_json::from_str(include_str!("../../src/earthdata/cmr/recorded/granules-tellus.json")).unwrap();
+    let granules = recorded["body"]["items"].as_array().unwrap();
+    for url in granules.iter().flat_map(|granule| granule["umm"]["RelatedUrls"].as_array().unwrap()) {
+        if let Some((bucket, key)) = url["URL"].as_str().unwrap().strip_prefix("s3://").and_then(|url| url.split_once('/')) {
+            site.archive.put(bucket, key, "data");
+        }
+    }
+    let collections: Value = serde_json::from_str(include_str!("../../src/earthdata/cmr/recorded/collections-poc.json")).unwrap();
+    let mut record = collections["items"][1].clone();
+    let claims = buckets.map(|bucket| format!("{bucket}/{SHORT_NAME}/"));
+    record["umm"]["ShortName"] = SHORT_NAME.into();
+    record["umm"]["Version"] = granules[0]["umm"]["CollectionReference"]["Version"].clone();
+    record["umm"]["DirectDistributionInformation"]["S3BucketAndObjectPrefixNames"] = json!(claims);
+    site.archive.publish_recorded("PODAAC", vec![record], granules);
+    let (mount, ran) = plan(&site, SHORT_NAME).mounted();
+    assert!(ran.stderr.contains("is in 2 buckets"), "{}", ran.stderr);
+    assert_eq!(names(&mount.path()), buckets);
+    for (bucket, extension, count) in [(buckets[0], ".nc", 12), (buckets[1], ".tif", 12), (buckets[1], ".txt", 12)] {
+        let found = names(&mount.at(bucket)).into_iter().filter(|name| name.ends_with(extension)).count();
+        assert_eq!(found, count, "{bucket} {extension}");
+    }
 }

@@ -6,18 +6,11 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
-use archive::{Archive, BearerAnswer, Daac, EndpointAnswer, Family, Knobs, Listing, LoginAnswer, Setup};
+use archive::{Archive, BearerAnswer, EndpointAnswer, Family, Knobs, Listing, LoginAnswer, Setup, Trap};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use crate::harness::{BUCKET, Ran, Site, run};
-
-fn site(family: Family) -> Option<Site> {
-    let daac = Daac { name: "PODAAC".into(), family, buckets: vec![BUCKET.into()] };
-    let site = Site::of(Setup { daacs: vec![daac], ..Setup::default() })?;
-    site.archive.put(BUCKET, "folder/one.nc", "one\n");
-    Some(site)
-}
+use crate::harness::{Ran, Site, run};
 
 fn doctor(site: &Site, arguments: &[&str]) -> Command {
     site.program(&[&["doctor", "--buckets-file", &site.table(), "--timeout=4"], arguments].concat())
@@ -61,10 +54,10 @@ fn must_find(site: &Site, mut command: Command, check: &str, words: &[&str]) {
 #[test]
 fn all_is_well_where_all_is_well() {
     for family in [Family::Cumulus, Family::Tea] {
-        let Some(site) = site(family) else { return };
+        let Some(site) = Site::of_family(family) else { return };
         let whole =
             ["fuse", "fusermount3", "identity", "token", "earthdata", "clock", "source", "login", "region", "list", "read"];
-        for (source, twice) in [("granules", ""), ("granules/folder", "list"), ("s3://granules/folder/one.nc", "")] {
+        for (source, twice) in [("granules", ""), ("granules/folder", "list"), ("s3://granules/folder/one.txt", "")] {
             let ran = run(&mut doctor(&site, &[source]));
             let lines = lines(&site, &ran);
             let mut checks = lines.iter().map(|(_, check, _)| check.as_str()).collect::<Vec<_>>();
@@ -73,7 +66,7 @@ fn all_is_well_where_all_is_well() {
             }
             assert_eq!((ran.code, &checks[..]), (Some(0), &whole[..]), "{lines:#?}");
             assert!(lines.iter().all(|(state, ..)| state == "ok" || state == "note"), "{lines:#?}");
-            assert!(lines.last().unwrap().2.contains("s3://granules/folder/one.nc can be read"), "{lines:#?}");
+            assert!(lines.last().unwrap().2.contains("s3://granules/folder/one.txt can be read"), "{lines:#?}");
         }
     }
 }
@@ -81,7 +74,7 @@ fn all_is_well_where_all_is_well() {
 /// Without a source there is no endpoint to ask, and nothing has failed; as JSON it is the same.
 #[test]
 fn json_says_the_same_as_the_lines() {
-    let Some(site) = site(Family::Cumulus) else { return };
+    let Some(site) = Site::of_family(Family::Cumulus) else { return };
     for arguments in [&[][..], &["granules"], &["no-such-bucket"]] {
         let ran = run(&mut doctor(&site, arguments));
         let json = run(doctor(&site, arguments).arg("--json"));
@@ -106,7 +99,7 @@ fn a_refused_token_and_a_missing_agreement_are_found_at_the_login() {
         (Family::Tea, BearerAnswer::Eula, ["EULA Acceptance Failure", "/approve_app?client_id="]),
         (Family::Cumulus, BearerAnswer::Eula, ["an agreement is missing", "/profile"]),
     ] {
-        let Some(site) = site(family) else { return };
+        let Some(site) = Site::of_family(family) else { return };
         site.archive.set(|knobs| knobs.bearer = bearer);
         must_find(&site, doctor(&site, &["granules"]), "login", &words);
     }
@@ -115,12 +108,14 @@ fn a_refused_token_and_a_missing_agreement_are_found_at_the_login() {
 /// earthdata.md, section 2, the password's way: "EULA and profile (with the URL to open)".
 #[test]
 fn a_wrong_password_an_eula_and_a_profile_are_told_apart() {
-    let Some(site) = site(Family::Cumulus) else { return };
-    for (answer, words) in [
-        (LoginAnswer::WrongPassword, "refused the user name or password from EARTHDATA_USERNAME"),
-        (LoginAnswer::Eula, "in a browser"),
-        (LoginAnswer::Profile, "in a browser"),
-    ] {
+    for (family, answer, words) in [Family::Cumulus, Family::Tea].into_iter().flat_map(|family| {
+        [
+            (family, LoginAnswer::WrongPassword, "refused the user name or password from EARTHDATA_USERNAME"),
+            (family, LoginAnswer::Eula, "/users/ada/unaccepted_eulas in a browser"),
+            (family, LoginAnswer::Profile, "/profile in a browser"),
+        ]
+    }) {
+        let Some(site) = Site::of_family(family) else { return };
         site.archive.set(|knobs| knobs.login = answer);
         let mut command = doctor(&site, &["granules"]);
         with_password(&mut command, &site.archive);
@@ -131,22 +126,49 @@ fn a_wrong_password_an_eula_and_a_profile_are_told_apart() {
 /// earthdata.md, section 2, the endpoint's own troubles.
 #[test]
 fn an_endpoint_that_gives_nothing_is_found_at_the_login() {
-    for (answer, family, words) in [
-        (EndpointAnswer::NoPermission, Family::Tea, "may not access any of its data"),
-        (EndpointAnswer::FailedDependency, Family::Cumulus, "424"),
-        (EndpointAnswer::InternalError, Family::Tea, "500"),
-        (EndpointAnswer::Unavailable, Family::Cumulus, "503"),
+    use Family::{Cumulus, Tea};
+    for (answer, families, words) in [
+        (EndpointAnswer::NoPermission, &[Cumulus, Tea][..], "may not access any of its data"),
+        (EndpointAnswer::FailedDependency, &[Cumulus], "424"),
+        (EndpointAnswer::InternalError, &[Cumulus, Tea], "500"),
+        (EndpointAnswer::Unavailable, &[Cumulus, Tea], "503"),
+        (EndpointAnswer::BadRequest, &[Cumulus, Tea], "refused the token"),
+        (EndpointAnswer::Nonsense, &[Cumulus, Tea], "holds no temporary credentials"),
+        (EndpointAnswer::RedirectLoop, &[Cumulus, Tea], "refused the token"),
     ] {
-        let Some(site) = site(family) else { return };
-        site.archive.set(|knobs| knobs.endpoint = answer);
-        must_find(&site, doctor(&site, &["granules"]), "login", &[words]);
+        for family in families {
+            let Some(site) = Site::of_family(*family) else { return };
+            site.archive.set(|knobs| knobs.endpoint = answer);
+            must_find(&site, doctor(&site, &["granules"]), "login", &[words]);
+        }
+    }
+}
+
+/// earthdata.md, section 1: "Send the password only to the configured EDL host", and bound the number of redirects.
+#[test]
+fn a_login_that_leads_elsewhere_is_told() {
+    for family in [Family::Cumulus, Family::Tea] {
+        let Some(site) = Site::of_family(family) else { return };
+        type Turn = fn(&mut Knobs);
+        let rows: [(Turn, &str); 3] = [
+            (|knobs| knobs.trap = Trap::Endpoint, "no password was sent"),
+            (|knobs| knobs.endpoint = EndpointAnswer::RedirectLoop, "did not end as it should"),
+            (|knobs| knobs.endpoint = EndpointAnswer::BadRequest, "answered 400"),
+        ];
+        for (turn, words) in rows {
+            site.archive.set(|knobs| *knobs = Knobs::default());
+            site.archive.set(turn);
+            let mut command = doctor(&site, &["granules"]);
+            with_password(&mut command, &site.archive);
+            must_find(&site, command, "login", &[words, "s3credentials"]);
+        }
     }
 }
 
 /// Who nobody is, and whom nobody reaches.
 #[test]
 fn a_missing_identity_and_hosts_that_are_down_are_found_before_the_login() {
-    let Some(site) = site(Family::Cumulus) else { return };
+    let Some(site) = Site::of_family(Family::Cumulus) else { return };
     let mut nobody = doctor(&site, &["granules"]);
     nobody.env_remove("EARTHDATA_TOKEN");
     must_find(&site, nobody, "identity", &["EARTHDATA_TOKEN", "machine", &format!("{}/.netrc", home(&site))]);
@@ -165,7 +187,7 @@ fn home(site: &Site) -> String {
 /// "A token's remaining days": of one that ends, by its own words.
 #[test]
 fn a_tokens_end_is_told() {
-    let Some(site) = site(Family::Cumulus) else { return };
+    let Some(site) = Site::of_family(Family::Cumulus) else { return };
     let days = |days: i64| {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed();
         let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{}}}", now + days * 86_400 + 3600));
@@ -187,7 +209,7 @@ fn a_tokens_end_is_told() {
 /// earthdata.md, section 3: what S3 says is the proof.
 #[test]
 fn what_s3_refuses_is_found_in_its_own_words() {
-    let Some(site) = site(Family::Cumulus) else { return };
+    let Some(site) = Site::of_family(Family::Cumulus) else { return };
     let found = |change: fn(&mut Knobs), source: &str, check: &str, words: &[&str]| {
         let before = Knobs::default();
         site.archive.set(|knobs| *knobs = before);
@@ -195,10 +217,10 @@ fn what_s3_refuses_is_found_in_its_own_words() {
         must_find(&site, doctor(&site, &[source]), check, words);
     };
     found(|knobs| knobs.out_of_region = true, "granules", "list", &["only from inside AWS us-west-2"]);
-    found(|knobs| knobs.unreadable = vec![String::new()], "granules", "read", &["s3://granules/folder/one.nc", "AccessDenied"]);
+    found(|knobs| knobs.unreadable = vec![String::new()], "granules", "read", &["s3://granules/folder/one.txt", "AccessDenied"]);
     found(|knobs| knobs.s3_down = true, "granules", "list", &["no answer within"]);
     found(|_| {}, "granules/fold", "list", &["nothing below s3://granules/fold/"]);
-    found(|_| {}, "s3://granules/folder/two.nc", "read", &["s3://granules/folder/two.nc does not exist"]);
+    found(|_| {}, "s3://granules/folder/two.txt", "read", &["s3://granules/folder/two.txt does not exist"]);
     let mut keys = doctor(&site, &["granules", "--aws-credentials"]);
     keys.env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN").env("AWS_SECRET_ACCESS_KEY", "guess");
     assert_eq!(run(&mut keys).code, Some(0), "there is Earthdata to fall back on");
@@ -210,16 +232,71 @@ fn what_s3_refuses_is_found_in_its_own_words() {
     assert_eq!(run(&mut keys).code, Some(0));
 }
 
+/// earthdata.md, section 3: a bucket elsewhere, none at all, and one that the endpoint's credentials do not belong to.
+#[test]
+fn a_bucket_that_is_not_where_it_should_be_is_told() {
+    let (Some(site), Some(other)) = (Site::of_family(Family::Cumulus), Site::of_family(Family::Cumulus)) else { return };
+    let endpoint = site.archive.credentials_url("PODAAC");
+    let unknown = doctor(&site, &["no-such-bucket", "--credentials-endpoint", &endpoint]);
+    must_find(&site, unknown, "list", &["there is no such bucket"]);
+    let stranger = doctor(&site, &["granules", "--endpoint-url", &other.archive.s3_url()]);
+    must_find(&site, stranger, "list", &["does not accept the credentials for s3://granules/", "--endpoint-url"]);
+    site.archive.set(|knobs| drop(knobs.regions.insert("granules".into(), "us-east-1".into())));
+    must_find(&site, doctor(&site, &["granules"]), "list", &["the bucket is in us-east-1; mount with --region us-east-1"]);
+}
+
+/// "Hubs" (item 8): which credentials serve where the role is refused, why it was, and what else would be needed.
+#[test]
+fn a_role_that_is_refused_is_told_with_what_serves_instead() {
+    let Some(site) = Site::of_several() else { return };
+    let (key, secret) = site.archive.static_keys_of(&["nsidc-local-protected"]);
+    let ask = |source: &str, change: fn(&mut Command)| {
+        let mut command = doctor(&site, &[source, "--aws-credentials"]);
+        command.env("AWS_ACCESS_KEY_ID", &key).env("AWS_SECRET_ACCESS_KEY", &secret);
+        change(&mut command);
+        let ran = run(&mut command);
+        let told = lines(&site, &ran)
+            .into_iter()
+            .filter(|(state, check, _)| state == "FAILED" || ["identity", "fallback"].contains(&&**check));
+        (ran.code.unwrap(), told.map(|(state, check, text)| format!("{state} {check}: {text}")).collect::<Vec<_>>().join("\n"))
+    };
+    let endpoint = site.archive.credentials_url("ASF");
+    let served = ask("asf-local-browse", |_| {});
+    for words in [
+        "ok identity: to fall back on, a token",
+        "note fallback: the environment's credentials were refused (S3 denies",
+        &endpoint,
+    ] {
+        assert!(served.0 == 0 && served.1.contains(words), "{served:?}");
+    }
+    assert_eq!(ask("nsidc-local-protected", |_| {}), (0, "ok identity: to fall back on, a token from EARTHDATA_TOKEN".into()));
+    let alone = ask("nsidc-local-protected", |command| {
+        command.env_remove("EARTHDATA_TOKEN");
+    });
+    assert!(
+        alone.0 == 0 && alone.1.starts_with("note identity: nothing to fall back on: no Earthdata Login identity"),
+        "{alone:?}"
+    );
+    site.archive.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
+    let neither = ask("asf-local-browse", |_| {});
+    assert!(
+        neither.0 == 1
+            && neither.1.contains("FAILED fallback: ")
+            && neither.1.contains("were tried as well: Earthdata Login wants something from you first"),
+        "{neither:?}"
+    );
+}
+
 /// "Partial permissions" (item 7) are worth a note, and no failure.
 #[test]
 fn a_bucket_that_may_be_listed_in_part_or_not_at_all_can_be_used() {
-    let Some(site) = site(Family::Tea) else { return };
+    let Some(site) = Site::of_family(Family::Tea) else { return };
     for (listing, source, states) in [
         (Listing::Under(vec!["folder/".into()]), "granules/folder", &["note", "ok", "ok"][..]),
         (Listing::Under(vec!["folder/".into()]), "granules", &["note", "skipped"]),
         (Listing::Denied, "granules", &["note", "skipped"]),
         (Listing::Denied, "granules/folder", &["note", "note", "skipped"]),
-        (Listing::Denied, "s3://granules/folder/one.nc", &["note", "ok"]),
+        (Listing::Denied, "s3://granules/folder/one.txt", &["note", "ok"]),
     ] {
         site.archive.set(|knobs| knobs.listing = listing);
         let ran = run(&mut doctor(&site, &[source]));
@@ -236,7 +313,7 @@ fn a_bucket_that_may_be_listed_in_part_or_not_at_all_can_be_used() {
 /// A wrong clock is told and does no harm: requests are signed with the server's time.
 #[test]
 fn a_clock_that_is_wrong_is_told() {
-    let Some(site) = site(Family::Cumulus) else { return };
+    let Some(site) = Site::of_family(Family::Cumulus) else { return };
     site.archive.set(|knobs| knobs.clock_shift = 3600);
     let ran = run(&mut doctor(&site, &["granules"]));
     let lines = lines(&site, &ran);
@@ -266,7 +343,7 @@ fn instance_in(region: &'static str) -> String {
 /// "Region (instance metadata as a hint, S3's own words as proof)": a machine elsewhere is a note, as long as S3 does not refuse it.
 #[test]
 fn what_the_machine_says_of_its_region_is_a_hint() {
-    let Some(site) = site(Family::Cumulus) else { return };
+    let Some(site) = Site::of_family(Family::Cumulus) else { return };
     for (region, state, words) in [
         ("us-west-2", "ok", "this machine says that it is in us-west-2"),
         ("eu-central-1", "note", "this machine says that it is in eu-central-1, the bucket is in us-west-2"),

@@ -3,27 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use archive::{Archive, BearerAnswer, Daac, EndpointAnswer, Family, LoginAnswer, Setup};
+use archive::{Archive, BearerAnswer, EndpointAnswer, Family, LoginAnswer};
 
 use crate::harness::{BUCKET, Plan, Site};
 
-fn of_family(family: Family) -> Option<Site> {
-    let daac = Daac { name: "PODAAC".into(), family, buckets: vec![BUCKET.into()] };
-    let site = Site::of(Setup { daacs: vec![daac], ..Setup::default() })?;
-    site.archive.put(BUCKET, "folder/one.txt", "one\n");
-    Some(site)
-}
-
 fn with_password(plan: Plan, archive: &Archive) -> Plan {
     plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", archive.user()).env("EARTHDATA_PASSWORD", archive.password())
-}
-
-#[track_caller]
-fn must_say(plan: Plan, parts: &[&str]) {
-    let message = plan.refusal();
-    for part in parts {
-        assert!(message.contains(part), "no {part:?} in {message:?}");
-    }
 }
 
 /// Without an identity the message names every place where one could be.
@@ -31,9 +16,9 @@ fn must_say(plan: Plan, parts: &[&str]) {
 fn a_missing_identity_is_told_with_the_ways_to_give_one() {
     let Some(site) = Site::with_one_object() else { return };
     let plan = site.plan(BUCKET).without("EARTHDATA_TOKEN");
-    must_say(plan, &["EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "machine", ".netrc"]);
+    plan.must_say(&["EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "machine", ".netrc"]);
     let half = site.plan(BUCKET).without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", "ada");
-    must_say(half, &["EARTHDATA_PASSWORD is not"]);
+    half.must_say(&["EARTHDATA_PASSWORD is not"]);
 }
 
 /// "every answer of section 2 becomes its own clear message": a wrong password is tried once, so that no account gets locked.
@@ -41,7 +26,7 @@ fn a_missing_identity_is_told_with_the_ways_to_give_one() {
 fn a_wrong_password_is_told_and_tried_once() {
     let Some(site) = Site::with_one_object() else { return };
     let plan = with_password(site.plan(BUCKET), &site.archive).env("EARTHDATA_PASSWORD", "guess");
-    must_say(plan, &["refused the user name or password", "EARTHDATA_USERNAME", &site.archive.edl_host()]);
+    plan.must_say(&["refused the user name or password", "EARTHDATA_USERNAME", &site.archive.edl_host()]);
     assert_eq!(site.archive.stats().rejected, 1);
 }
 
@@ -49,46 +34,46 @@ fn a_wrong_password_is_told_and_tried_once() {
 #[test]
 fn a_refused_token_is_told_with_where_it_came_from() {
     for family in [Family::Cumulus, Family::Tea] {
-        let Some(site) = of_family(family) else { return };
+        let Some(site) = Site::of_family(family) else { return };
         site.archive.set(|knobs| knobs.bearer = BearerAnswer::Refuse);
-        must_say(site.plan(BUCKET), &["refused the token from EARTHDATA_TOKEN"]);
+        site.plan(BUCKET).must_say(&["refused the token from EARTHDATA_TOKEN"]);
     }
 }
 
 /// "with the resolution URL where there is one".
 #[test]
 fn an_agreement_that_is_not_accepted_is_told_with_its_page() {
-    let Some(tea) = of_family(Family::Tea) else { return };
+    let Some(tea) = Site::of_family(Family::Tea) else { return };
     tea.archive.set(|knobs| knobs.bearer = BearerAnswer::Eula);
-    must_say(tea.plan(BUCKET), &["EULA Acceptance Failure", &tea.archive.edl_host(), "/approve_app?client_id="]);
-    let Some(cumulus) = of_family(Family::Cumulus) else { return };
+    tea.plan(BUCKET).must_say(&["EULA Acceptance Failure", &tea.archive.edl_host(), "/approve_app?client_id="]);
+    let Some(cumulus) = Site::of_family(Family::Cumulus) else { return };
     for answer in [LoginAnswer::Eula, LoginAnswer::Profile] {
         cumulus.archive.set(|knobs| knobs.login = answer);
-        must_say(with_password(cumulus.plan(BUCKET), &cumulus.archive), &[&cumulus.archive.edl_host(), "in a browser"]);
+        with_password(cumulus.plan(BUCKET), &cumulus.archive).must_say(&[&cumulus.archive.edl_host(), "in a browser"]);
     }
 }
 
 /// A user whose groups open nothing learns whom to ask.
 #[test]
 fn a_user_without_any_data_is_told_so() {
-    let Some(site) = of_family(Family::Tea) else { return };
+    let Some(site) = Site::of_family(Family::Tea) else { return };
     site.archive.set(|knobs| knobs.endpoint = EndpointAnswer::NoPermission);
-    must_say(site.plan(BUCKET), &["may not access any of its data"]);
+    site.plan(BUCKET).must_say(&["may not access any of its data"]);
 }
 
 /// "Without `--credentials-endpoint` the endpoint comes from the table": a bucket that is not there needs the option.
 #[test]
 fn an_unknown_bucket_asks_for_its_endpoint() {
     let Some(site) = Site::with_one_object() else { return };
-    must_say(site.plan(BUCKET).without("S3_CREDENTIAL_ENDPOINT"), &[BUCKET, "--credentials-endpoint"]);
+    site.plan(BUCKET).without("S3_CREDENTIAL_ENDPOINT").must_say(&[BUCKET, "--credentials-endpoint"]);
 }
 
 /// A bucket that does not exist and a prefix without a key are two mistakes.
 #[test]
 fn a_missing_bucket_and_an_empty_prefix_are_told_apart() {
     let Some(site) = Site::with_one_object() else { return };
-    must_say(site.plan_with_keys("no-such-bucket"), &["s3://no-such-bucket/", "no such bucket"]);
-    must_say(site.plan("granules/fold"), &["nothing below s3://granules/fold/"]);
+    site.plan_with_keys("no-such-bucket").must_say(&["s3://no-such-bucket/", "no such bucket"]);
+    site.plan("granules/fold").must_say(&["nothing below s3://granules/fold/"]);
 }
 
 /// Credentials that work only inside the region say so, rather than "denied".
@@ -96,7 +81,7 @@ fn a_missing_bucket_and_an_empty_prefix_are_told_apart() {
 fn being_outside_the_region_is_told() {
     let Some(site) = Site::with_one_object() else { return };
     site.archive.set(|knobs| knobs.out_of_region = true);
-    must_say(site.plan(BUCKET), &["only from inside AWS us-west-2"]);
+    site.plan(BUCKET).must_say(&["only from inside AWS us-west-2"]);
 }
 
 /// Who types the command would rather know than wait: a dead Earthdata or S3 is told within a bound.
@@ -105,15 +90,15 @@ fn services_that_are_down_are_told_in_time() {
     let Some(site) = Site::with_one_object() else { return };
     let began = Instant::now();
     site.archive.set(|knobs| knobs.edl_down = true);
-    must_say(with_password(site.plan(BUCKET), &site.archive), &[&site.archive.edl_host(), "no answer from"]);
+    with_password(site.plan(BUCKET), &site.archive).must_say(&[&site.archive.edl_host(), "no answer from"]);
     site.archive.set(|knobs| (knobs.edl_down, knobs.daac_down) = (false, true));
     let endpoint = site.archive.credentials_url("PODAAC");
-    must_say(site.plan(BUCKET), &[endpoint.trim_start_matches("http://").trim_end_matches("/s3credentials"), "no answer from"]);
+    site.plan(BUCKET).must_say(&[endpoint.trim_start_matches("http://").trim_end_matches("/s3credentials"), "no answer from"]);
     assert!(began.elapsed() < Duration::from_secs(40), "{:?} for both", began.elapsed());
 
     let began = Instant::now();
     site.archive.set(|knobs| (knobs.daac_down, knobs.s3_down) = (false, true));
-    must_say(site.plan(BUCKET).args(&["--timeout=5"]), &["no answer within", "s3://granules/", "dispatch failure: "]);
+    site.plan(BUCKET).args(&["--timeout=5"]).must_say(&["no answer within", "s3://granules/", "dispatch failure: "]);
     assert!((4..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
@@ -122,7 +107,7 @@ fn services_that_are_down_are_told_in_time() {
 fn the_terminal_gets_one_message_however_often_it_was_tried() {
     let Some(site) = Site::with_one_object() else { return };
     site.archive.set(|knobs| knobs.daac_down = true);
-    must_say(site.plan(BUCKET).without_log_file(), &["no answer from"]);
+    site.plan(BUCKET).without_log_file().must_say(&["no answer from"]);
 }
 
 /// "Secrets travel over https, or over http to loopback only": nothing is sent to find that out.
@@ -130,7 +115,7 @@ fn the_terminal_gets_one_message_however_often_it_was_tried() {
 fn secrets_are_not_sent_unencrypted() {
     let Some(site) = Site::with_one_object() else { return };
     for option in ["--credentials-endpoint=http://192.0.2.1/s3credentials", "--endpoint-url=http://192.0.2.1"] {
-        must_say(site.plan(BUCKET).args(&[option]), &["http://192.0.2.1", "https"]);
+        site.plan(BUCKET).args(&[option]).must_say(&["http://192.0.2.1", "https"]);
     }
     assert_eq!(site.archive.stats().s3_requests(), 0);
 }
@@ -160,7 +145,7 @@ fn a_wrong_command_line_is_refused_before_any_request() {
 fn keys_that_the_store_does_not_know_are_told_at_once() {
     let Some(site) = Site::with_one_object() else { return };
     let began = Instant::now();
-    must_say(site.plan_with_keys(BUCKET).env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN"), &["InvalidAccessKeyId", "--endpoint-url"]);
+    site.plan_with_keys(BUCKET).env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN").must_say(&["InvalidAccessKeyId", "--endpoint-url"]);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
@@ -169,6 +154,6 @@ fn keys_that_the_store_does_not_know_are_told_at_once() {
 fn a_store_that_rejects_the_endpoints_credentials_is_told() {
     let (Some(site), Some(other)) = (Site::with_one_object(), Site::with_one_object()) else { return };
     let plan = site.plan(BUCKET).env("AWS_ENDPOINT_URL_S3", other.archive.s3_url());
-    must_say(plan, &["does not accept the credentials", "--endpoint-url"]);
+    plan.must_say(&["does not accept the credentials", "--endpoint-url"]);
     assert_eq!(site.archive.stats().issued, 2);
 }

@@ -3,6 +3,7 @@
 //! Without /dev/fuse the tests print why and pass; with `GRANULEFS_REQUIRE_MOUNT` set they fail instead.
 #![cfg(test)]
 
+mod apart;
 mod attributes;
 mod budgets;
 mod collections;
@@ -22,6 +23,7 @@ mod others;
 mod permissions;
 mod reading;
 mod refresh;
+mod roles;
 mod secrets;
 mod sources;
 mod tools;

@@ -87,3 +87,26 @@ fn a_role_that_is_refused_falls_back_to_earthdata() {
     let nobody = site.plan(BUCKET).args(&["--aws-credentials"]).env("AWS_EC2_METADATA_DISABLED", "true");
     assert_eq!(fs::read_to_string(nobody.mount().at("closed/c.nc")).unwrap(), "closed/c.nc");
 }
+
+/// "Trees that differ by user" (issue 5, item 7): two users, one URL, two trees (`earthdata.md`, section 3).
+#[test]
+fn two_users_of_one_bucket_see_a_tree_each() {
+    let Some(site) = site(Listing::Under(vec!["open/".into()])) else { return };
+    let token = site.archive.admit("eve");
+    site.archive.set(|knobs| {
+        let eve = knobs.user("eve", BUCKET);
+        (eve.listing, eve.unreadable) = (Some(Listing::Under(vec!["closed/".into()])), Some(vec!["open/".into()]));
+        knobs.unreadable = vec!["closed/".into()];
+    });
+    let ada = site.plan(BUCKET).mount_warned().0;
+    let eve = site.plan(BUCKET).env("EARTHDATA_TOKEN", token).mount_warned().0;
+    for (mine, folder, key) in [(&ada, "open/2020", "open/2020/a.nc"), (&eve, "closed", "closed/c.nc")] {
+        assert_eq!(names(mine, folder).unwrap(), [key.rsplit('/').next().unwrap()]);
+        assert_eq!(fs::read_to_string(mine.at(key)).unwrap(), key);
+    }
+    for (other, folder, key) in [(&eve, "open/2020", "open/2020/a.nc"), (&ada, "closed", "closed/c.nc")] {
+        assert_eq!(names(other, folder), Err(libc::EACCES), "{folder}");
+        assert_ne!(errno(fs::read(other.at(key))), 0, "{key}");
+    }
+    assert_eq!(site.archive.stats().issued, 2);
+}

@@ -4,7 +4,7 @@ use std::fs;
 
 use archive::{Listing, Setup};
 
-use crate::harness::{Plan, Site};
+use crate::harness::Site;
 
 const KEY: &str = "MUR v4.1/2020/a%b+c.nc";
 
@@ -13,14 +13,6 @@ fn site() -> Option<Site> {
     site.archive.put("podaac-local-protected", KEY, "granule\n");
     site.archive.put("nsidc-local-protected", "ATL03/b.h5", "beam\n");
     Some(site)
-}
-
-#[track_caller]
-fn must_say(plan: Plan, parts: &[&str]) {
-    let message = plan.refusal();
-    for part in parts {
-        assert!(message.contains(part), "no {part:?} in {message:?}");
-    }
 }
 
 /// "`s3://bucket/key/of/granule.nc` (mounts its directory and prints the file's path), an https granule link of a DAAC".
@@ -38,7 +30,7 @@ fn a_link_to_a_granule_mounts_its_directory_and_tells_the_files_path() {
         assert!(mount.place().mounts()[0].contains("s3://podaac-local-protected/MUR\\040v4.1/2020/"));
     }
     for missing in ["s3://podaac-local-protected/MUR v4.1/2020/z.nc", "s3://podaac-local-protected/nowhere/z.nc"] {
-        must_say(site.plan_by_table(missing), &[missing, "does not exist"]);
+        site.plan_by_table(missing).must_say(&[missing, "does not exist"]);
     }
 }
 
@@ -67,13 +59,13 @@ fn a_data_center_is_named_as_people_do() {
 #[test]
 fn an_own_table_is_the_only_one() {
     let Some(site) = site() else { return };
-    must_say(site.plan_by_table("lp-prod-protected"), &["lp-prod-protected", "--credentials-endpoint"]);
-    must_say(site.plan_by_table("LP DAAC"), &["the table of buckets has none of LP DAAC"]);
-    must_say(site.plan_by_table("NOAA"), &["neither a bucket nor a data center", "PODAAC"]);
+    site.plan_by_table("lp-prod-protected").must_say(&["lp-prod-protected", "--credentials-endpoint"]);
+    site.plan_by_table("LP DAAC").must_say(&["the table of buckets has none of LP DAAC"]);
+    site.plan_by_table("NOAA").must_say(&["neither a bucket nor a data center", "PODAAC"]);
     let no_file = site.plan("podaac").args(&["--buckets-file", "/nowhere/buckets.json"]);
-    must_say(no_file, &["/nowhere/buckets.json", "No such file"]);
+    no_file.must_say(&["/nowhere/buckets.json", "No such file"]);
     fs::write(site.table(), "{\"b-1\": {\"region\": \"us-west-2\"}}").unwrap();
-    must_say(site.plan_by_table("podaac"), &["missing field `endpoint`", "line 1"]);
+    site.plan_by_table("podaac").must_say(&["missing field `endpoint`", "line 1"]);
     assert_eq!(site.archive.stats().credentials, 0);
 }
 
@@ -83,7 +75,7 @@ fn a_link_to_a_host_that_the_table_does_not_know_gets_no_token() {
     let Some(site) = site() else { return };
     let link = site.archive.https_link("podaac-local-protected", KEY);
     let plan = site.plan(&link).without("S3_CREDENTIAL_ENDPOINT");
-    must_say(plan, &["which data center has the bucket podaac-local-protected", "--credentials-endpoint"]);
+    plan.must_say(&["which data center has the bucket podaac-local-protected", "--credentials-endpoint"]);
     assert_eq!(site.archive.stats().credentials, 0);
     let (mount, _) = site.plan(&link).mounted();
     assert_eq!(fs::read_to_string(mount.at("a%b+c.nc")).unwrap(), "granule\n");

@@ -36,7 +36,21 @@ impl<'a> Stores<'a> {
             Err(error) => return report.failed("bucket", &error.to_string()),
         };
         let look = Look { bucket, place, file: self.holdings.file.as_deref(), args: self.args };
-        look.at_all(report).await
+        look.at_all(report).await?;
+        let endpoint = self.args.earthdata.endpoint(place, self.holdings).unwrap_or_default();
+        match look.bucket.refusals() {
+            // The login's line has said so.
+            None | Some((Error::Refused(Refusal::NoAmbient { .. }), None)) => Ok(()),
+            Some((own, None)) => {
+                let text = format!("the environment's credentials were refused ({own}); those of {endpoint} are used instead");
+                report.note("fallback", &text)
+            }
+            Some((_, Some(too))) => {
+                let text = format!("those of {endpoint} were tried as well: {too}");
+                let is_cure = !look.bucket.was_opened() && !matches!(too, Error::Refused(Refusal::Forbidden { .. }));
+                if is_cure { report.failed("fallback", &text) } else { report.note("fallback", &text) }
+            }
+        }
     }
 
     async fn credentials(&mut self, place: &Holding, report: &mut Report) -> Result<Option<Credentials>, Error> {

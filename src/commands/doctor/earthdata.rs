@@ -12,16 +12,27 @@ const SOON: u64 = 7;
 /// Seconds. S3 refuses what was signed 15 minutes off.
 const NOTABLE: u64 = 5 * 60;
 
+/// Whether there is anything to log in with where other credentials are refused.
+pub(super) fn look_at_fallback(host: &str, report: &mut Report) -> Result<(), Error> {
+    match Identity::find(host) {
+        Ok(identity) => report.ok("identity", &format!("to fall back on, {}", origins(&identity))),
+        Err(error) => report.note("identity", &format!("nothing to fall back on: {error}")),
+    }
+}
+
+fn origins(identity: &Identity) -> String {
+    let token = identity.token.as_ref().map(|token| format!("a token from {}", token.origin));
+    let password = identity.password.as_ref().map(|found| format!("{}'s password from {}", found.value.user, found.origin));
+    token.into_iter().chain(password).collect::<Vec<_>>().join("; when that is refused, ")
+}
+
 /// Answers whether there is anything to log in with.
 pub(super) fn look_at_identity(host: &str, report: &mut Report) -> Result<bool, Error> {
     let identity = match Identity::find(host) {
         Ok(identity) => identity,
         Err(error) => return report.failed("identity", &error.to_string()).map(|()| false),
     };
-    let token = identity.token.as_ref().map(|token| format!("a token from {}", token.origin));
-    let password = identity.password.as_ref().map(|found| format!("{}'s password from {}", found.value.user, found.origin));
-    let found = token.into_iter().chain(password).collect::<Vec<_>>();
-    report.ok("identity", &found.join("; when that is refused, "))?;
+    report.ok("identity", &origins(&identity))?;
     if identity.token.is_none() {
         return Ok(true);
     }

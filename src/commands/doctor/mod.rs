@@ -32,8 +32,10 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
 
 async fn look(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
     let mut may_log_in = true;
-    if !args.store.aws_credentials {
-        let host = &args.earthdata.earthdata_host;
+    let host = &args.earthdata.earthdata_host;
+    if args.store.aws_credentials {
+        earthdata::look_at_fallback(host, report)?;
+    } else {
         may_log_in = earthdata::look_at_identity(host, report)?;
         may_log_in &= earthdata::look_at_host(host, report).await?;
     }

@@ -1,5 +1,6 @@
 //! CMR, NASA's catalogue: where a collection is.
 
+mod places;
 mod records;
 mod versions;
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use self::records::{Answer, GranuleRecord, Hints, Record, common_directory};
+use self::records::{Answer, GranuleRecord, Hints, Link, Record};
 use super::archive::Table;
 use super::resolve::{Holding, Holdings};
 use super::source::{Collection, Location};
@@ -30,7 +31,9 @@ pub(super) struct Cmr {
     search: Url,
 }
 
-/// Which granule of a collection: what CMR calls `sort_key`.
+/// How many granules of each end of a collection tell where it is: more than one, since a granule may lack what others have.
+const SAMPLE: &str = "10";
+/// Which end: what CMR calls `sort_key`.
 const FIRST: &str = "start_date";
 const LAST: &str = "-start_date";
 
@@ -45,8 +48,8 @@ impl Cmr {
         Ok(Self { http, host: host.into(), search })
     }
 
-    /// Where the data of `collection` are: the prefix that CMR names, as far as a granule's own link bears it out, or else what the
-    /// first and the last granule have in common.
+    /// Where the data of `collection` are: in each bucket that its first and last granules are in, the prefix that CMR names, as far as
+    /// their own links bear it out, or else what those have in common.
     ///
     /// # Errors
     /// [`Error::Usage`] when CMR knows no such collection in the cloud, [`Error::Transient`] when it gives no answer.
@@ -63,35 +66,41 @@ impl Cmr {
             )));
         };
         let hints = Hints::new(chosen.umm.direct.as_ref());
-        let (location, mut notes) = self.location(chosen, &hints, table).await?;
+        let (locations, mut notes) = self.locations(&chosen.meta.concept_id, &hints, table).await?;
+        if let [_, _, ..] = locations[..] {
+            notes.push(format!("{collection} is in {} buckets: the mount has a directory for each", locations.len()));
+        }
         notes.extend(versions::note(chosen, &in_cloud, collection));
-        let known = table.get(&location.bucket);
-        let mut place = Holding::new(&location.bucket, location.prefix.as_str(), known);
-        place.endpoint = place.endpoint.or(hints.endpoint);
-        place.region = place.region.or(hints.region);
-        Ok(Holdings { note: (!notes.is_empty()).then(|| notes.join("; ")), ..Holdings::one(place) })
+        let place = |location: &Location| {
+            let place = Holding::new(&location.bucket, location.prefix.as_str(), table.get(&location.bucket));
+            let endpoint = place.endpoint.or_else(|| hints.endpoint.clone());
+            Holding { endpoint, region: place.region.or_else(|| hints.region.clone()), ..place }
+        };
+        let places = locations.iter().map(place).collect();
+        Ok(Holdings { places, file: None, note: (!notes.is_empty()).then(|| notes.join("; ")) })
     }
 
-    async fn location(&self, chosen: &Record, hints: &Hints, table: &Table) -> Result<(Location, Vec<String>), Error> {
-        let hinted = || hints.locations(table, None).into_iter().next();
-        let id = &chosen.meta.concept_id;
-        let first = match self.granule(id, FIRST).await {
-            Ok(Some(link)) => link,
-            unchecked => {
-                let why =
-                    unchecked.err().map_or_else(|| "it has no granule with an s3:// link".into(), |error| error.to_string());
-                let nowhere = || Error::usage(format!("CMR at {} names no bucket for the collection {id}: {why}", self.host));
-                let location = hinted().ok_or_else(nowhere)?;
-                return Ok((location, vec![format!("{id} is where CMR says, unchecked: {why}")]));
+    /// At least one location, and what the user should know of them.
+    async fn locations(&self, id: &str, hints: &Hints, table: &Table) -> Result<(Vec<Location>, Vec<String>), Error> {
+        let (first, last) = tokio::join!(self.links(id, FIRST), self.links(id, LAST));
+        let failure = first.as_ref().and(last.as_ref()).err().map(ToString::to_string);
+        let links = [first, last].into_iter().filter_map(Result::ok).flatten().collect::<Vec<_>>();
+        if links.is_empty() {
+            let why = failure.unwrap_or_else(|| "it has no granule with an s3:// link".into());
+            let locations = places::unchecked(hints, table);
+            if locations.is_empty() {
+                return Err(Error::usage(format!("CMR at {} names no bucket for the collection {id}: {why}", self.host)));
             }
-        };
-        if let Some(location) = hints.bearing(&first, table) {
-            return Ok((location, Vec::new()));
+            return Ok((locations, vec![format!("{id} is where CMR says, unchecked: {why}")]));
         }
-        let last = self.granule(id, LAST).await?.unwrap_or_else(|| first.clone());
-        let location = common_directory(&first, &last);
-        let told = if hints.told.is_empty() { "nothing" } else { &hints.told };
-        Ok((location.clone(), vec![format!("CMR says {told} for {id}, but its granules are in {location}")]))
+        let found = places::of(&links, hints, table);
+        let untold = found.iter().filter(|found| !found.is_told).map(|found| found.location.to_string()).collect::<Vec<_>>();
+        let mut notes = Vec::new();
+        if !untold.is_empty() {
+            let told = if hints.told.is_empty() { "nothing" } else { &hints.told };
+            notes.push(format!("CMR says {told} for {id}, but its granules are in {}", untold.join(", ")));
+        }
+        Ok((found.into_iter().map(|found| found.location).collect(), notes))
     }
 
     async fn records(&self, collection: &Collection) -> Result<Vec<Record>, Error> {
@@ -106,11 +115,11 @@ impl Cmr {
         Ok(self.ask::<Answer<Record>>("search/collections.umm_json", &query).await?.items)
     }
 
-    /// Bucket and key of the data of one granule.
-    async fn granule(&self, concept_id: &str, sort_key: &str) -> Result<Option<(String, String)>, Error> {
-        let query = [("collection_concept_id", concept_id), ("page_size", "1"), ("sort_key", sort_key)];
+    /// Where the data of some granules are.
+    async fn links(&self, concept_id: &str, sort_key: &str) -> Result<Vec<Link>, Error> {
+        let query = [("collection_concept_id", concept_id), ("page_size", SAMPLE), ("sort_key", sort_key)];
         let answer = self.ask::<Answer<GranuleRecord>>("search/granules.umm_json", &query).await?;
-        Ok(answer.items.iter().find_map(GranuleRecord::direct_link))
+        Ok(answer.items.iter().flat_map(GranuleRecord::direct_links).collect())
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Error> {

@@ -66,12 +66,33 @@ struct RelatedUrl {
     kind: String,
 }
 
+/// Where in S3 a file of a granule is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) bucket: String,
+    pub(super) key: String,
+}
+
+impl Link {
+    /// Reads an `s3://` link.
+    pub(super) fn read(url: &str) -> Option<Self> {
+        let (bucket, key) = url.strip_prefix("s3://")?.split_once('/')?;
+        Some(Self { bucket: bucket.into(), key: key.into() })
+    }
+
+    fn is_sidecar(&self) -> bool {
+        SIDECARS.iter().any(|end| self.key.ends_with(end))
+    }
+}
+
+/// What lies beside data, often in a bucket of its own, and is none.
+const SIDECARS: [&str; 6] = [".md5", ".sha256", ".cmr.xml", ".cmr.json", ".dmrpp", ".iso.xml"];
+
 impl GranuleRecord {
-    /// Bucket and key of the first file that the granule offers in S3.
-    pub(super) fn direct_link(&self) -> Option<(String, String)> {
+    /// The files of data that the granule offers in S3.
+    pub(super) fn direct_links(&self) -> impl Iterator<Item = Link> {
         let direct = self.umm.urls.iter().filter(|related| related.kind == "GET DATA VIA DIRECT ACCESS");
-        let mut links = direct.filter_map(|related| related.url.strip_prefix("s3://")?.split_once('/'));
-        links.next().map(|(bucket, key)| (bucket.to_owned(), key.to_owned()))
+        direct.filter_map(|related| Link::read(&related.url)).filter(|link| !link.is_sidecar())
     }
 }
 
@@ -112,11 +133,17 @@ impl Hints {
         self.prefixes.iter().filter_map(|text| location(text, table, bucket)).collect()
     }
 
-    /// The narrowest prefix that holds the granule at `(bucket, key)`.
-    pub(super) fn bearing(&self, (bucket, key): &(String, String), table: &Table) -> Option<Location> {
-        let locations = self.locations(table, Some(bucket)).into_iter();
-        let bearing = locations.filter(|hint| hint.bucket == *bucket && key.starts_with(hint.prefix.as_str()));
-        bearing.max_by_key(|hint| hint.prefix.as_str().len())
+    /// The narrowest prefix that holds `link`.
+    pub(super) fn bearing(&self, link: &Link, table: &Table) -> Option<Prefix> {
+        let locations = self.locations(table, Some(&link.bucket)).into_iter();
+        let bearing = locations.filter(|hint| hint.bucket == link.bucket && link.key.starts_with(hint.prefix.as_str()));
+        bearing.map(|hint| hint.prefix).max_by_key(|prefix| prefix.as_str().len())
+    }
+
+    /// A record that says this.
+    #[cfg(test)]
+    pub(super) fn of(prefixes: &[&str]) -> Self {
+        Self { prefixes: prefixes.iter().map(|text| (*text).into()).collect(), ..Self::default() }
     }
 }
 
@@ -138,22 +165,13 @@ fn location(text: &str, table: &Table, bucket: Option<&str>) -> Option<Location>
     }
 }
 
-/// The deepest directory that holds both files. Of files in two buckets, that of the first.
-pub(super) fn common_directory(first: &(String, String), last: &(String, String)) -> Location {
-    let (mut directory, _) = Prefix::of_key(&first.1);
-    while first.0 == last.0 && !last.1.starts_with(directory.as_str()) {
-        directory = directory.parent();
-    }
-    Location { bucket: first.0.clone(), prefix: directory }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const COLLECTIONS: &str = include_str!("recorded/collections-poc.json");
 
-    fn recorded_granules(text: &str) -> Vec<(String, String)> {
+    fn recorded_granules(text: &str) -> Vec<GranuleRecord> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Recorded {
@@ -161,7 +179,7 @@ mod tests {
             Bare(Answer<GranuleRecord>),
         }
         let (Recorded::WithHeaders { body: answer } | Recorded::Bare(answer)) = serde_json::from_str(text).unwrap();
-        answer.items.iter().filter_map(GranuleRecord::direct_link).collect()
+        answer.items
     }
 
     #[test]
@@ -182,25 +200,40 @@ mod tests {
         }
     }
 
+    /// Those of TELLUS are data in two buckets; those of Daymet and IMERG have their sums only in another one.
     #[test]
-    fn the_recorded_granules_have_a_link() {
-        for (text, bucket, key) in [
+    fn the_recorded_granules_tell_which_buckets_they_need() {
+        for (text, needed) in [
             (
                 include_str!("recorded/granules-tellus.json"),
-                "podaac-ops-cumulus-protected",
-                "TELLUS_GRAC_L3_JPL_RL06_LND_v04/GRD-3_",
+                &[
+                    ("podaac-ops-cumulus-protected", "TELLUS_GRAC_L3_JPL_RL06_LND_v04/GRD-3_"),
+                    ("podaac-ops-cumulus-public", "TELLUS_GRAC_L3_JPL_RL06_LND_v04/GRD-3_"),
+                ][..],
             ),
-            (include_str!("recorded/granules-daymet.json"), "ornl-cumulus-prod-protected", "daymet/Daymet_Daily_V4R1/data/"),
+            (include_str!("recorded/granules-daymet.json"), &[("ornl-cumulus-prod-protected", "daymet/Daymet_Daily_V4R1/data/")]),
             (
                 include_str!("recorded/granule-imerg.json"),
-                "gesdisc-cumulus-prod-protected",
-                "GPM_L3/GPM_3IMERGHH.06/2019/051/3B-",
+                &[("gesdisc-cumulus-prod-protected", "GPM_L3/GPM_3IMERGHH.06/2019/051/3B-")],
             ),
         ] {
-            let links = recorded_granules(text);
-            assert!(!links.is_empty());
-            assert!(links.iter().all(|link| link.0 == bucket && link.1.starts_with(key)), "{links:?}");
+            for granule in recorded_granules(text) {
+                let links = granule.direct_links().collect::<Vec<_>>();
+                let is_at = |link: &Link, (bucket, key): &(&str, &str)| link.bucket == *bucket && link.key.starts_with(key);
+                assert!(links.iter().all(|link| needed.iter().any(|place| is_at(link, place))), "{links:?}");
+                assert!(needed.iter().all(|place| links.iter().any(|link| is_at(link, place))), "{links:?}");
+            }
         }
+    }
+
+    #[test]
+    fn sums_and_metadata_are_no_data() {
+        let files = ["x.nc", "x.nc.md5", "x.nc.sha256", "x.cmr.xml", "x.cmr.json", "x.nc.dmrpp", "x.iso.xml", "x.xml"];
+        let urls = files.map(|name| format!(r#"{{"URL": "s3://b-1/{name}", "Type": "GET DATA VIA DIRECT ACCESS"}}"#));
+        let other = r#"{"URL": "s3://b-2/x.png", "Type": "GET RELATED VISUALIZATION"}, {"URL": "https://d.org/b-1/x.nc", "Type": "GET DATA"}"#;
+        let text = format!(r#"{{"umm": {{"RelatedUrls": [{}, {other}]}}}}"#, urls.join(", "));
+        let granule: GranuleRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(granule.direct_links().map(|link| link.key).collect::<Vec<_>>(), ["x.nc", "x.xml"]);
     }
 
     /// earthdata.md, section 6: with or without `s3://`, a last slash, and the separator.
@@ -227,36 +260,6 @@ mod tests {
         assert_eq!(read("lp-protected-2/X").as_deref(), Some("s3://lp-protected-2/X/"));
         for text in ["", "/", "s3://", "HLSS30.020/", "a/b"] {
             assert_eq!(read(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_hint_counts_when_a_granule_bears_it_out() {
-        let table = Table::built_in();
-        let hints =
-            |prefixes: &[&str]| Hints { prefixes: prefixes.iter().map(|text| (*text).into()).collect(), ..Hints::default() };
-        let bearing = |prefixes: &[&str], key: &str| {
-            let granule = ("lp-prod-protected".to_owned(), key.to_owned());
-            hints(prefixes).bearing(&granule, &table).map(|location| location.to_string())
-        };
-        let both = ["lp-prod-public/X.1/", "lp-prod-protectedX.1", "lp-prod-protected"];
-        assert_eq!(bearing(&both, "X.1/a.tif").as_deref(), Some("s3://lp-prod-protected/X.1/"));
-        assert_eq!(bearing(&both, "X.12/a.tif").as_deref(), Some("s3://lp-prod-protected/"));
-        assert_eq!(bearing(&["lp-prod-protected/PROVISONAL"], "PROVISIONAL/a.tif"), None);
-        assert_eq!(bearing(&["lp-prod-public/X.1"], "X.1/a.tif"), None);
-    }
-
-    #[test]
-    fn where_no_hint_holds_the_granules_themselves_tell() {
-        let link = |bucket: &str, key: &str| (bucket.to_owned(), key.to_owned());
-        for (first, last, directory) in [
-            (link("b-1", "X/2001/a.nc"), link("b-1", "X/2020/b.nc"), "s3://b-1/X/"),
-            (link("b-1", "X/a.nc"), link("b-1", "X/a.nc"), "s3://b-1/X/"),
-            (link("b-1", "a.nc"), link("b-1", "b.nc"), "s3://b-1/"),
-            (link("b-1", "X/a.nc"), link("b-1", "Y/a.nc"), "s3://b-1/"),
-            (link("b-1", "X/a.nc"), link("b-2", "Y/a.nc"), "s3://b-1/X/"),
-        ] {
-            assert_eq!(common_directory(&first, &last).to_string(), directory);
         }
     }
 

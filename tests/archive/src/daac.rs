@@ -67,13 +67,14 @@ impl Daac<'_> {
         }
         let shown = cookie(request, self.cookie_name());
         let admitted = shown.is_some_and(|shown| self.world.sessions.lock().is_admitted(shown, self.index, self.world.now()));
-        if admitted { self.issue() } else { self.to_login(request) }
+        if admitted { self.issue(None) } else { self.to_login(request) }
     }
 
     fn bearer(&self, token: &str, request: &Request<Bytes>) -> Response<Payload> {
-        let known = token == self.world.token;
+        let other = self.world.others.read().get(token).cloned();
+        let known = token == self.world.token || other.is_some();
         match (self.knobs.bearer, self.family) {
-            (BearerAnswer::Accept, _) if known => self.issue(),
+            (BearerAnswer::Accept, _) if known => self.issue(other.as_deref()),
             (BearerAnswer::Accept | BearerAnswer::Refuse, Family::Tea) if token.split('.').count() == 3 => {
                 json(401, r#"{"error":"invalid_token"}"#)
             }
@@ -135,7 +136,7 @@ impl Daac<'_> {
     }
 
     /// Answers someone who is logged in.
-    fn issue(&self) -> Response<Payload> {
+    fn issue(&self, other: Option<&str>) -> Response<Payload> {
         match (self.knobs.endpoint, self.family) {
             (EndpointAnswer::FailedDependency, _) => {
                 return json(
@@ -156,7 +157,7 @@ impl Daac<'_> {
             (EndpointAnswer::Nonsense, _) => return html(200, "<h1>Scheduled maintenance</h1>"),
             _ => {}
         }
-        let key = self.world.issue(self.index);
+        let key = other.map_or_else(|| self.world.issue(self.index), |user| self.world.issue_to(user, self.index));
         self.world.journal.count(|stats| {
             stats.issued += 1;
             stats.of_daac(self.world.daac_name(self.index)).issued += 1;

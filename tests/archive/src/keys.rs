@@ -15,6 +15,8 @@ pub(crate) struct Key {
     pub(crate) token: Option<String>,
     pub(crate) expires: Option<SystemTime>,
     pub(crate) opens: Opens,
+    /// Whose it is, where not the first user's.
+    pub(crate) user: Option<String>,
 }
 
 /// Which buckets a key opens.
@@ -36,12 +38,18 @@ impl Keys {
     pub(crate) fn mint(&self, expires: SystemTime, opens: Opens) -> Key {
         // Real tokens start and look like this, and hold the characters that a URL must escape.
         let token = format!("IQoJb3JpZ2luX2VjE+/{}", STANDARD.encode(random(400, 0..=255)));
-        self.keep(Key { id: identifier("ASIA"), secret: secret(), token: Some(token), expires: Some(expires), opens })
+        let key = Key { id: identifier("ASIA"), secret: secret(), token: Some(token), expires: Some(expires), opens, user: None };
+        self.keep(key)
     }
 
     /// Makes a key that lives for ever and needs no token.
     pub(crate) fn mint_static(&self, opens: Opens) -> Key {
-        self.keep(Key { id: identifier("AKIA"), secret: secret(), token: None, expires: None, opens })
+        self.keep(Key { id: identifier("AKIA"), secret: secret(), token: None, expires: None, opens, user: None })
+    }
+
+    /// Makes session credentials for another user than the first.
+    pub(crate) fn mint_for(&self, user: &str, expires: SystemTime, opens: Opens) -> Key {
+        self.keep(Key { user: Some(user.to_owned()), ..self.mint(expires, opens) })
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Key> {

@@ -96,6 +96,8 @@ pub struct Knobs {
     pub daacs: BTreeMap<String, DaacKnobs>,
     /// Buckets with knobs of their own, by name; [`Knobs::bucket`] turns them.
     pub buckets: BTreeMap<String, BucketKnobs>,
+    /// What other users than the first may, by name and bucket; [`Knobs::user`] turns them.
+    pub users: BTreeMap<String, BTreeMap<String, BucketKnobs>>,
 
     /// Things that go wrong; the first one that fits a request happens to it.
     pub faults: Vec<Fault>,
@@ -140,6 +142,7 @@ impl Default for Knobs {
             regions: BTreeMap::new(),
             daacs: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            users: BTreeMap::new(),
             faults: Vec::new(),
         }
     }

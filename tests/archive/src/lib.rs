@@ -7,6 +7,7 @@
 //! | five buckets behind three DAACs, two families | [`Setup::three_daacs`]; the table for `--buckets-file`: [`Archive::buckets_file`] |
 //! | one DAAC broken, the others well | `set(\|knobs\| knobs.daac("ASF").endpoint = Some(EndpointAnswer::Unavailable))`; [`DaacKnobs`] has the rest |
 //! | what one bucket allows | `set(\|knobs\| knobs.bucket("asf-local-browse").listing = Some(Listing::Denied))`; [`BucketKnobs`] |
+//! | another user, who sees another tree | [`Archive::admit`], `set(\|knobs\| knobs.user("eve", "granules").listing = Some(Listing::Denied))` |
 //! | all well again | `set(\|knobs\| knobs.daacs.clear())`, `set(\|knobs\| knobs.buckets.clear())` |
 //! | that credentials were fetched lazily, and by whom | [`Archive::daac_stats`] |
 //! | credentials of a role, for some buckets | [`Archive::mint_role`], [`Archive::static_keys_of`] |
@@ -196,6 +197,12 @@ impl Archive {
         format!("http://{}", self.world.addresses.control)
     }
 
+    /// Makes another user, who has a token and no password, and returns the token. What that one may differs by [`Knobs::user`].
+    #[must_use]
+    pub fn admit(&self, user: &str) -> String {
+        self.world.admit(user)
+    }
+
     /// Returns the user's Earthdata token.
     #[must_use]
     pub fn token(&self) -> &str {
@@ -338,6 +345,7 @@ impl Archive {
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = vec![self.token().to_owned(), self.password().to_owned()];
+        secrets.extend(self.world.others.read().keys().cloned());
         for key in self.world.keys.all() {
             secrets.push(key.secret);
             secrets.extend(key.token);

@@ -67,6 +67,20 @@ impl Knobs {
         Cow::Owned(knobs)
     }
 
+    /// The knobs of a bucket as they stand for one user beside the first, to turn them.
+    pub fn user(&mut self, name: &str, bucket: &str) -> &mut BucketKnobs {
+        self.users.entry(name.to_owned()).or_default().entry(bucket.to_owned()).or_default()
+    }
+
+    /// The knobs as they stand for one user in one bucket.
+    pub(crate) fn of_user(&self, name: &str, bucket: &str) -> Cow<'_, Self> {
+        let Some(own) = self.users.get(name).and_then(|buckets| buckets.get(bucket)) else { return self.of_bucket(bucket) };
+        let mut knobs = self.of_bucket(bucket).into_owned();
+        replace(&mut knobs.listing, own.listing.clone());
+        replace(&mut knobs.unreadable, own.unreadable.clone());
+        Cow::Owned(knobs)
+    }
+
     /// The knobs as they stand for one bucket.
     pub(crate) fn of_bucket(&self, name: &str) -> Cow<'_, Self> {
         let Some(own) = self.buckets.get(name) else { return Cow::Borrowed(self) };

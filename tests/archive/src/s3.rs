@@ -111,7 +111,10 @@ pub(crate) fn answer(
         _ => {}
     }
     let key = authorize(world, request, target, knobs)?;
-    let knobs = &*knobs.of_bucket(&target.bucket);
+    let knobs = match &key.user {
+        Some(user) => &*knobs.of_user(user, &target.bucket),
+        None => &*knobs.of_bucket(&target.bucket),
+    };
     let store = world.store.read();
     let bucket =
         store.bucket(&target.bucket).ok_or_else(|| Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist"))?;

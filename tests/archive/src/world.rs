@@ -1,5 +1,6 @@
 //! What all servers of one archive share.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,8 +21,10 @@ use crate::{Family, Setup};
 pub(crate) struct World {
     pub(crate) setup: Setup,
     pub(crate) addresses: Addresses,
-    /// The bearer token of the one user there is.
+    /// The bearer token of the first user.
     pub(crate) token: String,
+    /// The names of other users, by their tokens.
+    pub(crate) others: RwLock<HashMap<String, String>>,
     pub(crate) static_key: Key,
     pub(crate) store: RwLock<Store>,
     pub(crate) catalogue: RwLock<Vec<Entry>>,
@@ -51,8 +54,8 @@ impl World {
         }
         Self {
             addresses,
-            // Three parts with dots between: a JWT as far as anyone looks.
-            token: format!("eyJ0eXAiOiJKV1QiLCJvcmlnaW4iOiJFYXJ0aGRhdGEgTG9naW4ifQ.{}.{}", random_hex(120), random_hex(86)),
+            token: new_token(),
+            others: RwLock::default(),
             static_key: keys.mint_static(Opens::All),
             store: RwLock::new(store),
             catalogue: RwLock::default(),
@@ -62,6 +65,13 @@ impl World {
             sessions: Mutex::default(),
             setup,
         }
+    }
+
+    /// Makes another user and returns the token.
+    pub(crate) fn admit(&self, user: &str) -> String {
+        let token = new_token();
+        self.others.write().insert(token.clone(), user.to_owned());
+        token
     }
 
     pub(crate) fn knobs(&self) -> Arc<Knobs> {
@@ -130,6 +140,13 @@ impl World {
         format!("archive-{daac}-AbCdEfGhIjKlMn")
     }
 
+    /// Hands out session credentials of a DAAC to another user than the first.
+    pub(crate) fn issue_to(&self, user: &str, daac: usize) -> Key {
+        let knobs = self.knobs();
+        let life = knobs.of_daac(self.daac_name(daac)).credential_life;
+        self.keys.mint_for(user, self.now() + life, Opens::Daac(daac))
+    }
+
     /// Hands out session credentials of a DAAC.
     pub(crate) fn issue(&self, daac: usize) -> Key {
         let knobs = self.knobs();
@@ -141,4 +158,9 @@ impl World {
         sessions.issued.insert(daac, key.clone());
         key
     }
+}
+
+/// Three parts with dots between: a JWT as far as anyone looks.
+fn new_token() -> String {
+    format!("eyJ0eXAiOiJKV1QiLCJvcmlnaW4iOiJFYXJ0aGRhdGEgTG9naW4ifQ.{}.{}", random_hex(120), random_hex(86))
 }

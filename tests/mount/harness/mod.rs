@@ -4,6 +4,7 @@ mod place;
 mod plan;
 mod process;
 mod ran;
+mod several;
 mod site;
 
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ pub(crate) use place::Place;
 pub(crate) use plan::{Mount, Plan};
 pub(crate) use process::Process;
 pub(crate) use ran::{Ran, run, tool, wait};
+pub(crate) use several::{BUCKETS, names};
 pub(crate) use site::{BUCKET, Site};
 
 /// The program that is tested.

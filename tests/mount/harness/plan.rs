@@ -173,6 +173,15 @@ impl Plan {
         assert!(!message.contains('\n'), "more than one line: {message:?}");
         message.to_owned()
     }
+
+    /// [`Self::refusal`] whose message has all these parts.
+    #[track_caller]
+    pub(crate) fn must_say(self, parts: &[&str]) {
+        let message = self.refusal();
+        for part in parts {
+            assert!(message.contains(part), "no {part:?} in {message:?}");
+        }
+    }
 }
 
 /// A mount that is served; it ends when this is dropped.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use archive::{Archive, Setup};
+use archive::{Archive, Daac, Family, Setup};
 use tempfile::TempDir;
 
 use super::{Mount, PROGRAM, Place, Plan, Ran, run};
@@ -35,6 +35,14 @@ impl Site {
         }
         let site = Self { archive: Archive::start(setup).unwrap(), folder: tempfile::tempdir().unwrap() };
         std::fs::write(site.table(), site.archive.buckets_file()).unwrap();
+        Some(site)
+    }
+
+    /// An archive of one data center that runs this server software, with one object.
+    pub(crate) fn of_family(family: Family) -> Option<Self> {
+        let daac = Daac { name: "PODAAC".into(), family, buckets: vec![BUCKET.into()] };
+        let site = Self::of(Setup { daacs: vec![daac], ..Setup::default() })?;
+        site.archive.put(BUCKET, "folder/one.txt", "one\n");
         Some(site)
     }
 
@@ -72,9 +80,7 @@ impl Site {
 
     /// An archive with one object of a few bytes, where it does not matter what is in it.
     pub(crate) fn with_one_object() -> Option<Self> {
-        let site = Self::start()?;
-        site.archive.put(BUCKET, "folder/one.txt", "one\n");
-        Some(site)
+        Self::of_family(Family::Cumulus)
     }
 
     /// A mount of `source` on a place of its own, for the one who has the token.
