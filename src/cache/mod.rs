@@ -52,7 +52,7 @@ impl BlockCache {
     }
 
     /// The blocks `range` of `remote`; those that nobody has fetched are on their way, or in line for the budget, when this
-    /// returns. Where any is missing, those behind it up to `until` come along, as far as there is room for them. Says whether
+    /// returns. Where any is missing, those behind it up to `until` come along if room can be made for them. Says whether
     /// any was missing.
     #[must_use]
     pub fn blocks(self: &Arc<Self>, remote: Remote<'_>, range: Range<u64>, until: u64) -> (Vec<Block>, bool) {
@@ -62,7 +62,9 @@ impl BlockCache {
         let mut missing: Vec<u64> =
             range.clone().zip(&found).filter(|(_, block)| block.is_none()).map(|(index, _)| index).collect();
         let is_missing = !missing.is_empty();
-        if is_missing && self.budget.has_room(bytes(object.size, &(range.start..until))) {
+        let wanted = bytes(object.size, &(range.start..until));
+        while is_missing && !self.budget.has_room(wanted) && shelf.evict_read() {}
+        if is_missing && self.budget.has_room(wanted) {
             missing.extend((range.end..until).filter(|index| !shelf.contains(id, *index)));
         }
         let longest = (missing.len() as u64).div_ceil(2).clamp(WORTH_A_GET, LONGEST_RUN);

@@ -33,8 +33,8 @@ impl Filesystem for Door {
                 tracing::debug!(?wish, "the kernel does not offer this");
             }
         }
-        // Enough for the read-ahead of several readers; the default is 16.
-        if config.set_max_background(64).is_err() {
+        // The limit is the mount's: those who wait for a bucket that stands still must not use it up for the others. The default is 16.
+        if config.set_max_background(1024).is_err() {
             tracing::debug!("the kernel limits background requests");
         }
         Ok(())

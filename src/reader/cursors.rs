@@ -79,7 +79,10 @@ impl Cursor {
 
     fn is_followed_by(&self, read: &Range<u64>) -> bool {
         let first_step = (Self::FIRST_STEPS * (read.end - read.start)).min(Self::LONGEST_FIRST_STEP);
-        self.position.abs_diff(read.start) <= if self.window == 0 { first_step } else { Self::SLACK }
+        // Looking at the same bytes again is no step.
+        let overlaps = (read.start + 1..read.end).contains(&self.position);
+        let longest = if self.window == 0 { first_step } else { Self::SLACK };
+        self.position.abs_diff(read.start) <= longest && !(self.window == 0 && overlaps)
     }
 
     fn advance(&mut self, read: &Range<u64>, size: u64, shares: &Arc<Shares>, fetch: impl FnOnce(Range<u64>) -> u64) {
