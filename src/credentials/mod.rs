@@ -307,7 +307,7 @@ mod tests {
 
     /// A session of an Earthdata that is down, `age` seconds old.
     fn held(age: u64, life: Option<Duration>) -> (Arc<CredentialStore>, Arc<Session>) {
-        let identity = Identity { token: Some(Found { value: "t".into(), origin: "here".into() }), password: None };
+        let identity = Identity::new(Some(Found { value: "t".into(), origin: "here".into() }), None);
         // Nobody listens at the discard port.
         let login = Login::new("http://127.0.0.1:9/s3credentials", "localhost", identity).unwrap();
         let store = CredentialStore::new(Source::Earthdata(Box::new(login)));

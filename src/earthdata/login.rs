@@ -1,5 +1,6 @@
 //! The conversation that turns an identity into temporary S3 credentials.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::host::{host_of, require_private};
+use super::identity::{Found, Password};
 use super::{Grant, Identity, http};
 use crate::error::{Error, Refusal};
 
@@ -27,7 +29,7 @@ pub struct Login {
     endpoint: Url,
     /// `host` or `host:port`: the only place that the password goes to.
     earthdata_host: String,
-    identity: Identity,
+    identity: Arc<Identity>,
     token_refused: AtomicBool,
 }
 
@@ -36,7 +38,7 @@ impl Login {
     ///
     /// # Errors
     /// [`Error::Usage`] when `endpoint` is not a URL, [`Refusal::Unencrypted`] when it is not private.
-    pub fn new(endpoint: &str, earthdata_host: &str, identity: Identity) -> Result<Self, Error> {
+    pub fn new(endpoint: &str, earthdata_host: &str, identity: impl Into<Arc<Identity>>) -> Result<Self, Error> {
         let endpoint =
             Url::parse(endpoint).map_err(|e| Error::usage(format!("the credentials endpoint {endpoint:?} is no URL: {e}")))?;
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
@@ -44,7 +46,8 @@ impl Login {
         }
         require_private(&endpoint)?;
         let http = http::build(http::builder(&endpoint).cookie_store(true).timeout(REQUEST_TIMEOUT))?;
-        Ok(Self { http, endpoint, earthdata_host: earthdata_host.to_owned(), identity, token_refused: AtomicBool::new(false) })
+        let (earthdata_host, identity) = (earthdata_host.to_owned(), identity.into());
+        Ok(Self { http, endpoint, earthdata_host, identity, token_refused: AtomicBool::new(false) })
     }
 
     /// The /s3credentials URL.
@@ -147,9 +150,7 @@ impl Login {
         })
     }
 
-    /// Posts the form that NASA documents; a server that knows only the netrc way gets Basic.
-    ///
-    /// The answer is a redirect, or anything else that is no success.
+    /// The answer to the password is a redirect, or anything else that is no success.
     async fn submit_password(&self, page: &Url) -> Result<Response, Error> {
         let Some(found) = &self.identity.password else {
             let origin = self.identity.token.as_ref().map_or("the identity", |token| &token.origin);
@@ -160,6 +161,11 @@ impl Login {
             }
             .into());
         };
+        self.identity.attempts.attempt(self.send_password(page, found)).await
+    }
+
+    /// Posts the form that NASA documents; a server that knows only the netrc way gets Basic.
+    async fn send_password(&self, page: &Url, found: &Found<Password>) -> Result<Response, Error> {
         let (user, password) = (&found.value.user, found.value.password.expose_secret());
         let wrong = || Refusal::WrongPassword { host: self.earthdata_host.as_str().into(), origin: found.origin.as_str().into() };
         let form = [("credentials", BASE64.encode(format!("{user}:{password}")))];

@@ -1,6 +1,7 @@
 //! Earthdata: who the user is, which buckets a source means, who hands out credentials for them, and the conversation with them.
 
 pub mod archive;
+mod attempts;
 mod cmr;
 pub mod daac;
 mod grant;
