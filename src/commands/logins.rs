@@ -32,12 +32,11 @@ impl<'a> Logins<'a> {
         if !self.store.aws_credentials {
             return Ok(Credentials { first: login?, fallback: None });
         }
-        let fallback = login.inspect_err(|error| tracing::debug!(%error, "nothing to fall back on")).ok();
         let first = match &self.ambient {
             Some(ambient) => ambient.clone(),
             None => self.ambient.insert(CredentialStore::new(Source::ambient().await)).clone(),
         };
-        Ok(Credentials { first, fallback })
+        Ok(Credentials { first, fallback: Some(login) })
     }
 
     fn at_endpoint_of(&mut self, place: &Holding) -> Result<Arc<CredentialStore>, Error> {
@@ -71,17 +70,22 @@ pub(super) fn login(place: &Holding, all: &Holdings, earthdata: &EarthdataArgs) 
 #[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) first: Arc<CredentialStore>,
-    pub(super) fallback: Option<Arc<CredentialStore>>,
+    /// Or the reason for which there are none.
+    pub(super) fallback: Option<Result<Arc<CredentialStore>, Error>>,
 }
 
 impl Credentials {
     /// The first session that can be had, and whether it is one to fall back on.
     pub(super) async fn first_session(&self) -> Result<(Arc<Session>, bool), Error> {
-        match (self.first.first_session().await, &self.fallback) {
-            (Err(Error::Refused(refusal)), Some(fallback)) => {
-                fallback.first_session().await.map(|session| (session, true)).map_err(|_| refusal.into())
-            }
-            (outcome, _) => outcome.map(|session| (session, false)),
-        }
+        let refusal = match self.first.first_session().await {
+            Err(Error::Refused(refusal)) => refusal,
+            outcome => return outcome.map(|session| (session, false)),
+        };
+        let (outcome, name) = match &self.fallback {
+            Some(Ok(fallback)) => (fallback.first_session().await, fallback.name()),
+            Some(Err(reason)) => (Err(reason.clone()), "Earthdata"),
+            None => return Err(refusal.into()),
+        };
+        outcome.map(|session| (session, true)).map_err(|too| refusal.and(self.first.name(), &too, name).into())
     }
 }

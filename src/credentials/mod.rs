@@ -139,6 +139,31 @@ impl CredentialStore {
         outcome
     }
 
+    /// Waits for a session no longer than one login takes, for a caller who has something to say without.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], also for a failure that may pass.
+    pub async fn at_hand(self: &Arc<Self>) -> Result<(), Error> {
+        let failed = {
+            let state = self.state();
+            if state.age(since_boot()) != Age::Expired {
+                return Ok(());
+            }
+            state.last_failure.clone().filter(|_| since_boot() < state.not_before)
+        };
+        let failed = match failed {
+            Some(failed) => failed,
+            None => match self.renewal().await {
+                Ok(_) => return Ok(()),
+                Err(failed) => failed,
+            },
+        };
+        Err(match failed {
+            Error::Transient(cause) => Refusal::NoCredentials { endpoint: self.name().into(), cause }.into(),
+            refused => refused,
+        })
+    }
+
     /// Answers whether a request that S3 refused with `error` is worth a replay, after a renewal where that can help.
     ///
     /// # Errors

@@ -47,8 +47,7 @@ where
     let says = if code.is_empty() { format!("status {status}") } else { format!("{code}, status {status}") };
     match (status, code) {
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
-            let (what, code) = (what.into(), says.into());
-            Failure::Renew(Doubt::Dead, Refusal::CredentialsRejected { what, code }.into())
+            Failure::Renew(Doubt::Dead, rejected(what, &says))
         }
         (_, "RequestTimeTooSkewed" | "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
             // The SDK has learned the server's clock from this very answer.
@@ -64,7 +63,7 @@ where
             _ => Failure::Renew(Doubt::Denied, forbidden(what, &says)),
         },
         // An expired token shows in the answer to a HEAD as a bare 400.
-        (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, Error::store(format!("{what}: S3 answered {says}"))),
+        (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, rejected(what, &says)),
         (404 | 412, _) if about.is_open => Failure::Final(Error::Replaced(what.into())),
         (404, _) => Failure::Final(Error::NotFound(what.into())),
         (301 | 307, _) => {
@@ -84,7 +83,11 @@ fn own(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
 }
 
 fn forbidden(what: &str, says: &str) -> Error {
-    Refusal::Forbidden { what: what.into(), code: says.into() }.into()
+    Refusal::Forbidden { what: what.into(), code: says.into(), also: "".into() }.into()
+}
+
+fn rejected(what: &str, says: &str) -> Error {
+    Refusal::CredentialsRejected { what: what.into(), code: says.into() }.into()
 }
 
 #[cfg(test)]
