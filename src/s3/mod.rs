@@ -3,6 +3,7 @@
 //! Every request is tried until it is answered. It has no deadline: the caller cancels it by dropping it.
 
 mod answers;
+mod backoff;
 mod client;
 mod clock;
 mod download;
@@ -14,7 +15,7 @@ mod ways;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -27,6 +28,7 @@ pub use download::Download;
 use crate::credentials::{CredentialStore, Doubt};
 use crate::error::Error;
 use crate::object::{Object, ObjectId, Page, Prefix};
+use backoff::Backoff;
 use failure::{About, Failure, classify};
 use pace::Pace;
 use pulse::Pulse;
@@ -371,35 +373,4 @@ impl Bucket {
 /// Whether S3 has let the credentials in, whatever it said of the object.
 fn is_answer<T>(outcome: &Result<T, Error>) -> bool {
     matches!(outcome, Ok(_) | Err(Error::NotFound(_) | Error::Replaced(_) | Error::Archived { .. }))
-}
-
-/// Exponential, with full jitter, so that throttled machines spread out.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    tries: u32,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(5);
-
-    fn next(&mut self) -> Duration {
-        let ceiling = Self::FIRST.saturating_mul(1 << self.tries.min(16)).min(Self::LONGEST);
-        self.tries += 1;
-        ceiling.mul_f64(fastrand::f64())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_stay_below_their_ceiling() {
-        let mut backoff = Backoff::default();
-        for tries in 0..40 {
-            let ceiling = Duration::from_millis(50 << tries.min(7)).min(Backoff::LONGEST);
-            assert!(backoff.next() <= ceiling);
-        }
-    }
 }
