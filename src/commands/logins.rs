@@ -56,7 +56,14 @@ impl<'a> Logins<'a> {
 fn endpoint<'a>(place: &'a Holding, all: &Holdings, earthdata: &'a EarthdataArgs) -> Result<&'a str, Error> {
     earthdata.endpoint(place, all).ok_or_else(|| {
         let bucket = &place.location.bucket;
-        Error::usage(format!("which data center has the bucket {bucket}? Name its URL with --credentials-endpoint"))
+        Error::usage(match &place.told {
+            None => format!("which data center has the bucket {bucket}? Name its URL with --credentials-endpoint"),
+            Some(told) => format!(
+                "CMR names {:?} as the endpoint for the bucket {bucket}, which is neither in the table of buckets nor an https URL of \
+                 nasa.gov: nothing was sent there. If it is right, name it with --credentials-endpoint",
+                told.url()
+            ),
+        })
     })
 }
 

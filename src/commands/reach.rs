@@ -17,14 +17,32 @@ pub(super) fn hide_memory() {
     }
 }
 
-/// What `source` means. A collection costs requests to CMR.
+/// What `source` means, with a note in the terminal where there is something to know of it.
 pub(super) async fn holdings(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
-    let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
-    holdings.keep_known_to(&earthdata.earthdata_host)?;
+    let holdings = resolved(source, earthdata).await?;
     if let Some(note) = &holdings.note {
         eprintln!("granulefs: note: {note}");
     }
     Ok(holdings)
+}
+
+/// What `source` means. A collection costs requests to CMR.
+pub(super) async fn resolved(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
+    let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
+    holdings.keep_known_to(&earthdata.earthdata_host)?;
+    let notes = holdings.note.take().into_iter().chain(hearsay(&holdings, earthdata)).collect::<Vec<_>>();
+    holdings.note = (!notes.is_empty()).then(|| notes.join("; "));
+    Ok(holdings)
+}
+
+/// Whose word it is that a token goes where it goes, if that is CMR's.
+fn hearsay(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
+    let is_named = earthdata.credentials_endpoint.is_some();
+    let told = holdings.places.iter().filter_map(|place| Some((&*place.location.bucket, place.told.as_ref()?.believed()?)));
+    let told = told.filter(|_| !is_named).collect::<Vec<_>>();
+    let (_, endpoint) = told.first()?;
+    let buckets = told.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>().join(", ");
+    Some(format!("the table of buckets does not know {buckets}: the credentials come from {endpoint}, as CMR says"))
 }
 
 /// The buckets of several places, without a login: one login serves all that have its endpoint. What cannot be used is left out

@@ -5,6 +5,7 @@ mod attempts;
 mod cmr;
 pub mod daac;
 mod grant;
+mod hearsay;
 pub mod host;
 mod http;
 pub mod identity;
@@ -14,6 +15,7 @@ pub mod source;
 
 pub use archive::Table;
 pub use grant::Grant;
+pub use hearsay::Hearsay;
 pub use http::reach;
 pub use identity::Identity;
 pub use login::Login;
