@@ -36,7 +36,7 @@ async fn text(args: &CredentialsArgs) -> Result<String, Error> {
     if args.format == Format::AwsProfile {
         return profile(place, login.endpoint(), &region, args);
     }
-    let session = CredentialStore::new(Source::Earthdata(Box::new(login))).first_session().await?;
+    let session = logins::first_session(&CredentialStore::new(Source::Earthdata(Box::new(login)))).await?;
     written(&session.grant, &region, args.format)
 }
 

@@ -1,12 +1,14 @@
 //! The credentials for the buckets of one source.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::{EarthdataArgs, StoreArgs};
 use crate::credentials::{CredentialStore, Session, Source};
 use crate::earthdata::{Holding, Holdings, Identity, Login};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 
 /// The logins of a source: one for each endpoint, and one identity for all of them, which is looked for when it is needed first.
 pub(super) struct Logins<'a> {
@@ -84,15 +86,32 @@ pub(super) struct Credentials {
 impl Credentials {
     /// The first session that can be had, and whether it is one to fall back on.
     pub(super) async fn first_session(&self) -> Result<(Arc<Session>, bool), Error> {
-        let refusal = match self.first.first_session().await {
+        let refusal = match first_session(&self.first).await {
             Err(Error::Refused(refusal)) => refusal,
             outcome => return outcome.map(|session| (session, false)),
         };
         let (outcome, name) = match &self.fallback {
-            Some(Ok(fallback)) => (fallback.first_session().await, fallback.name()),
+            Some(Ok(fallback)) => (first_session(fallback).await, fallback.name()),
             Some(Err(reason)) => (Err(reason.clone()), "Earthdata"),
             None => return Err(refusal.into()),
         };
         outcome.map(|session| (session, true)).map_err(|too| refusal.and(self.first.name(), &too, name).into())
+    }
+}
+
+/// The first session of `store`, with a line in the terminal when that takes long.
+pub(super) async fn first_session(store: &Arc<CredentialStore>) -> Result<Arc<Session>, Error> {
+    /// Longer than all tries of a login take that is refused a connection.
+    const LONG: Duration = Duration::from_secs(6);
+    let notice = async {
+        tokio::time::sleep(LONG).await;
+        if let Some(Error::Refused(Refusal::NoCredentials { endpoint, cause })) = store.trouble() {
+            eprintln!("granulefs: waiting for credentials from {endpoint}: {cause}");
+        }
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        session = store.first_session() => session,
+        never = notice => match never {},
     }
 }

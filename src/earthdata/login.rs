@@ -1,7 +1,7 @@
 //! The conversation that turns an identity into temporary S3 credentials.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -17,8 +17,9 @@ use crate::error::{Error, Refusal};
 
 /// The documented way is four hops; the rest is room for a DAAC that redirects within itself.
 const MAX_HOPS: usize = 10;
-/// A login answers in well under a second; NASA's gateways give up after 30.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// For all of a conversation. A login answers in well under a second; NASA's gateways give up after 30.
+const TIMEOUT: Duration = Duration::from_secs(45);
+const PASSING: &str = "a fault at its end that may pass";
 
 /// One endpoint and the identity to use there.
 ///
@@ -31,6 +32,8 @@ pub struct Login {
     earthdata_host: String,
     identity: Arc<Identity>,
     token_refused: AtomicBool,
+    /// The host that was asked last.
+    asked: Mutex<String>,
 }
 
 impl Login {
@@ -45,9 +48,10 @@ impl Login {
             return Err(Error::usage("the credentials endpoint must not hold a user name or password; use a netrc file"));
         }
         require_private(&endpoint)?;
-        let http = http::build(http::builder(&endpoint).cookie_store(true).timeout(REQUEST_TIMEOUT))?;
+        let http = http::build(http::builder(&endpoint).cookie_store(true))?;
         let (earthdata_host, identity) = (earthdata_host.to_owned(), identity.into());
-        Ok(Self { http, endpoint, earthdata_host, identity, token_refused: AtomicBool::new(false) })
+        let asked = Mutex::new(host_of(&endpoint));
+        Ok(Self { http, endpoint, earthdata_host, identity, token_refused: AtomicBool::new(false), asked })
     }
 
     /// The /s3credentials URL.
@@ -56,11 +60,22 @@ impl Login {
         self.endpoint.as_str()
     }
 
+    /// The host whose answer a conversation waits for, or had last.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Has the conversation, or the one request that is left of it while the kept cookies serve.
     ///
     /// # Errors
     /// [`Error::Refused`] with the way out when Earthdata says no, [`Error::Transient`] for everything that may pass.
     pub async fn grant(&self) -> Result<Grant, Error> {
+        let outcome = tokio::time::timeout(TIMEOUT, self.whole_conversation()).await;
+        outcome.unwrap_or_else(|_| Err(Error::transient(format!("no answer from {} in {} s", self.asked(), TIMEOUT.as_secs()))))
+    }
+
+    async fn whole_conversation(&self) -> Result<Grant, Error> {
         if let Some(token) = self.identity.token.as_ref().filter(|_| !self.token_refused.load(Ordering::Relaxed)) {
             if let Some(response) = self.show_token(&token.value).await? {
                 return self.read_grant(response).await;
@@ -127,10 +142,11 @@ impl Login {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|e| {
-            let host = e.url().map(host_of).unwrap_or_default();
-            Error::transient(format!("no answer from {host}: {}", http::words(e)))
-        })?;
+        let request = request.build().map_err(|e| Error::store(format!("cannot ask {}: {}", self.endpoint, http::words(e))))?;
+        let host = host_of(request.url());
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&host);
+        let answered = self.http.execute(request).await;
+        let response = answered.map_err(|e| Error::transient(format!("no answer from {host}: {}", http::words(e))))?;
         tracing::debug!(host = response.url().host_str(), path = response.url().path(), status = %response.status(), "login");
         Ok(response)
     }
@@ -207,7 +223,7 @@ impl Login {
                 false => self.astray(&format!("it ended at a page of {place}")),
             }),
             StatusCode::FORBIDDEN => Err(self.forbidden(&text).into()),
-            status if is_passing(status) => Err(Error::transient(format!("{place} answered {status}"))),
+            status if is_passing(status) => Err(Error::transient(format!("{place} answered {status}, {PASSING}"))),
             status => Err(self.astray(&format!("{place} answered {status}"))),
         }
     }
@@ -254,7 +270,7 @@ fn denial_in(url: &Url, earthdata_host: &str) -> Option<Error> {
     let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let error = query("error")?;
     if matches!(error.as_str(), "server_error" | "temporarily_unavailable") {
-        return Some(Error::transient(format!("Earthdata Login at {earthdata_host} says {error}")));
+        return Some(Error::transient(format!("Earthdata Login at {earthdata_host} says {error}, {PASSING}")));
     }
     let refusal = resolution(&query("error_msg").unwrap_or(error), query("resolution_url").as_deref(), earthdata_host);
     Some(refusal.into())
