@@ -84,6 +84,16 @@ fn being_outside_the_region_is_told() {
     site.plan(BUCKET).must_say(&["only from inside AWS us-west-2"]);
 }
 
+/// A region that is not the bucket's is told with the right one, whatever is asked first.
+#[test]
+fn a_wrong_region_is_told_with_the_right_one() {
+    let Some(site) = Site::with_one_object() else { return };
+    for source in [BUCKET, "s3://granules/folder/one.txt"] {
+        let plan = site.plan(source).args(&["--region", "mars-1"]);
+        plan.must_say(&["the bucket is in us-west-2; mount with --region us-west-2"]);
+    }
+}
+
 /// Who types the command would rather know than wait: a dead Earthdata or S3 is told within a bound.
 #[test]
 fn services_that_are_down_are_told_in_time() {
