@@ -1,9 +1,10 @@
 //! How a password has fared: a wrong one is not sent again soon, by no login of this process, since NASA locks accounts.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Response;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::error::{Error, Refusal};
 
@@ -86,12 +87,40 @@ impl Past {
 mod tests {
     use super::*;
 
+    fn wrong() -> Error {
+        Refusal::WrongPassword { host: "h".into(), origin: "o".into() }.into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_password_is_sent_again_after_its_pause_only() {
+        let attempts = Attempts::default();
+        let mut sent = 0;
+        // Before its first pause ends, behind it, and before the second one does.
+        for (seconds, expected) in [(0, 1), (0, 1), (44, 1), (32, 2), (80, 2), (75, 3)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            let send = async {
+                sent += 1;
+                Err(wrong())
+            };
+            assert_eq!(attempts.attempt(send).await.err(), Some(wrong()));
+            assert_eq!(sent, expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_says_nothing_of_the_password() {
+        let attempts = Attempts::default();
+        let down = Error::transient("down");
+        for _ in 0..3 {
+            assert_eq!(attempts.attempt(async { Err(down.clone()) }).await.err(), Some(down.clone()));
+        }
+    }
+
     #[test]
     fn the_pauses_after_a_wrong_password_grow_from_a_minute_to_an_hour_until_it_is_right() {
-        let wrong = Refusal::WrongPassword { host: "h".into(), origin: "o".into() }.into();
         let mut past = Past::default();
         for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
-            past.refused(&wrong);
+            past.refused(&wrong());
             let pause = past.refused.as_ref().unwrap().not_before - Instant::now();
             let part = pause.as_secs_f64() / 60.0 / f64::from(minutes);
             assert!((0.74..=1.25).contains(&part), "{minutes}: {part}");
