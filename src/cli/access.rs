@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::earthdata::host::normal_host;
-use crate::earthdata::{Holding, Holdings, Table};
+use crate::earthdata::{Hearsay, Holding, Holdings, Table};
 use crate::error::Error;
 
 /// How Earthdata is spoken to.
@@ -61,11 +61,12 @@ impl BucketsFile {
 
 impl EarthdataArgs {
     /// The endpoint for `place`, one of `all`. What the user names is for the one place that is asked for; of several, it serves
-    /// those that the table does not know.
+    /// those that the table does not know. What CMR says counts last.
     #[must_use]
     pub fn endpoint<'a>(&'a self, place: &'a Holding, all: &Holdings) -> Option<&'a str> {
         let (named, known) = (self.credentials_endpoint.as_deref(), place.endpoint.as_deref());
-        if all.places.len() == 1 { named.or(known) } else { known.or(named) }
+        let sure = if all.places.len() == 1 { named.or(known) } else { known.or(named) };
+        sure.or_else(|| place.told.as_ref().and_then(Hearsay::believed))
     }
 }
 

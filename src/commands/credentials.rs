@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::{output, reach};
+use super::{logins, output, reach};
 use crate::cli::{CredentialsArgs, Format};
 use crate::credentials::{CredentialStore, Source};
 use crate::earthdata::{Grant, Holding, Holdings};
@@ -31,12 +31,12 @@ pub fn run(args: &CredentialsArgs) -> Result<(), Error> {
 async fn text(args: &CredentialsArgs) -> Result<String, Error> {
     let holdings = reach::holdings(&args.source, &args.earthdata).await?;
     let place = one_endpoint(&holdings, args)?;
-    let login = reach::login(place, &holdings, &args.earthdata)?;
+    let login = logins::login(place, &holdings, &args.earthdata)?;
     let region = args.region.of(place);
     if args.format == Format::AwsProfile {
         return profile(place, login.endpoint(), &region, args);
     }
-    let session = CredentialStore::new(Source::Earthdata(Box::new(login))).first_session().await?;
+    let session = logins::first_session(&CredentialStore::new(Source::Earthdata(Box::new(login)))).await?;
     written(&session.grant, &region, args.format)
 }
 

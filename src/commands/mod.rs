@@ -4,6 +4,7 @@ mod background;
 pub mod buckets;
 pub mod credentials;
 pub mod doctor;
+mod logins;
 pub mod mount;
 mod output;
 pub mod path;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::logins::Logins;
 use super::{background, output, reach};
 use crate::cli::MountArgs;
 use crate::earthdata::Location;
@@ -78,7 +79,7 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
         let volume = Arc::new(Volume::of_several(buckets, appearance, limits));
         return Ok(Opened { volume, source: args.source.to_string(), file: None });
     };
-    let credentials = reach::credentials(place, &holdings, &args.earthdata, &args.store).await?;
+    let credentials = Logins::new(&holdings, &args.earthdata, &args.store).credentials(place).await?;
     credentials.first_session().await?;
     let bucket = reach::bucket(place, &args.store, credentials)?;
     let volume = Volume::new(bucket, place.location.prefix.clone(), appearance, limits);

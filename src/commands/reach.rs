@@ -1,14 +1,11 @@
 //! From what the user named to buckets that can be asked: the same steps for every verb.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use rustix::process::DumpableBehavior;
 
+use super::logins::{Credentials, Logins};
 use crate::cli::{EarthdataArgs, StoreArgs};
-use crate::credentials::{CredentialStore, Session, Source};
 use crate::earthdata;
-use crate::earthdata::{Holding, Holdings, Identity, Login, resolve};
+use crate::earthdata::{Holding, Holdings, resolve};
 use crate::error::Error;
 use crate::object::Prefix;
 use crate::s3;
@@ -20,14 +17,32 @@ pub(super) fn hide_memory() {
     }
 }
 
-/// What `source` means. A collection costs requests to CMR.
+/// What `source` means, with a note in the terminal where there is something to know of it.
 pub(super) async fn holdings(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
-    let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
-    holdings.keep_known_to(&earthdata.earthdata_host)?;
+    let holdings = resolved(source, earthdata).await?;
     if let Some(note) = &holdings.note {
         eprintln!("granulefs: note: {note}");
     }
     Ok(holdings)
+}
+
+/// What `source` means. A collection costs requests to CMR.
+pub(super) async fn resolved(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
+    let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
+    holdings.keep_known_to(&earthdata.earthdata_host)?;
+    let notes = holdings.note.take().into_iter().chain(hearsay(&holdings, earthdata)).collect::<Vec<_>>();
+    holdings.note = (!notes.is_empty()).then(|| notes.join("; "));
+    Ok(holdings)
+}
+
+/// Whose word it is that a token goes where it goes, if that is CMR's.
+fn hearsay(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
+    let is_named = earthdata.credentials_endpoint.is_some();
+    let told = holdings.places.iter().filter_map(|place| Some((&*place.location.bucket, place.told.as_ref()?.believed()?)));
+    let told = told.filter(|_| !is_named).collect::<Vec<_>>();
+    let (_, endpoint) = told.first()?;
+    let buckets = told.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>().join(", ");
+    Some(format!("the table of buckets does not know {buckets}: the credentials come from {endpoint}, as CMR says"))
 }
 
 /// The buckets of several places, without a login: one login serves all that have its endpoint. What cannot be used is left out
@@ -37,12 +52,9 @@ pub(super) async fn buckets(
     earthdata: &EarthdataArgs,
     store: &StoreArgs,
 ) -> Result<Vec<(s3::Bucket, Prefix)>, Error> {
-    let (mut logins, mut buckets, mut left_out) = (BTreeMap::new(), Vec::new(), Vec::new());
-    let ambient = if store.aws_credentials { Some(CredentialStore::new(Source::ambient().await)) } else { None };
+    let (mut logins, mut buckets, mut left_out) = (Logins::new(holdings, earthdata, store), Vec::new(), Vec::new());
     for place in &holdings.places {
-        let endpoint = earthdata.endpoint(place, holdings).unwrap_or_default();
-        let login = logins.entry(endpoint.to_owned()).or_insert_with(|| store_of(place, holdings, earthdata)).clone();
-        let usable = paired(ambient.clone(), login).and_then(|credentials| bucket(place, store, credentials));
+        let usable = logins.credentials(place).await.and_then(|credentials| bucket(place, store, credentials));
         match usable {
             Ok(bucket) => buckets.push((bucket, place.location.prefix.clone())),
             Err(error) => left_out.push((&place.location, error)),
@@ -55,56 +67,6 @@ pub(super) async fn buckets(
         eprintln!("granulefs: warning: {location} is left out: {error}");
     }
     Ok(buckets)
-}
-
-/// The credentials for `place`, one of `all`: Earthdata's, or the environment's with Earthdata's to fall back on.
-pub(super) async fn credentials(
-    place: &Holding,
-    all: &Holdings,
-    earthdata: &EarthdataArgs,
-    store: &StoreArgs,
-) -> Result<Credentials, Error> {
-    let ambient = if store.aws_credentials { Some(CredentialStore::new(Source::ambient().await)) } else { None };
-    paired(ambient, store_of(place, all, earthdata))
-}
-
-fn store_of(place: &Holding, all: &Holdings, earthdata: &EarthdataArgs) -> Result<Arc<CredentialStore>, Error> {
-    login(place, all, earthdata).map(|login| CredentialStore::new(Source::Earthdata(Box::new(login))))
-}
-
-/// The environment's credentials, where they are wanted, with Earthdata's to fall back on.
-fn paired(ambient: Option<Arc<CredentialStore>>, login: Result<Arc<CredentialStore>, Error>) -> Result<Credentials, Error> {
-    let Some(first) = ambient else { return Ok(Credentials { first: login?, fallback: None }) };
-    let fallback = login.inspect_err(|error| tracing::debug!(%error, "nothing to fall back on")).ok();
-    Ok(Credentials { first, fallback })
-}
-
-/// One or two kinds of credentials for the same bucket.
-#[derive(Clone)]
-pub(super) struct Credentials {
-    first: Arc<CredentialStore>,
-    fallback: Option<Arc<CredentialStore>>,
-}
-
-impl Credentials {
-    /// The first session that can be had, and whether it is one to fall back on.
-    pub(super) async fn first_session(&self) -> Result<(Arc<Session>, bool), Error> {
-        match (self.first.first_session().await, &self.fallback) {
-            (Err(Error::Refused(refusal)), Some(fallback)) => {
-                fallback.first_session().await.map(|session| (session, true)).map_err(|_| refusal.into())
-            }
-            (outcome, _) => outcome.map(|session| (session, false)),
-        }
-    }
-}
-
-/// The login at the endpoint of `place`, one of `all`.
-pub(super) fn login(place: &Holding, all: &Holdings, earthdata: &EarthdataArgs) -> Result<Login, Error> {
-    let endpoint = earthdata.endpoint(place, all).ok_or_else(|| {
-        let bucket = &place.location.bucket;
-        Error::usage(format!("which data center has the bucket {bucket}? Name its URL with --credentials-endpoint"))
-    })?;
-    Login::new(endpoint, &earthdata.earthdata_host, Identity::find(&earthdata.earthdata_host)?)
 }
 
 /// The bucket of `place`.

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 pub use instance::instance_region;
 pub use session::{Age, Session};
@@ -66,6 +67,14 @@ impl Source {
                     life: credentials.expiry().map(|expiry| expiry.duration_since(SystemTime::now()).unwrap_or_default()),
                 })
             }
+        }
+    }
+
+    /// What a grant waits for.
+    fn waits_for(&self) -> String {
+        match self {
+            Self::Earthdata(login) => format!("no answer from {} yet", login.asked()),
+            Self::Ambient(_) => "no answer from the credential chain yet".into(),
         }
     }
 
@@ -129,14 +138,45 @@ impl CredentialStore {
     /// Those of [`Login::grant`].
     pub async fn first_session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
         const TRIES: usize = 3;
-        let mut outcome = self.renewal().await;
-        for _ in 1..TRIES {
-            match outcome {
-                Err(Error::Transient(_)) => outcome = self.renewal().await,
-                _ => break,
+        /// No try begins later: who hangs once hangs again.
+        const LATEST: Duration = Duration::from_secs(30);
+        let began = Instant::now();
+        let mut tries = 1;
+        loop {
+            match self.renewal().await {
+                Err(Error::Transient(_)) if tries < TRIES && began.elapsed() < LATEST => tries += 1,
+                Err(Error::Transient(cause)) => {
+                    let seconds = began.elapsed().as_secs();
+                    return Err(Error::transient(format!("{cause}; given up after {seconds} s, try again later")));
+                }
+                outcome => return outcome,
             }
         }
-        outcome
+    }
+
+    /// Waits for a session no longer than one login takes, for a caller who has something to say without.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], also for a failure that may pass.
+    pub async fn at_hand(self: &Arc<Self>) -> Result<(), Error> {
+        let failed = {
+            let state = self.state();
+            if state.age(since_boot()) != Age::Expired {
+                return Ok(());
+            }
+            state.last_failure.clone().filter(|_| since_boot() < state.not_before)
+        };
+        let failed = match failed {
+            Some(failed) => failed,
+            None => match self.renewal().await {
+                Ok(_) => return Ok(()),
+                Err(failed) => failed,
+            },
+        };
+        Err(match failed {
+            Error::Transient(cause) => Refusal::NoCredentials { endpoint: self.name().into(), cause }.into(),
+            refused => refused,
+        })
     }
 
     /// Answers whether a request that S3 refused with `error` is worth a replay, after a renewal where that can help.
@@ -182,7 +222,7 @@ impl CredentialStore {
     pub fn trouble(&self) -> Option<Error> {
         let state = self.state();
         let is_waited_for = state.age(since_boot()) == Age::Expired && (state.last_failure.is_some() || self.is_renewing());
-        let cause = || state.last_failure.as_ref().map_or("it has not answered yet".into(), ToString::to_string);
+        let cause = || state.last_failure.as_ref().map_or_else(|| self.source.waits_for(), ToString::to_string);
         let trouble = || Refusal::NoCredentials { endpoint: self.name().into(), cause: cause().into() };
         is_waited_for.then(|| trouble().into())
     }
@@ -307,7 +347,7 @@ mod tests {
 
     /// A session of an Earthdata that is down, `age` seconds old.
     fn held(age: u64, life: Option<Duration>) -> (Arc<CredentialStore>, Arc<Session>) {
-        let identity = Identity { token: Some(Found { value: "t".into(), origin: "here".into() }), password: None };
+        let identity = Identity::new(Some(Found { value: "t".into(), origin: "here".into() }), None);
         // Nobody listens at the discard port.
         let login = Login::new("http://127.0.0.1:9/s3credentials", "localhost", identity).unwrap();
         let store = CredentialStore::new(Source::Earthdata(Box::new(login)));

@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::session::{Age, Session};
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 
 /// How long a refused login is not tried again: short enough to notice a cure.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
-/// To this a wrong password's pauses grow, since NASA locks accounts.
-const LONGEST_PASSWORD_PAUSE: Duration = Duration::from_secs(3600);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -22,7 +20,6 @@ pub(super) struct State {
     pub(super) stillborn: u32,
     pub(super) numbers: u64,
     pub(super) failures: u32,
-    pub(super) wrong_passwords: u32,
     pub(super) not_before: Duration,
     pub(super) last_failure: Option<Error>,
 }
@@ -52,10 +49,6 @@ impl State {
 
     pub(super) fn failed(&mut self, error: Error, now: Duration) {
         let pause = match error {
-            Error::Refused(Refusal::WrongPassword { .. }) => {
-                self.wrong_passwords += 1;
-                REFUSAL_PAUSE.saturating_mul(1 << (self.wrong_passwords - 1).min(16)).min(LONGEST_PASSWORD_PAUSE)
-            }
             Error::Refused(_) => REFUSAL_PAUSE,
             _ => FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE),
         };
@@ -72,6 +65,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Refusal;
 
     #[test]
     fn pauses_grow_to_a_limit_and_a_refusal_is_left_alone_for_a_minute() {
@@ -84,15 +78,5 @@ mod tests {
         assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
         state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
         assert!(state.not_before >= Duration::from_secs(45));
-    }
-
-    #[test]
-    fn the_pauses_after_a_wrong_password_grow_from_a_minute_to_an_hour() {
-        let mut state = State::default();
-        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
-            state.failed(Refusal::WrongPassword { host: "h".into(), origin: "o".into() }.into(), Duration::ZERO);
-            let pause = state.not_before.as_secs_f64() / 60.0 / f64::from(minutes);
-            assert!((0.75..=1.25).contains(&pause), "{minutes}: {pause}");
-        }
     }
 }

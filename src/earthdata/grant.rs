@@ -43,8 +43,8 @@ impl Grant {
     /// [`Error::Transient`] when the text is no such JSON, or when the credentials have expired already.
     pub fn parse(text: &str, now: SystemTime) -> Result<Self, Error> {
         // serde's message could quote the text, which holds secrets.
-        let answer: Answer =
-            serde_json::from_str(text).map_err(|_| Error::transient("the answer holds no temporary credentials"))?;
+        let answer: Answer = serde_json::from_str(text)
+            .map_err(|_| Error::transient("the answer holds no temporary credentials; is that an /s3credentials URL?"))?;
         let life = match answer.expiration.as_str().and_then(parse_expiration) {
             Some(expiration) => expiration
                 .duration_since(now)

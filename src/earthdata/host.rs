@@ -58,7 +58,7 @@ pub(super) fn root_of(host: &str) -> Result<Url, Error> {
     if is_loopback(&secure) { url("http") } else { Ok(secure) }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     address.map_or(host == "localhost", |address| address.is_loopback())

@@ -8,15 +8,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::attempts::Attempts;
 use crate::error::{Error, Refusal};
 
-/// What the user can show. At least one of the two is there.
+/// What the user can show. At least one of the two is there. One for all logins of a process: a password that one of them finds to be
+/// wrong is wrong for all.
 #[derive(Debug)]
 pub struct Identity {
     /// The bearer token.
     pub token: Option<Found<SecretString>>,
     /// User name and password; the way out when the token is refused.
     pub password: Option<Found<Password>>,
+    pub(super) attempts: Attempts,
 }
 
 /// Something, and where it was found (never what it is).
@@ -38,6 +41,12 @@ pub struct Password {
 }
 
 impl Identity {
+    /// An identity that has not been shown yet.
+    #[must_use]
+    pub fn new(token: Option<Found<SecretString>>, password: Option<Found<Password>>) -> Self {
+        Self { token, password, attempts: Attempts::default() }
+    }
+
     /// Finds the identity for `host` (`name` or `name:port`): `EARTHDATA_TOKEN`, then `EARTHDATA_USERNAME` with
     /// `EARTHDATA_PASSWORD`, then the file that `NETRC` names, then `~/.netrc` (the order of GDAL, obstore and earthaccess).
     ///
@@ -62,7 +71,7 @@ impl Identity {
             let netrc = netrc.path.map_or_else(|| "~/.netrc".into(), |path| path.display().to_string());
             return Err(Refusal::NoIdentity { host: host.into(), netrc: netrc.into() }.into());
         }
-        Ok(Self { token, password })
+        Ok(Self::new(token, password))
     }
 }
 
@@ -198,7 +207,7 @@ mod tests {
     fn a_token_tells_when_it_ends_or_nothing() {
         let end = |token: &str| {
             let token = Found { value: token.into(), origin: "here".into() };
-            Identity { token: Some(token), password: None }.token_end()
+            Identity::new(Some(token), None).token_end()
         };
         let token = |claims: &str| format!("eyJ0eXAiOiJKV1QifQ.{}.c2ln", BASE64.encode(claims));
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
@@ -226,13 +235,9 @@ mod tests {
 
     #[test]
     fn debug_hides_the_secrets() {
-        let identity = Identity {
-            token: Some(Found { value: "tok-secret".into(), origin: "here".into() }),
-            password: Some(Found {
-                value: Password { user: "jane".into(), password: "pw-secret".into() },
-                origin: "there".into(),
-            }),
-        };
+        let token = Found { value: "tok-secret".into(), origin: "here".into() };
+        let password = Found { value: Password { user: "jane".into(), password: "pw-secret".into() }, origin: "there".into() };
+        let identity = Identity::new(Some(token), Some(password));
         assert!(!format!("{identity:?}").contains("-secret"));
     }
 }

@@ -1,6 +1,7 @@
 //! The conversation that turns an identity into temporary S3 credentials.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -10,13 +11,15 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::host::{host_of, require_private};
+use super::identity::{Found, Password};
 use super::{Grant, Identity, http};
 use crate::error::{Error, Refusal};
 
 /// The documented way is four hops; the rest is room for a DAAC that redirects within itself.
 const MAX_HOPS: usize = 10;
-/// A login answers in well under a second; NASA's gateways give up after 30.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// For all of a conversation. A login answers in well under a second; NASA's gateways give up after 30.
+const TIMEOUT: Duration = Duration::from_secs(45);
+const PASSING: &str = "a fault at its end that may pass";
 
 /// One endpoint and the identity to use there.
 ///
@@ -27,8 +30,10 @@ pub struct Login {
     endpoint: Url,
     /// `host` or `host:port`: the only place that the password goes to.
     earthdata_host: String,
-    identity: Identity,
+    identity: Arc<Identity>,
     token_refused: AtomicBool,
+    /// The host that was asked last.
+    asked: Mutex<String>,
 }
 
 impl Login {
@@ -36,15 +41,17 @@ impl Login {
     ///
     /// # Errors
     /// [`Error::Usage`] when `endpoint` is not a URL, [`Refusal::Unencrypted`] when it is not private.
-    pub fn new(endpoint: &str, earthdata_host: &str, identity: Identity) -> Result<Self, Error> {
+    pub fn new(endpoint: &str, earthdata_host: &str, identity: impl Into<Arc<Identity>>) -> Result<Self, Error> {
         let endpoint =
             Url::parse(endpoint).map_err(|e| Error::usage(format!("the credentials endpoint {endpoint:?} is no URL: {e}")))?;
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
             return Err(Error::usage("the credentials endpoint must not hold a user name or password; use a netrc file"));
         }
         require_private(&endpoint)?;
-        let http = http::build(http::builder(&endpoint).cookie_store(true).timeout(REQUEST_TIMEOUT))?;
-        Ok(Self { http, endpoint, earthdata_host: earthdata_host.to_owned(), identity, token_refused: AtomicBool::new(false) })
+        let http = http::build(http::builder(&endpoint).cookie_store(true))?;
+        let (earthdata_host, identity) = (earthdata_host.to_owned(), identity.into());
+        let asked = Mutex::new(host_of(&endpoint));
+        Ok(Self { http, endpoint, earthdata_host, identity, token_refused: AtomicBool::new(false), asked })
     }
 
     /// The /s3credentials URL.
@@ -53,11 +60,22 @@ impl Login {
         self.endpoint.as_str()
     }
 
+    /// The host whose answer a conversation waits for, or had last.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Has the conversation, or the one request that is left of it while the kept cookies serve.
     ///
     /// # Errors
     /// [`Error::Refused`] with the way out when Earthdata says no, [`Error::Transient`] for everything that may pass.
     pub async fn grant(&self) -> Result<Grant, Error> {
+        let outcome = tokio::time::timeout(TIMEOUT, self.whole_conversation()).await;
+        outcome.unwrap_or_else(|_| Err(Error::transient(format!("no answer from {} in {} s", self.asked(), TIMEOUT.as_secs()))))
+    }
+
+    async fn whole_conversation(&self) -> Result<Grant, Error> {
         if let Some(token) = self.identity.token.as_ref().filter(|_| !self.token_refused.load(Ordering::Relaxed)) {
             if let Some(response) = self.show_token(&token.value).await? {
                 return self.read_grant(response).await;
@@ -124,10 +142,11 @@ impl Login {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|e| {
-            let host = e.url().map(host_of).unwrap_or_default();
-            Error::transient(format!("no answer from {host}: {}", http::words(e)))
-        })?;
+        let request = request.build().map_err(|e| Error::store(format!("cannot ask {}: {}", self.endpoint, http::words(e))))?;
+        let host = host_of(request.url());
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&host);
+        let answered = self.http.execute(request).await;
+        let response = answered.map_err(|e| Error::transient(format!("no answer from {host}: {}", http::words(e))))?;
         tracing::debug!(host = response.url().host_str(), path = response.url().path(), status = %response.status(), "login");
         Ok(response)
     }
@@ -147,9 +166,7 @@ impl Login {
         })
     }
 
-    /// Posts the form that NASA documents; a server that knows only the netrc way gets Basic.
-    ///
-    /// The answer is a redirect, or anything else that is no success.
+    /// The answer to the password is a redirect, or anything else that is no success.
     async fn submit_password(&self, page: &Url) -> Result<Response, Error> {
         let Some(found) = &self.identity.password else {
             let origin = self.identity.token.as_ref().map_or("the identity", |token| &token.origin);
@@ -160,6 +177,11 @@ impl Login {
             }
             .into());
         };
+        self.identity.attempts.attempt(self.send_password(page, found)).await
+    }
+
+    /// Posts the form that NASA documents; a server that knows only the netrc way gets Basic.
+    async fn send_password(&self, page: &Url, found: &Found<Password>) -> Result<Response, Error> {
         let (user, password) = (&found.value.user, found.value.password.expose_secret());
         let wrong = || Refusal::WrongPassword { host: self.earthdata_host.as_str().into(), origin: found.origin.as_str().into() };
         let form = [("credentials", BASE64.encode(format!("{user}:{password}")))];
@@ -201,7 +223,7 @@ impl Login {
                 false => self.astray(&format!("it ended at a page of {place}")),
             }),
             StatusCode::FORBIDDEN => Err(self.forbidden(&text).into()),
-            status if is_passing(status) => Err(Error::transient(format!("{place} answered {status}"))),
+            status if is_passing(status) => Err(Error::transient(format!("{place} answered {status}, {PASSING}"))),
             status => Err(self.astray(&format!("{place} answered {status}"))),
         }
     }
@@ -248,7 +270,7 @@ fn denial_in(url: &Url, earthdata_host: &str) -> Option<Error> {
     let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let error = query("error")?;
     if matches!(error.as_str(), "server_error" | "temporarily_unavailable") {
-        return Some(Error::transient(format!("Earthdata Login at {earthdata_host} says {error}")));
+        return Some(Error::transient(format!("Earthdata Login at {earthdata_host} says {error}, {PASSING}")));
     }
     let refusal = resolution(&query("error_msg").unwrap_or(error), query("resolution_url").as_deref(), earthdata_host);
     Some(refusal.into())

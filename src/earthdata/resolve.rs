@@ -1,6 +1,7 @@
 //! From a [`Source`] to the buckets that it means.
 
 use super::archive::{Known, Table};
+use super::hearsay::Hearsay;
 use super::source::{Location, Source, bucket_name, is_bucket_name};
 use super::{cmr, daac};
 use crate::error::Error;
@@ -11,8 +12,10 @@ use crate::object::Prefix;
 pub struct Holding {
     /// The bucket and where in it.
     pub location: Location,
-    /// The /s3credentials URL, where it is known.
+    /// The /s3credentials URL, where the table knows it.
     pub endpoint: Option<String>,
+    /// What CMR says instead, where the table knows none.
+    pub told: Option<Hearsay>,
     /// The AWS region, where it is known.
     pub region: Option<String>,
 }
@@ -24,13 +27,15 @@ impl Holding {
         Self {
             location: Location::new(bucket, prefix),
             endpoint: known.map(|known| known.endpoint.clone()),
+            told: None,
             region: known.map(|known| known.region.clone()),
         }
     }
 
     /// Which of NASA's systems it belongs to.
     fn system(&self) -> Option<&'static str> {
-        system(self.endpoint.as_deref()?.split('/').nth(2)?)
+        let endpoint = self.endpoint.as_deref().or_else(|| self.told.as_ref()?.believed());
+        system(endpoint?.split('/').nth(2)?)
     }
 }
 

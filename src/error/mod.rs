@@ -25,7 +25,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// A failed operation.
 ///
 /// Cheap to clone: everyone who waits for one flight shares its failure.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// An answer said that there is no such key and no such prefix.
     #[error("{0} does not exist")]
@@ -126,10 +126,14 @@ impl Error {
     /// wrong for a whole bucket, the bucket instead of the object.
     #[must_use]
     pub fn cause(&self) -> String {
+        self.of_bucket().to_string()
+    }
+
+    fn of_bucket(&self) -> Self {
         match self {
-            Self::Refused(refusal) => refusal.of_bucket().to_string(),
-            Self::Archived { what, class } => Self::Archived { what: refusal::bucket_of(what), class: class.clone() }.to_string(),
-            other => other.to_string(),
+            Self::Refused(refusal) => refusal.of_bucket().into(),
+            Self::Archived { what, class } => Self::Archived { what: refusal::bucket_of(what), class: class.clone() },
+            other => other.clone(),
         }
     }
 
@@ -157,11 +161,14 @@ mod tests {
     /// "A read that fails later for such a reason leaves one clear log line, not one per read" (issue 5, item 6).
     #[test]
     fn what_is_wrong_with_a_whole_bucket_is_one_cause() {
-        let forbidden = |what: &str, code: &str| Error::from(Refusal::Forbidden { what: what.into(), code: code.into() });
+        let forbidden =
+            |what: &str, code: &str| Error::from(Refusal::Forbidden { what: what.into(), code: code.into(), also: "".into() });
         let far = |what: &str| Error::from(Refusal::OutOfRegion { what: what.into(), region: "us-west-2".into() });
         let archived = |what: &str| Error::Archived { what: what.into(), class: "GLACIER".into() };
         let replaced = |what: &str| Error::Replaced(what.into());
         let no_data = |endpoint: &str| Error::from(Refusal::NoData { endpoint: endpoint.into() });
+        let dead = |what: &str| Refusal::CredentialsRejected { what: what.into(), code: "status 400".into() };
+        let neither = |what: &str, endpoint: &str| Error::from(dead(what).and("the environment", &no_data(endpoint), endpoint));
         let read = forbidden("s3://b/k", "AccessDenied, status 403");
         for (one, other, is_same) in [
             (&read, forbidden("s3://b/l/m", "status 403"), true),
@@ -174,6 +181,8 @@ mod tests {
             (&replaced("s3://b/k"), replaced("s3://b/l"), false),
             (&no_data("e"), no_data("e"), true),
             (&no_data("e"), no_data("f"), false),
+            (&neither("s3://b/k", "e"), neither("s3://b/l", "e"), true),
+            (&neither("s3://b/k", "e"), neither("s3://b/k", "f"), false),
         ] {
             assert_eq!(one.cause() == other.cause(), is_same, "{one}, {other}");
         }

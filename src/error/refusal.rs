@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::Error;
+
 /// A refusal that only the user, or whoever runs the service, can cure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -87,12 +89,14 @@ pub enum Refusal {
         cause: Arc<str>,
     },
     /// S3 denied the request, with credentials known to be good.
-    #[error("S3 denies access to {what} ({code}) with the credentials in use; they may not cover it")]
+    #[error("S3 denies access to {what} ({code}) with the credentials in use; they may not cover it{also}")]
     Forbidden {
         /// The URL of the object or prefix.
         what: Arc<str>,
         /// The error code S3 gave.
         code: Arc<str>,
+        /// What became of other credentials, where there should be some to fall back on.
+        also: Arc<str>,
     },
     /// S3 does not know, or no longer knows, the credentials themselves.
     #[error("S3 does not accept the credentials for {what} ({code}); are --endpoint-url and --region right?")]
@@ -116,20 +120,76 @@ pub enum Refusal {
         /// What the AWS credential chain said.
         cause: Arc<str>,
     },
+    /// Neither the environment's nor Earthdata's credentials are of use, and not because S3 denies access to one object.
+    #[error("{reason}; and with the credentials of {other}: {too}")]
+    Neither {
+        /// What is most likely to be cured.
+        reason: Arc<Error>,
+        /// Whose the other credentials are.
+        other: Arc<str>,
+        /// Why those are of no use either.
+        too: Arc<Error>,
+    },
+}
+
+/// How much a refusal tells of two kinds of credentials for one bucket, from little to much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// There is nobody to ask.
+    Untried,
+    /// The environment has no credentials, or some that S3 does not know.
+    Useless,
+    /// The user, or time, can cure it.
+    Cause,
+    /// The credentials are good.
+    Denial,
+}
+
+impl Weight {
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Refused(Refusal::Forbidden { .. } | Refusal::OutOfRegion { .. }) => Self::Denial,
+            Error::Refused(Refusal::NoAmbient { .. } | Refusal::CredentialsRejected { .. }) => Self::Useless,
+            Error::Refused(Refusal::NoIdentity { .. }) | Error::Usage(_) => Self::Untried,
+            _ => Self::Cause,
+        }
+    }
 }
 
 impl Refusal {
+    /// Whether S3 denies access to credentials that it knows.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Self::Forbidden { .. } | Self::OutOfRegion { .. })
+    }
+
+    /// The refusal of both `self`, to the credentials of `own`, and `too`, to those of `other`. A denial stays one.
+    #[must_use]
+    pub fn and(self, own: &str, too: &Error, other: &str) -> Self {
+        let (mine, theirs) = ((Error::from(self), own), (too.clone(), other));
+        let is_less = Weight::of(&mine.0) < Weight::of(&theirs.0);
+        let ((reason, _), (too, other)) = if is_less { (theirs, mine) } else { (mine, theirs) };
+        match reason {
+            Error::Refused(Self::Forbidden { what, code, .. }) if matches!(Weight::of(&too), Weight::Cause | Weight::Untried) => {
+                Self::Forbidden { what, code, also: format!("; with the credentials of {other}: {too}").into() }
+            }
+            Error::Refused(denial) if denial.is_denial() => denial,
+            reason => Self::Neither { reason: reason.into(), other: other.into(), too: too.into() },
+        }
+    }
+
     /// The refusal without what tells one object of a bucket from the others: equal where the cause is.
     pub(super) fn of_bucket(&self) -> Self {
         let mut alike = self.clone();
         match &mut alike {
             // HEAD has no code where GET has one. Reading may be allowed where listing is not.
-            Self::Forbidden { what, code } => {
+            Self::Forbidden { what, code, .. } => {
                 let kind = if what.ends_with('/') { "listing" } else { "reading" };
                 (*what, *code) = (bucket_of(what), kind.into());
             }
             Self::CredentialsRejected { what, code } => (*what, *code) = (bucket_of(what), "".into()),
             Self::OutOfRegion { what, .. } => *what = bucket_of(what),
+            Self::Neither { reason, too, .. } => (*reason, *too) = (reason.of_bucket().into(), too.of_bucket().into()),
             _ => {}
         }
         alike

@@ -7,8 +7,9 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 
+use super::Bucket;
 use super::answers::unquoted;
-use super::{Backoff, Bucket};
+use super::backoff::Backoff;
 use crate::error::{self, Error};
 use crate::object::ObjectId;
 

@@ -44,11 +44,11 @@ where
     let service = error.as_service_error();
     // HEAD answers have no body, so no code either.
     let code = service.and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    let elsewhere = response.headers().get("x-amz-bucket-region").filter(|region| *region != about.region);
     let says = if code.is_empty() { format!("status {status}") } else { format!("{code}, status {status}") };
     match (status, code) {
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
-            let (what, code) = (what.into(), says.into());
-            Failure::Renew(Doubt::Dead, Refusal::CredentialsRejected { what, code }.into())
+            Failure::Renew(Doubt::Dead, rejected(what, &says))
         }
         (_, "RequestTimeTooSkewed" | "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
             // The SDK has learned the server's clock from this very answer.
@@ -63,15 +63,16 @@ where
             }
             _ => Failure::Renew(Doubt::Denied, forbidden(what, &says)),
         },
+        (301 | 307 | 400, _) if elsewhere.is_some() => {
+            let region = elsewhere.unwrap_or_default();
+            Failure::Final(Error::store(format!("{what}: the bucket is in {region}; mount with --region {region}")))
+        }
+        (301 | 307, _) => Failure::Final(Error::store(format!("{what}: the bucket is in another region; name it with --region"))),
+        (400, "AuthorizationHeaderMalformed") => Failure::Final(rejected(what, &says)),
         // An expired token shows in the answer to a HEAD as a bare 400.
-        (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, Error::store(format!("{what}: S3 answered {says}"))),
+        (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, rejected(what, &says)),
         (404 | 412, _) if about.is_open => Failure::Final(Error::Replaced(what.into())),
         (404, _) => Failure::Final(Error::NotFound(what.into())),
-        (301 | 307, _) => {
-            let region = response.headers().get("x-amz-bucket-region").unwrap_or("another region");
-            let advice = format!("{what}: the bucket is in {region}; mount with --region {region}");
-            Failure::Final(Error::store(advice))
-        }
         // A success whose body was cut or could not be read: the next one may be whole.
         (200..=299 | 408 | 429 | 500..=599, _) => Failure::Again(Error::transient(format!("{what}: S3 answered {says}"))),
         _ => Failure::Final(Error::store(format!("{what}: S3 answered {says}"))),
@@ -84,7 +85,11 @@ fn own(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
 }
 
 fn forbidden(what: &str, says: &str) -> Error {
-    Refusal::Forbidden { what: what.into(), code: says.into() }.into()
+    Refusal::Forbidden { what: what.into(), code: says.into(), also: "".into() }.into()
+}
+
+fn rejected(what: &str, says: &str) -> Error {
+    Refusal::CredentialsRejected { what: what.into(), code: says.into() }.into()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Every request is tried until it is answered. It has no deadline: the caller cancels it by dropping it.
 
 mod answers;
+mod backoff;
 mod client;
 mod clock;
 mod download;
@@ -14,7 +15,7 @@ mod ways;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -27,7 +28,7 @@ pub use download::Download;
 use crate::credentials::{CredentialStore, Doubt};
 use crate::error::Error;
 use crate::object::{Object, ObjectId, Page, Prefix};
-use clock::Clock;
+use backoff::Backoff;
 use failure::{About, Failure, classify};
 use pace::Pace;
 use pulse::Pulse;
@@ -57,7 +58,6 @@ struct Inner {
     place: Place,
     ways: Ways,
     counters: Counters,
-    clock: Clock,
     pace: Pace,
     pulse: Pulse,
     fault: Mutex<Option<Error>>,
@@ -96,18 +96,19 @@ impl Bucket {
         Self::with_fallback(place, credentials, None)
     }
 
-    /// [`Self::new`] with other credentials, which are used where the first are refused; from then on, when they open it.
+    /// [`Self::new`] with other credentials, or the reason for which there are none. They are asked for what the first do not open, and
+    /// then preferred, until they are refused themselves.
     ///
     /// # Errors
     /// Those of [`Self::new`].
     pub fn with_fallback(
         place: Place,
         first: Arc<CredentialStore>,
-        fallback: Option<Arc<CredentialStore>>,
+        fallback: Option<Result<Arc<CredentialStore>, Error>>,
     ) -> Result<Self, Error> {
         let ways = Ways::new(&place, first, fallback)?;
-        let (counters, clock, pace) = (Counters::default(), Clock::default(), Pace::default());
-        let inner = Inner { place, ways, counters, clock, pace, pulse: Pulse::default(), fault: Mutex::default() };
+        let (counters, pace) = (Counters::default(), Pace::default());
+        let inner = Inner { place, ways, counters, pace, pulse: Pulse::default(), fault: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -274,28 +275,38 @@ impl Bucket {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let ways = &self.inner.ways;
-        let way = ways.current();
-        let outcome = self.answer_by(way, what, is_open, &request).await;
-        let Err(refusal @ Error::Refused(_)) = outcome else {
-            way.worked();
-            return outcome;
-        };
-        let Some(other) = ways.instead_of(way, &refusal) else { return Err(refusal) };
-        let (bucket, asked) = (self.name(), other.credentials.name());
-        match self.answer_by(other, what, is_open, &request).await {
-            Err(too @ Error::Refused(_)) => {
-                if ways.no_help(way, other, &too) {
-                    tracing::warn!(%bucket, asked, %too, "other credentials do not help either");
-                }
-                Err(refusal)
-            }
+        let way = ways.preferred();
+        let refusal = match self.answer_by(way, what, is_open, &request).await {
+            Err(Error::Refused(refusal)) => refusal,
             outcome => {
-                if ways.change_to(other) {
-                    tracing::warn!(%bucket, %refusal, from = asked, "other credentials open the bucket, and are used from now on");
+                if is_answer(&outcome) {
+                    way.worked();
                 }
-                outcome
+                return outcome;
+            }
+        };
+        way.was_refused(&refusal.clone().into());
+        let Some(other) = ways.instead_of(way) else { return Err(ways.alone(refusal).into()) };
+        // Credentials that open something else are believed before a login is waited for that fails.
+        let at_hand = if way.has_worked() && refusal.is_denial() { other.credentials.at_hand().await } else { Ok(()) };
+        let (bucket, asked) = (self.name(), other.credentials.name());
+        let outcome = match at_hand {
+            Ok(()) => self.answer_by(other, what, is_open, &request).await,
+            Err(failed) => Err(failed),
+        };
+        if let Err(too @ Error::Refused(_)) = &outcome {
+            if other.was_refused(too) && !matches!(too, Error::Refused(too) if too.is_denial()) {
+                tracing::warn!(%bucket, asked, %too, "other credentials do not help either");
+            }
+            return Err(refusal.and(way.credentials.name(), too, asked).into());
+        }
+        if is_answer(&outcome) {
+            other.worked();
+            if ways.prefer(other) {
+                tracing::warn!(%bucket, %refusal, from = asked, "other credentials open what these do not, and are preferred from now on");
             }
         }
+        outcome
     }
 
     /// Sends the request until it is answered, with renewed credentials where they were the reason.
@@ -311,7 +322,7 @@ impl Bucket {
         let mut renewals = 0;
         loop {
             let session = way.credentials.session().await?;
-            let ahead = self.inner.clock.ahead();
+            let ahead = way.clock.ahead();
             let error = match request(&way.client).await {
                 Ok(output) => {
                     session.accept();
@@ -320,7 +331,7 @@ impl Bucket {
                 }
                 Err(error) => error,
             };
-            let is_skewed = || error.raw_response().is_some_and(|refusal| self.inner.clock.explains(ahead, refusal));
+            let is_skewed = || error.raw_response().is_some_and(|refusal| way.clock.explains(ahead, refusal));
             match classify(&error, about) {
                 Failure::Final(error) => return Err(error),
                 Failure::Again(fault) => self.pause(&mut backoff, fault).await,
@@ -359,33 +370,7 @@ impl Bucket {
     }
 }
 
-/// Exponential, with full jitter, so that throttled machines spread out.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    tries: u32,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(5);
-
-    fn next(&mut self) -> Duration {
-        let ceiling = Self::FIRST.saturating_mul(1 << self.tries.min(16)).min(Self::LONGEST);
-        self.tries += 1;
-        ceiling.mul_f64(fastrand::f64())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_stay_below_their_ceiling() {
-        let mut backoff = Backoff::default();
-        for tries in 0..40 {
-            let ceiling = Duration::from_millis(50 << tries.min(7)).min(Backoff::LONGEST);
-            assert!(backoff.next() <= ceiling);
-        }
-    }
+/// Whether S3 has let the credentials in, whatever it said of the object.
+fn is_answer<T>(outcome: &Result<T, Error>) -> bool {
+    matches!(outcome, Ok(_) | Err(Error::NotFound(_) | Error::Replaced(_) | Error::Archived { .. }))
 }

@@ -1,95 +1,120 @@
-//! The kinds of credentials that may open a bucket: the one in use, and one to fall back on.
+//! The kinds of credentials that may open a bucket: the one that is preferred, and another one to ask where it is refused.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
 
+use super::clock::Clock;
 use super::{Place, client};
 use crate::credentials::CredentialStore;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 
 /// One kind of credentials, with a client that signs with them.
 #[derive(Debug)]
 pub(super) struct Way {
     pub(super) client: Client,
     pub(super) credentials: Arc<CredentialStore>,
+    /// The client learns the time for itself.
+    pub(super) clock: Clock,
     has_worked: AtomicBool,
-    /// It was refused as well, in place of the other one, which works.
-    is_no_help: AtomicBool,
+    has_helped: AtomicBool,
     refusal: Mutex<Option<Error>>,
 }
 
-/// What has been found to open a bucket is remembered; what was no help where the other was refused is not tried again, once one works.
+/// Nothing is settled for good: permissions may differ from key to key, and credentials end. What opened something last is asked first.
 #[derive(Debug)]
 pub(super) struct Ways {
     first: Way,
-    fallback: Option<Way>,
-    has_fallen_back: AtomicBool,
+    /// Or why there is none.
+    fallback: Option<Result<Way, Error>>,
+    prefers_fallback: AtomicBool,
 }
 
 impl Ways {
-    pub(super) fn new(place: &Place, first: Arc<CredentialStore>, fallback: Option<Arc<CredentialStore>>) -> Result<Self, Error> {
-        let way = |credentials: Arc<CredentialStore>| {
-            let client = client::new(place, credentials.clone())?;
-            let (has_worked, is_no_help) = (AtomicBool::default(), AtomicBool::default());
-            Ok::<_, Error>(Way { client, credentials, has_worked, is_no_help, refusal: Mutex::default() })
+    pub(super) fn new(
+        place: &Place,
+        first: Arc<CredentialStore>,
+        fallback: Option<Result<Arc<CredentialStore>, Error>>,
+    ) -> Result<Self, Error> {
+        let fallback = fallback.map(|fallback| fallback.map(|credentials| Way::new(place, credentials)));
+        let fallback = match fallback {
+            Some(Ok(way)) => Some(Ok(way?)),
+            Some(Err(reason)) => Some(Err(reason)),
+            None => None,
         };
-        Ok(Self { first: way(first)?, fallback: fallback.map(way).transpose()?, has_fallen_back: AtomicBool::default() })
+        Ok(Self { first: Way::new(place, first)?, fallback, prefers_fallback: AtomicBool::default() })
     }
 
-    pub(super) fn current(&self) -> &Way {
-        self.fallback.as_ref().filter(|_| self.has_fallen_back.load(Ordering::Relaxed)).unwrap_or(&self.first)
+    /// The way to try first.
+    pub(super) fn preferred(&self) -> &Way {
+        self.fallback().filter(|_| self.prefers_fallback.load(Ordering::Relaxed)).unwrap_or(&self.first)
     }
 
-    /// The way to try where `refused` was: none where it works otherwise and the other was no help before.
-    pub(super) fn instead_of(&self, refused: &Way, refusal: &Error) -> Option<&Way> {
-        refused.was_refused(refusal);
-        let fallback = self.fallback.as_ref()?;
-        let other = if std::ptr::eq(refused, fallback) { &self.first } else { fallback };
-        let is_settled = refused.has_worked.load(Ordering::Relaxed) && other.is_no_help.load(Ordering::Relaxed);
-        (!is_settled).then_some(other)
+    /// The way to try where `refused` was.
+    pub(super) fn instead_of(&self, refused: &Way) -> Option<&Way> {
+        let fallback = self.fallback()?;
+        Some(if std::ptr::eq(refused, fallback) { &self.first } else { fallback })
     }
 
-    /// Notes that `other` was refused where `way` was. Answers whether it is the first refusal of `other`.
-    pub(super) fn no_help(&self, way: &Way, other: &Way, refusal: &Error) -> bool {
-        other.is_no_help.fetch_or(way.has_worked.load(Ordering::Relaxed), Ordering::Relaxed);
-        other.was_refused(refusal)
+    /// Prefers `way`, which was answered where the other was refused. Answers whether it is the first time that it was of help.
+    pub(super) fn prefer(&self, way: &Way) -> bool {
+        self.prefers_fallback.store(!std::ptr::eq(way, &self.first), Ordering::Relaxed);
+        !way.has_helped.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that `way` was answered where the current one was refused, and uses it from now on. Answers whether it was not used.
-    pub(super) fn change_to(&self, way: &Way) -> bool {
-        way.worked();
-        let is_fallback = self.fallback.as_ref().is_some_and(|fallback| std::ptr::eq(way, fallback));
-        self.has_fallen_back.swap(is_fallback, Ordering::Relaxed) != is_fallback
+    /// `refusal`, with the reason for which there is nothing to fall back on, if there should be.
+    pub(super) fn alone(&self, refusal: Refusal) -> Refusal {
+        match &self.fallback {
+            Some(Err(reason)) => refusal.and(self.first.credentials.name(), reason, "Earthdata"),
+            _ => refusal,
+        }
     }
 
     /// What an operation whose deadline has passed was waiting for, if that was credentials.
     pub(super) fn trouble(&self) -> Option<Error> {
-        let renewing =
-            || [Some(&self.first), self.fallback.as_ref()].into_iter().flatten().find(|way| way.credentials.is_renewing());
-        self.current().credentials.trouble().or_else(|| renewing()?.credentials.trouble())
+        // Of two ways one may have failed for good, and the other be what is waited for.
+        let renewed = self.both().filter(|way| way.credentials.is_renewing()).find_map(|way| way.credentials.trouble());
+        renewed.or_else(|| self.preferred().credentials.trouble())
     }
 
     /// Whether any of them was answered.
     pub(super) fn have_worked(&self) -> bool {
-        [Some(&self.first), self.fallback.as_ref()].into_iter().flatten().any(|way| way.has_worked.load(Ordering::Relaxed))
+        self.both().any(Way::has_worked)
     }
 
     /// Why the first credentials were refused last, and why those to fall back on were.
     pub(super) fn refusals(&self) -> Option<(Error, Option<Error>)> {
-        Some((self.first.refusal()?, self.fallback.as_ref()?.refusal()))
+        Some((self.first.refusal()?, self.fallback()?.refusal()))
+    }
+
+    fn both(&self) -> impl Iterator<Item = &Way> {
+        [Some(&self.first), self.fallback()].into_iter().flatten()
+    }
+
+    fn fallback(&self) -> Option<&Way> {
+        self.fallback.as_ref()?.as_ref().ok()
     }
 }
 
 impl Way {
-    /// Notes that a request was answered.
+    fn new(place: &Place, credentials: Arc<CredentialStore>) -> Result<Self, Error> {
+        let client = client::new(place, credentials.clone())?;
+        let (has_worked, has_helped) = (AtomicBool::default(), AtomicBool::default());
+        Ok(Self { client, credentials, clock: Clock::default(), has_worked, has_helped, refusal: Mutex::default() })
+    }
+
+    /// Notes that S3 took the credentials.
     pub(super) fn worked(&self) {
         self.has_worked.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn has_worked(&self) -> bool {
+        self.has_worked.load(Ordering::Relaxed)
+    }
+
     /// Notes a refusal, and answers whether it is the first.
-    fn was_refused(&self, refusal: &Error) -> bool {
+    pub(super) fn was_refused(&self, refusal: &Error) -> bool {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).replace(refusal.clone()).is_none()
     }
 

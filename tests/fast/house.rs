@@ -112,13 +112,9 @@ impl House {
             _ => Some(self.archive.password()),
         };
         let user = self.archive.user();
-        Identity {
-            token: token.map(|token| Found { value: token.into(), origin: "EARTHDATA_TOKEN".into() }),
-            password: password.map(|password| Found {
-                value: Password { user: user.into(), password: password.into() },
-                origin: "~/.netrc".into(),
-            }),
-        }
+        let token = token.map(|token| Found { value: token.into(), origin: "EARTHDATA_TOKEN".into() });
+        let password = password.map(|password| Password { user: user.into(), password: password.into() });
+        Identity::new(token, password.map(|value| Found { value, origin: "~/.netrc".into() }))
     }
 
     pub(crate) fn login(&self, shows: Shows) -> Login {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use archive::{BearerAnswer, Expiration, Family, Kind, Knobs, PasswordWays};
+use archive::{BearerAnswer, Expiration, Failure, Family, Fault, Kind, Knobs, PasswordWays};
 use granulefs::earthdata::{Grant, Login};
 use granulefs::error::{Error, Refusal};
 
@@ -161,4 +161,36 @@ async fn a_token_stays_with_its_endpoint() {
         assert!(server.heads().iter().all(|head| head.contains("authorization: bearer ")), "{location}");
     }
     assert_eq!(elsewhere.heads(), [""; 0]);
+}
+
+/// "A bounded whole conversation" (review of issue 5): whichever leg hangs, it is given up, with the host that did not answer.
+#[tokio::test]
+async fn a_conversation_that_hangs_is_given_up_and_names_the_host() {
+    let check = |kind: Kind| async move {
+        let house = House::with(|knobs| knobs.faults.push(Fault::new(Failure::Stall).on(kind)));
+        let host = if kind == Kind::Login { house.archive.edl_host() } else { host_of(&house.endpoint()) };
+        let store = house.store();
+        let asked = tokio::spawn(async move { store.first_session().await });
+        house
+            .counts(|stats| match kind {
+                Kind::Credentials => stats.credentials == 1,
+                Kind::Login => stats.logins == 1,
+                _ => stats.callbacks == 1,
+            })
+            .await;
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        let error = house.error_of(asked.await.unwrap());
+        assert!(began.elapsed() <= Duration::from_secs(46), "{kind:?}: {:?}", began.elapsed());
+        let (words, end) = (error.to_string(), "try again later");
+        assert!(words.starts_with(&format!("no answer from {host} ")) && words.ends_with(end), "{kind:?}: {words}");
+        tokio::time::resume();
+    };
+    for kind in [Kind::Credentials, Kind::Login, Kind::Callback] {
+        check(kind).await;
+    }
+}
+
+fn host_of(url: &str) -> String {
+    url.split('/').nth(2).unwrap().to_owned()
 }

@@ -23,7 +23,7 @@ const TREES: [(&str, &str, &str); 3] =
 fn several(archive: &Archive) -> Tree {
     let place = |(daac, bucket, prefix): (&str, &str, &str)| {
         let token = Some(Found { value: archive.token().into(), origin: "here".into() });
-        let identity = Identity { token, password: None };
+        let identity = Identity::new(token, None);
         let login = Login::new(&archive.credentials_url(daac), &archive.edl_host(), identity).unwrap();
         let credentials = CredentialStore::new(Source::Earthdata(Box::new(login)));
         let endpoint_url = Some(archive.s3_url());

@@ -2,6 +2,9 @@
 //! (issue 5, item 2; `earthdata.md`, section 6).
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
 
 use archive::{CmrAnswer, Collection, Daac, Family, Hint, Setup};
 use serde_json::{Value, json};
@@ -71,7 +74,7 @@ fn a_collection_is_found_however_its_prefix_was_typed() {
     }
 }
 
-/// A bucket that no table knows has its endpoint from CMR.
+/// A bucket that no table knows has its endpoint from CMR, which is told: the token goes there.
 #[test]
 fn cmr_names_the_endpoint_of_a_bucket_that_no_table_knows() {
     let Some(site) = site() else { return };
@@ -79,9 +82,59 @@ fn cmr_names_the_endpoint_of_a_bucket_that_no_table_knows() {
         site.archive.publish(mur(version, hint));
         let source = format!("collection:MUR@{version}");
         let plan = site.plan(&source).without("S3_CREDENTIAL_ENDPOINT").args(&["--cmr-host", &site.archive.cmr_host()]);
-        must_show_mur(plan.mounted(), "");
+        let endpoint = site.archive.credentials_url("PODAAC");
+        let note = format!("the table of buckets does not know {BUCKET}: the credentials come from {endpoint}, as CMR says");
+        must_show_mur(plan.mounted(), &note);
+        let ran = site.ask(&["doctor", &source, "--cmr-host", &site.archive.cmr_host()]);
+        assert!(ran.code == Some(0) && ran.text().contains(&format!("note     source        {note}")), "{}", ran.text());
+        must_show_mur(plan_naming_the_endpoint(&site, &source).mounted(), "");
     }
-    assert_eq!(site.archive.daac_stats("PODAAC").issued, 2);
+    assert_eq!(site.archive.daac_stats("PODAAC").issued, 6);
+}
+
+/// With the endpoint from the user, and the catalogue of this machine.
+fn plan_naming_the_endpoint(site: &Site, source: &str) -> Plan {
+    site.plan(source).args(&["--cmr-host", &site.archive.cmr_host()])
+}
+
+/// A catalogue whose one collection has its credentials at `endpoint`; returns its host.
+fn catalogue_naming(endpoint: &str) -> String {
+    let record = json!({ "meta": { "concept-id": "C1-LOCAL" }, "umm": { "ShortName": "MUR", "Version": "1",
+        "DirectDistributionInformation": { "Region": "us-west-2", "S3BucketAndObjectPrefixNames": [format!("{BUCKET}/MUR.v4.1/")],
+            "S3CredentialsAPIEndpoint": endpoint } } });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let is_collections = lines.next().is_some_and(|request| request.contains("/collections."));
+            while lines.next().is_some_and(|header| !header.is_empty()) {}
+            let body = json!({ "items": if is_collections { vec![record.clone()] } else { vec![] } }).to_string();
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    host
+}
+
+/// CMR's word is free text: a token goes to NASA, to an endpoint of the table or where the user says, and nowhere else.
+#[test]
+fn an_endpoint_that_cmr_names_is_refused_unless_it_is_nasas_or_the_user_names_it() {
+    let Some(site) = site() else { return };
+    for endpoint in ["https://tea.example.org/s3credentials", "http://archive.podaac.earthdata.nasa.gov/s3credentials"] {
+        let cmr = catalogue_naming(endpoint);
+        let collection = ["collection:MUR", "--cmr-host", &cmr];
+        for verb in ["doctor", "credentials"] {
+            let ran = site.ask(&[&[verb], &collection[..]].concat());
+            let said = format!("{}{}", ran.text(), ran.stderr);
+            assert!(ran.code == Some(1) && said.contains(endpoint) && said.contains("--credentials-endpoint"), "{verb}: {said}");
+        }
+        let plan = site.plan(collection[0]).args(&collection[1..]);
+        let ran = plan.run();
+        assert_eq!(ran.code, Some(0), "the user has named another: {}", ran.stderr);
+        let ran = site.plan(collection[0]).without("S3_CREDENTIAL_ENDPOINT").args(&collection[1..]).run();
+        assert!(ran.code == Some(1) && ran.stderr.contains("nothing was sent there"), "{}", ran.stderr);
+    }
 }
 
 /// The newest version unless one is named, and the choice is told; a concept id is one collection.

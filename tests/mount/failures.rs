@@ -84,6 +84,16 @@ fn being_outside_the_region_is_told() {
     site.plan(BUCKET).must_say(&["only from inside AWS us-west-2"]);
 }
 
+/// A region that is not the bucket's is told with the right one, whatever is asked first.
+#[test]
+fn a_wrong_region_is_told_with_the_right_one() {
+    let Some(site) = Site::with_one_object() else { return };
+    for source in [BUCKET, "s3://granules/folder/one.txt"] {
+        let plan = site.plan(source).args(&["--region", "mars-1"]);
+        plan.must_say(&["the bucket is in us-west-2; mount with --region us-west-2"]);
+    }
+}
+
 /// Who types the command would rather know than wait: a dead Earthdata or S3 is told within a bound.
 #[test]
 fn services_that_are_down_are_told_in_time() {
@@ -156,4 +166,32 @@ fn a_store_that_rejects_the_endpoints_credentials_is_told() {
     let plan = site.plan(BUCKET).env("AWS_ENDPOINT_URL_S3", other.archive.s3_url());
     plan.must_say(&["does not accept the credentials", "--endpoint-url"]);
     assert_eq!(site.archive.stats().issued, 2);
+}
+
+/// Who types the command is told what takes so long, when it does; and what comes of it.
+#[test]
+fn a_login_that_takes_long_says_what_is_waited_for() {
+    let Some(site) = Site::with_one_object() else { return };
+    site.archive.set(|knobs| knobs.credentials_latency = Duration::from_secs(8));
+    let endpoint = site.archive.credentials_url("PODAAC");
+    let said = format!("granulefs: waiting for credentials from {endpoint}: no answer from ");
+    let (mount, told) = site.plan(BUCKET).mount_warned();
+    assert!(told.starts_with(&said) && told.matches('\n').count() == 1, "{told}");
+    assert_eq!(mount.log(), "");
+    let doctor = site.ask(&["doctor", BUCKET, "--buckets-file", &site.table()]);
+    assert!(doctor.code == Some(0) && doctor.stderr.starts_with(&said), "{}", doctor.stderr);
+}
+
+/// "Every answer becomes its own clear message": what passes says so.
+#[test]
+fn an_endpoint_that_fails_says_whose_fault_that_is_and_what_to_do() {
+    let Some(site) = Site::with_one_object() else { return };
+    for (answer, words) in [
+        (EndpointAnswer::FailedDependency, ["424", "a fault at its end that may pass"]),
+        (EndpointAnswer::Unavailable, ["503", "a fault at its end that may pass"]),
+        (EndpointAnswer::Nonsense, ["no temporary credentials", "is that an /s3credentials URL?"]),
+    ] {
+        site.archive.set(|knobs| knobs.endpoint = answer);
+        site.plan(BUCKET).must_say(&[words[0], words[1], "; given up after ", "try again later"]);
+    }
 }

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use archive::granules;
 
-use crate::harness::{BUCKETS, PATIENCE, Site, errno, eventually, names, tool};
+use crate::harness::{BUCKETS, PATIENCE, Site, errno, eventually, names, run, tool};
 
 #[test]
 fn the_top_is_free_and_each_endpoint_is_asked_at_the_first_access_below_its_buckets() {
@@ -89,4 +90,45 @@ fn a_refresh_is_of_one_bucket_or_of_all() {
     assert_eq!(seen(), [3, 2]);
     refresh(&[]);
     assert_eq!(seen(), [3, 3]);
+}
+
+/// "A wrong password is sent once" (docs/credentials.md), whatever the number of endpoints, and of those who want to read at the same time.
+#[test]
+fn a_wrong_password_is_sent_once_for_all_endpoints() {
+    let Some(site) = Site::of_several() else { return };
+    let plan = site.plan_by_table("earthdata").without("EARTHDATA_TOKEN");
+    let mount = plan.env("EARTHDATA_USERNAME", site.archive.user()).env("EARTHDATA_PASSWORD", "guess").mount();
+    let look = |bucket: &str| errno(fs::read_dir(mount.at(bucket).join("a")).and_then(|mut names| names.next().unwrap()));
+    for _ in 0..2 {
+        thread::scope(|scope| {
+            let looks = BUCKETS.map(|bucket| scope.spawn(move || look(bucket)));
+            assert_eq!(looks.map(|look| look.join().unwrap()), [libc::EACCES; 5]);
+        });
+    }
+    assert_eq!((site.archive.stats().rejected, site.issued()), (1, [0; 3]));
+    let told = mount.logged("refused the user name or password from EARTHDATA_USERNAME");
+    assert_eq!(told.len(), mount.log().lines().count(), "{}", mount.log());
+    drop(mount);
+
+    site.archive.reset_stats();
+    let arguments = ["doctor", "earthdata", "--buckets-file", &site.table()];
+    let mut doctor = site.program(&arguments);
+    doctor.env_remove("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", site.archive.user()).env("EARTHDATA_PASSWORD", "guess");
+    let ran = run(&mut doctor);
+    let failed = ran.text().lines().filter(|line| line.starts_with("FAILED   login")).count();
+    assert_eq!((ran.code, failed, site.archive.stats().rejected), (Some(1), 3, 1), "{}", ran.text());
+}
+
+/// A password that is right is shown to every endpoint that wants it.
+#[test]
+fn a_right_password_opens_all_endpoints_at_once() {
+    let Some(site) = Site::of_several() else { return };
+    let plan = site.plan_by_table("earthdata").without("EARTHDATA_TOKEN");
+    let mount = plan.env("EARTHDATA_USERNAME", site.archive.user()).env("EARTHDATA_PASSWORD", site.archive.password()).mount();
+    thread::scope(|scope| {
+        for bucket in BUCKETS {
+            scope.spawn(|| mount.must_read(bucket));
+        }
+    });
+    assert_eq!((site.issued(), site.archive.stats().authenticated), ([1; 3], 3));
 }

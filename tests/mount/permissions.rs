@@ -81,7 +81,7 @@ fn a_role_that_is_refused_falls_back_to_earthdata() {
     }
     let refused = site.archive.log().iter().filter(|logged| logged.status == 403).count();
     assert_eq!((refused, site.archive.stats().issued), (1, 1));
-    assert_eq!(mount.log().matches("used from now on").count(), 1, "{}", mount.log());
+    assert_eq!(mount.log().matches("preferred from now on").count(), 1, "{}", mount.log());
     let (_mount, warning) = with_role(site.plan(BUCKET)).without("EARTHDATA_TOKEN").mount_warned();
     assert!(warning.contains("denies access to s3://granules/"), "{warning}");
     let nobody = site.plan(BUCKET).args(&["--aws-credentials"]).env("AWS_EC2_METADATA_DISABLED", "true");

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use archive::{BearerAnswer, Failure, Fault};
+use archive::{BearerAnswer, Failure, Fault, Listing};
 
-use crate::harness::{BUCKETS, Plan, Site, errno};
+use crate::harness::{BUCKETS, PATIENCE, Plan, Site, errno, eventually};
 
 /// A mount of everything by one who has a role that opens these buckets.
 fn with_role(site: &Site, buckets: &[&str]) -> Plan {
@@ -42,7 +42,7 @@ fn a_role_gives_way_to_earthdata_in_the_buckets_that_refuse_it_only() {
         }
     }
     assert_eq!((refused(&site), site.issued()), (once, [0, 0, 1]), "remembered");
-    let told = mount.logged("used from now on");
+    let told = mount.logged("preferred from now on");
     assert_eq!((told.len(), mount.log().lines().count()), (2, 2), "{}", mount.log());
     let is_told =
         |bucket: &&str| told.iter().any(|line| line.contains(*bucket) && line.contains(&site.archive.credentials_url("ASF")));
@@ -58,11 +58,11 @@ fn earthdata_gives_way_to_the_role_where_it_is_refused() {
     // A lookup asks twice: for a file and for a directory.
     site.archive.fault(Fault::new(Failure::Denied).in_bucket(BUCKET).next(2));
     mount.must_read(BUCKET);
-    assert_eq!((site.issued(), mount.logged("used from now on").len()), ([0, 1, 0], 1), "{}", mount.log());
+    assert_eq!((site.issued(), mount.logged("preferred from now on").len()), ([0, 1, 0], 1), "{}", mount.log());
     site.archive.set(|knobs| knobs.daac("NSIDC").out_of_region = Some(true));
     let read = |file: &str| fs::read_to_string(mount.at(BUCKET).join(file)).unwrap();
     assert_eq!(read("a/y.nc"), format!("{BUCKET} a/y.nc"));
-    let told = mount.logged("used from now on");
+    let told = mount.logged("preferred from now on");
     assert!(
         matches!(&told[..], [_, back] if back.contains("refusal=S3 denies") && back.contains("from=\"the environment\"")),
         "{told:?}"
@@ -93,4 +93,43 @@ fn what_neither_opens_is_told_with_both_reasons() {
     );
     assert!(matches!(&mount.logged("failed")[..], [line] if line.contains("s3://asf-local-products/")), "{}", mount.log());
     mount.must_read(BUCKETS[2]);
+}
+
+/// Keys that are dead or not there say nothing: the mount says what Earthdata says, and works where Earthdata works.
+#[test]
+fn without_usable_keys_what_earthdata_says_is_told() {
+    let Some(site) = Site::of_several() else { return };
+    let bucket = "asf-local-products";
+    let none = |plan: Plan| plan.args(&["--aws-credentials"]).env("AWS_EC2_METADATA_DISABLED", "true");
+    let dead = |plan: Plan| none(plan).env("AWS_ACCESS_KEY_ID", "ASIADEAD").env("AWS_SECRET_ACCESS_KEY", "guess");
+    let plan = || site.plan_by_table(bucket);
+    for (plan, own) in [(none(plan()), "no AWS credentials in the environment"), (dead(plan()), "InvalidAccessKeyId")] {
+        site.archive.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
+        plan.must_say(&["Earthdata Login wants something", "/approve_app?", "of the environment: ", own]);
+    }
+    site.archive.set(|knobs| knobs.daacs.clear());
+    none(plan().without("EARTHDATA_TOKEN"))
+        .must_say(&["no AWS credentials in", "of Earthdata: no Earthdata Login identity found"]);
+    site.archive.set(|knobs| knobs.bucket(bucket).listing = Some(Listing::Denied));
+    for plan in [none(plan()), dead(plan())] {
+        let (mount, warning) = plan.mount_warned();
+        assert!(warning.contains("names given in full may still open"), "{warning}");
+        assert_eq!(fs::read_to_string(mount.at("a/x.nc")).unwrap(), format!("{bucket} a/x.nc"));
+    }
+}
+
+/// "Credentials dead and none to be had in time: EACCES" (semantics.md): the line in the log names the endpoint that is waited for.
+#[test]
+fn a_fallback_that_is_down_is_named_and_recovers() {
+    let Some(site) = Site::of_several() else { return };
+    site.archive.set(|knobs| knobs.daac("ASF").down = Some(true));
+    let plan = site.plan_by_table("earthdata").args(&["--aws-credentials", "--timeout=2"]);
+    let mount = plan.env("AWS_ACCESS_KEY_ID", "AKIADEAD").env("AWS_SECRET_ACCESS_KEY", "guess").mount();
+    let file = mount.at("asf-local-products/a/x.nc");
+    assert_eq!(errno(fs::metadata(&file)), libc::EACCES);
+    let endpoint = site.archive.credentials_url("ASF");
+    let told = mount.logged("gives none");
+    assert!(matches!(&told[..], [line] if line.contains(&endpoint) && line.contains("no answer from")), "{}", mount.log());
+    site.archive.set(|knobs| knobs.daacs.clear());
+    eventually("it is served", PATIENCE, || fs::metadata(&file).is_ok());
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::report::Report;
 use crate::cli::DoctorArgs;
-use crate::commands::reach::{self, Credentials};
+use crate::commands::logins::{Credentials, Logins};
+use crate::commands::reach;
 use crate::credentials::instance_region;
 use crate::earthdata::{Holding, Holdings};
 use crate::error::{Error, Refusal};
@@ -16,6 +17,7 @@ pub(super) struct Stores<'a> {
     args: &'a DoctorArgs,
     holdings: &'a Holdings,
     may_log_in: bool,
+    logins: Logins<'a>,
     /// By endpoint. `None`: it gave none.
     tried: BTreeMap<String, Option<Credentials>>,
     is_region_told: bool,
@@ -23,7 +25,8 @@ pub(super) struct Stores<'a> {
 
 impl<'a> Stores<'a> {
     pub(super) fn new(args: &'a DoctorArgs, holdings: &'a Holdings, may_log_in: bool) -> Self {
-        Self { args, holdings, may_log_in, tried: BTreeMap::new(), is_region_told: false }
+        let logins = Logins::new(holdings, &args.earthdata, &args.store);
+        Self { args, holdings, may_log_in, logins, tried: BTreeMap::new(), is_region_told: false }
     }
 
     pub(super) async fn look_at(&mut self, place: &Holding, report: &mut Report) -> Result<(), Error> {
@@ -64,8 +67,7 @@ impl<'a> Stores<'a> {
         if !self.may_log_in {
             return report.skipped("login", &endpoint).map(|()| None);
         }
-        let DoctorArgs { earthdata, store, .. } = self.args;
-        let handed_out = match reach::credentials(place, self.holdings, earthdata, store).await {
+        let handed_out = match self.logins.credentials(place).await {
             Ok(credentials) => credentials.first_session().await.map(|session| (credentials, session)),
             Err(error) => Err(error),
         };

@@ -51,10 +51,13 @@ async fn look(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
 }
 
 async fn look_at_source(source: &Source, args: &DoctorArgs, report: &mut Report) -> Result<Option<Holdings>, Error> {
-    match reach::holdings(source, &args.earthdata).await {
+    match reach::resolved(source, &args.earthdata).await {
         Ok(holdings) => {
             let places = holdings.places.iter().map(|place| place.location.to_string()).collect::<Vec<_>>();
             report.ok("source", &places.join(", "))?;
+            if let Some(note) = &holdings.note {
+                report.note("source", note)?;
+            }
             Ok(Some(holdings))
         }
         Err(error) => report.failed("source", &error.to_string()).map(|()| None),

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use self::records::{Answer, GranuleRecord, Hints, Link, Record};
 use super::archive::Table;
+use super::hearsay::Hearsay;
 use super::resolve::{Holding, Holdings};
 use super::source::{Collection, Location};
 use super::{host, http};
@@ -73,8 +74,9 @@ impl Cmr {
         notes.extend(versions::note(chosen, &in_cloud, collection));
         let place = |location: &Location| {
             let place = Holding::new(&location.bucket, location.prefix.as_str(), table.get(&location.bucket));
-            let endpoint = place.endpoint.or_else(|| hints.endpoint.clone());
-            Holding { endpoint, region: place.region.or_else(|| hints.region.clone()), ..place }
+            let told = hints.endpoint.as_deref().filter(|_| place.endpoint.is_none());
+            let told = told.map(|url| Hearsay::new(url, table));
+            Holding { told, region: place.region.or_else(|| hints.region.clone()), ..place }
         };
         let places = locations.iter().map(place).collect();
         Ok(Holdings { places, file: None, note: (!notes.is_empty()).then(|| notes.join("; ")) })
