@@ -1,11 +1,14 @@
 //! One budget in bytes for every block in memory: kept, on its way, or in the hands of a reader.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use super::PATIENCE;
 use crate::error::Error;
 
 /// Bytes promised before they are fetched, and counted until the last reader lets go of them.
@@ -95,7 +98,7 @@ impl Ticket {
     /// Waits for its turn. Safe to cancel.
     pub(super) async fn turn(&mut self) -> Result<Reservation, Error> {
         (&mut self.granted).await.map_err(|_| Error::transient("a fetch lost its place in line"))?;
-        Ok(Reservation { budget: self.budget.clone(), rest: self.bytes })
+        Ok(Reservation { budget: self.budget.clone(), rest: self.bytes, lent: 0 })
     }
 }
 
@@ -115,6 +118,8 @@ impl Drop for Ticket {
 pub(super) struct Reservation {
     budget: Arc<Budget>,
     rest: usize,
+    /// What was promised and is with others while the run stands still.
+    lent: usize,
 }
 
 impl Reservation {
@@ -124,14 +129,34 @@ impl Reservation {
         self.budget.ledger().aloft -= block.len();
         Bytes::from_owner(Held { budget: self.budget.clone(), block })
     }
+
+    /// Waits for `work`. Where that takes long, what has not landed goes to others meanwhile, and is waited for in line when
+    /// `work` is done: the runs of a bucket that stands still must not keep the whole budget from the others.
+    pub(super) async fn lend_during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut work = pin!(work);
+        if let Ok(done) = timeout(PATIENCE, &mut work).await {
+            return Ok(done);
+        }
+        self.lent += self.give_back();
+        let done = work.await;
+        self.rest = std::mem::take(&mut self.budget.ask(self.lent).turn().await?.rest);
+        self.lent = 0;
+        Ok(done)
+    }
+
+    fn give_back(&mut self) -> usize {
+        let rest = std::mem::take(&mut self.rest);
+        self.budget.settle(|ledger| {
+            ledger.aloft -= rest;
+            ledger.held -= rest;
+        });
+        rest
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.settle(|ledger| {
-            ledger.aloft -= self.rest;
-            ledger.held -= self.rest;
-        });
+        self.give_back();
     }
 }
 
@@ -190,6 +215,27 @@ mod tests {
         drop(first);
         assert_eq!((granted(&mut second).map(|seat| seat.rest), budget.held()), (Some(100), 10));
         drop(pinned);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_stands_still_lends_its_promise_and_waits_in_line_for_it_again() {
+        let budget = Budget::new(10);
+        let mut first = granted(&mut budget.ask(8)).unwrap();
+        drop(first.hold(BytesMut::from(&b"123"[..])));
+        let (moves, stall) = oneshot::channel();
+        let mut stalled = Box::pin(first.lend_during(stall));
+        assert!(timeout(PATIENCE / 2, &mut stalled).await.is_err());
+        assert_eq!(budget.held(), 5);
+        assert!(timeout(PATIENCE, &mut stalled).await.is_err());
+        let second = granted(&mut budget.ask(10)).unwrap();
+        moves.send(()).unwrap();
+        assert!(timeout(PATIENCE, &mut stalled).await.is_err(), "passed without its turn");
+        drop(second);
+        assert!(matches!((&mut stalled).await, Ok(Ok(()))));
+        drop(stalled);
+        assert_eq!((first.rest, first.lent, budget.held()), (5, 0, 5));
+        drop(first);
         assert_eq!(budget.held(), 0);
     }
 

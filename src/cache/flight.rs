@@ -2,18 +2,14 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
 use super::budget::{Reservation, Ticket};
 use super::shelf::Run;
-use super::{BlockCache, length};
+use super::{BlockCache, PATIENCE, length};
 use crate::error::Error;
 use crate::s3::Download;
-
-/// For how long a run may stand still while nobody waits for it: longer than a few of S3's daily faults take.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A run on its way. Dropped before its end, it fails what has not landed.
 pub(super) struct Flight {
@@ -38,8 +34,9 @@ impl Flight {
             let mut block = BytesMut::with_capacity(length);
             while block.len() < length {
                 if frame.is_empty() {
-                    let Some(next) = self.while_wanted(download.next()).await else { return };
-                    frame = match next {
+                    let next = reservation.lend_during(download.next());
+                    let Some(next) = self.while_wanted(next).await else { return };
+                    frame = match next.flatten() {
                         Ok(Some(frame)) => frame,
                         Ok(None) => return self.fail(&Error::store("a download ended before its range")),
                         Err(error) => return self.fail(&error),

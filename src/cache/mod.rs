@@ -6,6 +6,7 @@ mod shelf;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use budget::{Budget, Ticket};
 use bytes::{Bytes, BytesMut};
@@ -24,6 +25,9 @@ pub const BLOCK: u64 = 64 * 1024;
 const LONGEST_RUN: u64 = 64;
 /// The fewest blocks, 512 KiB, that are worth a GET of their own when more are wanted at once.
 const WORTH_A_GET: u64 = 8;
+/// For how long a fetch may stand still before it is given up, where nobody waits for it, or its bytes of the budget go to
+/// others, where somebody does: longer than a few of S3's daily faults take.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A version of an object, and the bucket that it is fetched from.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +104,7 @@ impl BlockCache {
         Some(async move {
             let mut reservation = ticket.turn().await?;
             let mut bytes = BytesMut::with_capacity(length);
-            while let Some(frame) = download.next().await? {
+            while let Some(frame) = reservation.lend_during(download.next()).await?? {
                 bytes.extend_from_slice(&frame);
             }
             Ok(reservation.hold(bytes))

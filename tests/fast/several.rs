@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use archive::{Archive, Listing, Setup};
+use archive::{Archive, Content, Failure, Fault, Kind, Listing, Setup};
+use futures_util::future::join_all;
 use granulefs::credentials::{CredentialStore, Source};
 use granulefs::earthdata::identity::Found;
 use granulefs::earthdata::{Identity, Login};
@@ -20,6 +21,9 @@ use crate::tree::Tree;
 const TREES: [(&str, &str, &str); 3] =
     [("PODAAC", "podaac-local-public", "deep/er/"), ("ASF", "asf-local-products", ""), ("PODAAC", "podaac-local-protected", "")];
 
+const CACHE: usize = 16 << 20;
+const MIB: u32 = 1 << 20;
+
 fn several(archive: &Archive) -> Tree {
     let place = |(daac, bucket, prefix): (&str, &str, &str)| {
         let token = Some(Found { value: archive.token().into(), origin: "here".into() });
@@ -31,7 +35,7 @@ fn several(archive: &Archive) -> Tree {
         (Bucket::new(place, credentials).unwrap(), Prefix::new(prefix))
     };
     let appearance = Appearance { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
-    let limits = Limits { metadata_ttl: Duration::from_secs(3600), cache_size: 64 << 20 };
+    let limits = Limits { metadata_ttl: Duration::from_secs(3600), cache_size: CACHE };
     Tree::new(Volume::of_several(TREES.map(place).into(), appearance, limits))
 }
 
@@ -133,4 +137,29 @@ async fn a_refresh_forgets_one_tree_or_all() {
     assert_eq!(counts().await, [1, 2, 1]);
     tree.refresh(ROOT).unwrap();
     assert_eq!(counts().await, [2, 2, 2]);
+}
+
+/// "A bucket whose endpoint fails fails alone": as many readers as fill the budget stand still in one bucket; another is read.
+#[tokio::test]
+async fn readers_of_a_bucket_that_stands_still_keep_the_budget_from_nobody() {
+    let archive = archive();
+    let tree = several(&archive);
+    let mut stuck = Vec::new();
+    for name in 0..CACHE / MIB as usize + 4 {
+        archive.put("asf-local-products", &format!("{name}"), Content::synthetic(u64::from(2 * MIB)));
+        stuck.push(tree.open(tree.number(&format!("asf-local-products/{name}")).await.unwrap()).unwrap());
+    }
+    archive.fault(Fault::new(Failure::Stall).on(Kind::Get).in_bucket("asf-local-products"));
+    let stand_still = join_all(stuck.iter().map(|handle| tree.read(*handle, 0, MIB)));
+    let is_full = async {
+        while tree.held() < CACHE as u64 {
+            tokio::task::yield_now().await;
+        }
+        soon(tree.bytes("podaac-local-protected/same/name.nc")).await
+    };
+    tokio::select! {
+        biased;
+        read = is_full => assert_eq!(read.unwrap(), b"podaac-local-protected\n"),
+        _ = stand_still => panic!("nothing stood still"),
+    }
 }

@@ -111,3 +111,23 @@ async fn a_fetch_that_stands_still_ends_when_its_readers_have_gone() {
     house.archive.set(|knobs| knobs.faults.clear());
     assert!(soon(tree.bytes("f")).await.unwrap() == house.bytes("f"));
 }
+
+/// What comes along with a read makes room for itself: small files cost one GET each, however full the cache is.
+#[tokio::test]
+async fn small_files_cost_one_get_each_also_when_the_cache_is_full() {
+    let house = House::new();
+    house.put("big", Content::synthetic(40 * MIB));
+    let tree = house.tree_caching(16 << 20);
+    soon(tree.bytes("big")).await.unwrap();
+    assert!(tree.held() > 15 << 20, "{} held", tree.held());
+    // Each in a directory of its own: what reads ahead in a directory has no part in this.
+    let names: Vec<String> = (0..20).map(|number| format!("{number}/small")).collect();
+    for name in &names {
+        house.put(name, Content::synthetic(300_000));
+    }
+    house.archive.reset_stats();
+    for name in &names {
+        assert!(soon(tree.bytes(name)).await.unwrap() == house.bytes(name), "{name}");
+    }
+    assert_eq!(house.archive.stats().gets, 20);
+}
