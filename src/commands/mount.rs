@@ -25,6 +25,7 @@ pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
     if !args.foreground && !background::is_child() {
         return background::start();
     }
+    reach::raise_file_limit();
     let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
     let served = runtime.block_on(serve(args, &runtime));
     // Requests that are still under way would hold the process up.

@@ -1,6 +1,6 @@
 //! From what the user named to buckets that can be asked: the same steps for every verb.
 
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 
 use super::logins::{Credentials, Logins};
 use crate::cli::{EarthdataArgs, StoreArgs};
@@ -14,6 +14,14 @@ use crate::s3;
 pub(super) fn hide_memory() {
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::debug!(%error, "core files stay possible");
+    }
+}
+
+/// Lets this process open as many files, which connections are, as it may: the default of 1,024 is for programs that use select(2).
+pub(super) fn raise_file_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit of open files stays");
     }
 }
 

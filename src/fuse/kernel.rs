@@ -21,25 +21,24 @@ impl Kernel {
         let _ = self.notifier.set(notifier);
     }
 
-    /// Waits until the kernel has forgotten `names`, each with the number of its directory. Those that it does not know are fine.
-    /// Waits as well for whoever holds such a directory, so some other thread must be there to answer the kernel.
-    pub(super) async fn forget(&self, names: Vec<(u64, String)>) {
-        let kernel = self.notifier.clone();
-        // Dropping the future does not end the thread, so that names are forgotten all the same, later.
-        let forgotten = tokio::task::spawn_blocking(move || {
-            let Some(notifier) = kernel.get() else { return 0 };
-            names.iter().filter(|(parent, name)| notifier.inval_entry(INodeNo(*parent), OsStr::new(name)).is_ok()).count()
-        });
-        let forgotten = forgotten.await;
-        tracing::debug!(?forgotten, "names that the kernel forgot");
-    }
-
-    /// Lets granulefs and the kernel forget what they know below the directory `number`, or of the file `number`.
+    /// Lets granulefs and the kernel forget what they know below the directory `number`, or of the file `number`. Waits for whoever
+    /// holds such a directory, so some other thread must be there to answer the kernel.
     ///
     /// # Errors
     /// [`Error::BadHandle`].
-    pub(super) async fn refresh(&self, volume: &Volume, number: u64) -> Result<(), Error> {
-        self.forget(volume.refresh(number)?).await;
+    pub(super) async fn refresh(&self, volume: Arc<Volume>, number: u64) -> Result<(), Error> {
+        let kernel = self.notifier.clone();
+        // Dropping the future does not end the thread, so that names are forgotten all the same, later.
+        let forgotten = tokio::task::spawn_blocking(move || {
+            let names = volume.refresh(number)?;
+            let Some(notifier) = kernel.get() else { return Ok(0) };
+            // Names that the kernel does not know are fine.
+            Ok::<_, Error>(
+                names.filter(|(parent, name)| notifier.inval_entry(INodeNo(*parent), OsStr::new(name)).is_ok()).count(),
+            )
+        });
+        let forgotten = forgotten.await.map_err(|panic| Error::Defect(panic.to_string().into()))??;
+        tracing::debug!(forgotten, "names that the kernel forgot");
         Ok(())
     }
 }

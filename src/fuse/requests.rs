@@ -107,9 +107,8 @@ impl Filesystem for Door {
         let work = async move {
             let outcome = volume.read(fh.0, offset, size).await;
             if let Err(Error::Replaced(_)) = &outcome {
-                let names = volume.refresh(ino.0).unwrap_or_default();
                 // As far as the kernel will at once: whoever reopens the file should find the new one.
-                let _ = tokio::time::timeout(INVALIDATION_PATIENCE, kernel.forget(names)).await;
+                let _ = tokio::time::timeout(INVALIDATION_PATIENCE, kernel.refresh(volume, ino.0)).await;
             }
             outcome
         };
@@ -214,7 +213,7 @@ impl Filesystem for Door {
         };
         if name == REFRESH {
             let (volume, kernel) = (self.volume.clone(), self.kernel.clone());
-            let work = async move { kernel.refresh(&volume, ino.0).await.map(|()| String::new()) };
+            let work = async move { kernel.refresh(volume, ino.0).await.map(|()| String::new()) };
             return self.serve(ino, span, work, reply);
         }
         let name = name.to_owned();

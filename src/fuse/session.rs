@@ -129,7 +129,7 @@ pub struct Refresher {
 impl Refresher {
     /// Returns when everything is forgotten.
     pub async fn refresh(self) {
-        match self.kernel.refresh(&self.volume, ROOT).await {
+        match self.kernel.refresh(self.volume, ROOT).await {
             Ok(()) => tracing::info!("all names are forgotten; the next reader asks anew"),
             Err(error) => tracing::warn!(%error, "cannot forget"),
         }

@@ -9,7 +9,7 @@ use super::{Memory, Trust, lock};
 use crate::bounded::Bounded;
 use crate::error::{Error, Refusal};
 use crate::flight::Flights;
-use crate::object::{Entry, MAX_KEY, Name, Prefix, Shown};
+use crate::object::{Entry, MAX_KEY, Name, ObjectId, Prefix, Shown};
 use crate::s3::Bucket;
 
 /// Names that are remembered.
@@ -105,8 +105,13 @@ impl Lookups {
         here.filter_map(|((_, _, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
     }
 
-    pub(super) fn forget(&self, parent: &Prefix, name: &str) {
-        self.state().names.remove(&self.place(parent, name));
+    /// Forgets the name if it is known as this version of an object.
+    pub(super) fn forget(&self, parent: &Prefix, name: &str, version: &ObjectId) {
+        let place = self.place(parent, name);
+        let mut state = self.state();
+        if matches!(state.names.get(&place), Some(Learned { entry: Some(Entry::File(object)), .. }) if object.id == *version) {
+            state.names.remove(&place);
+        }
     }
 
     fn place(&self, parent: &Prefix, name: &str) -> Place {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Refusal};
-use crate::object::{Entry, MAX_KEY, Name, Object, Prefix, Shown};
+use crate::object::{Entry, MAX_KEY, Name, Object, ObjectId, Prefix, Shown};
 use crate::s3::Bucket;
 pub use directory::{Directory, Reading};
 use lookups::Lookups;
@@ -144,11 +144,17 @@ impl Listings {
         directory.map(|directory| directory.following(name, count)).unwrap_or_default()
     }
 
-    /// Forgets what is known about the object `key`, and the listing that shows it.
-    pub fn forget(&self, key: &str) {
-        let (parent, component) = Prefix::of_key(key);
-        self.memory.forget(self.tree, &parent);
-        Name::of_object(component).iter().for_each(|name| self.lookups.forget(&parent, name));
+    /// Forgets this version of an object, and the listing that shows it. What is known of a newer one stays.
+    pub fn forget(&self, version: &ObjectId) {
+        let (parent, component) = Prefix::of_key(&version.key);
+        let is_it = |entry: Option<Entry>| matches!(entry, Some(Entry::File(object)) if object.id == *version);
+        let directory = self.memory.find(self.tree, &parent);
+        for name in Name::of_object(component) {
+            if directory.as_ref().is_some_and(|directory| is_it(directory.find(&name))) {
+                self.memory.forget(self.tree, &parent);
+            }
+            self.lookups.forget(&parent, &name, version);
+        }
     }
 
     /// Forgets all that is known below `prefix`. Answers the names that did not exist, and the directories they are not in.

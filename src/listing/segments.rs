@@ -129,11 +129,11 @@ impl Segments {
     pub(super) fn jobs(&mut self, most: usize) -> Vec<Job> {
         let mut left = most.saturating_sub(self.queue.iter().filter(|segment| segment.is_aloft).count());
         let mut jobs = Vec::new();
-        for segment in self.queue.iter_mut().filter(|segment| !segment.is_aloft).take(left) {
-            if let Some(at) = segment.next.clone() {
-                segment.is_aloft = true;
-                jobs.push(Job { segment: segment.number, at });
-            }
+        let waiting = self.queue.iter_mut().filter(|segment| !segment.is_aloft);
+        let waiting = waiting.filter_map(|segment| segment.next.clone().map(|at| (segment, at)));
+        for (segment, at) in waiting.take(left) {
+            segment.is_aloft = true;
+            jobs.push(Job { segment: segment.number, at });
         }
         left -= jobs.len();
         while left > 0

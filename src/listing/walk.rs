@@ -100,7 +100,9 @@ impl Walk {
             let below = &parent.as_str()[at.prefix.as_str().len()..];
             let component = below.split('/').next().unwrap_or_default();
             let prefix = at.prefix.child(component);
-            at.page.prefixes.push(prefix.clone());
+            if at.is_whole {
+                at.page.prefixes.push(prefix.clone());
+            }
             // A walk starts just before a directory, so every one below the top is entered at its first key.
             self.open.push(Open { prefix, page: Page::default(), is_whole: true, began });
         }

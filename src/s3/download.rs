@@ -79,8 +79,10 @@ impl Bucket {
 
 /// Checks that `output` is `range` of this version, and nothing else.
 pub(super) fn body_of(output: GetObjectOutput, object: &ObjectId, range: &Range<u64>) -> Result<ByteStream, Error> {
-    if output.e_tag().map(unquoted) != Some(&object.etag) {
-        return Err(Error::Replaced(object.url().into()));
+    match output.e_tag().map(unquoted) {
+        Some(etag) if *etag == *object.etag => {}
+        Some(_) => return Err(Error::Replaced(object.url().into())),
+        None => return Err(Error::store(format!("{}: the store does not say which version it answers with", object.url()))),
     }
     let start = match output.content_range() {
         Some(answered) => answered.strip_prefix("bytes ").and_then(|r| r.split('-').next()?.parse().ok()),

@@ -24,8 +24,19 @@ pub(super) struct About<'a> {
     pub(super) what: &'a str,
     /// The configured region.
     pub(super) region: &'a str,
-    /// A request with `If-Match`, made for an object that existed when it was opened.
-    pub(super) is_open: bool,
+    /// What was asked for there.
+    pub(super) asked: Asked,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A page of a listing.
+    Listing,
+    /// What is known of a key that need not exist.
+    Key,
+    /// Bytes of an object version that existed when it was opened.
+    Version,
 }
 
 pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>, about: About<'_>) -> Failure
@@ -71,8 +82,8 @@ where
         (400, "AuthorizationHeaderMalformed") => Failure::Final(rejected(what, &says)),
         // An expired token shows in the answer to a HEAD as a bare 400.
         (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, rejected(what, &says)),
-        (404 | 412, _) if about.is_open => Failure::Final(Error::Replaced(what.into())),
-        (404, _) => Failure::Final(Error::NotFound(what.into())),
+        (404 | 412, _) if about.asked == Asked::Version => Failure::Final(Error::Replaced(what.into())),
+        (404, _) if about.asked == Asked::Key => Failure::Final(Error::NotFound(what.into())),
         // A success whose body was cut or could not be read: the next one may be whole.
         (200..=299 | 408 | 429 | 500..=599, _) => Failure::Again(Error::transient(format!("{what}: S3 answered {says}"))),
         _ => Failure::Final(Error::store(format!("{what}: S3 answered {says}"))),
@@ -99,7 +110,7 @@ mod tests {
     use super::*;
 
     fn failure(error: SdkError<HeadObjectError, HttpResponse>) -> Failure {
-        classify(&error, About { what: "s3://b/k", region: "us-west-2", is_open: false })
+        classify(&error, About { what: "s3://b/k", region: "us-west-2", asked: Asked::Key })
     }
 
     #[test]

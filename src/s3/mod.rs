@@ -29,7 +29,7 @@ use crate::credentials::{CredentialStore, Doubt};
 use crate::error::Error;
 use crate::object::{Object, ObjectId, Page, Prefix};
 use backoff::Backoff;
-use failure::{About, Failure, classify};
+use failure::{About, Asked, Failure, classify};
 use pace::Pace;
 use pulse::Pulse;
 use ways::{Way, Ways};
@@ -216,7 +216,7 @@ impl Bucket {
                 }
                 .send()
             };
-            let output = self.answer(&what, false, request).await?;
+            let output = self.answer(&what, Asked::Listing, request).await?;
             self.inner.pace.answered();
             match answers::page(self.name(), &output) {
                 Some(page) => return Ok(page),
@@ -238,7 +238,7 @@ impl Bucket {
             client.head_object().bucket(&**self.name()).key(key).send()
         };
         let what = self.url(key);
-        let output = self.answer(&what, false, request).await?;
+        let output = self.answer(&what, Asked::Key, request).await?;
         answers::head(self.name(), key, &output)
             .ok_or_else(|| Error::store(format!("{what}: the store gives no size or no etag")))
     }
@@ -260,7 +260,7 @@ impl Bucket {
             let client = client.clone();
             async move { self.inner.pulse.hurried(|| send(&client)).await }
         };
-        let output = self.answer(&object.url(), true, request).await?;
+        let output = self.answer(&object.url(), Asked::Version, request).await?;
         download::body_of(output, object, &range)
     }
 
@@ -269,14 +269,14 @@ impl Bucket {
     }
 
     /// Sends the request until it is answered, with other credentials where some are refused.
-    async fn answer<T, E, F>(&self, what: &str, is_open: bool, request: impl Fn(&Client) -> F) -> Result<T, Error>
+    async fn answer<T, E, F>(&self, what: &str, asked: Asked, request: impl Fn(&Client) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let ways = &self.inner.ways;
         let way = ways.preferred();
-        let refusal = match self.answer_by(way, what, is_open, &request).await {
+        let refusal = match self.answer_by(way, what, asked, &request).await {
             Err(Error::Refused(refusal)) => refusal,
             outcome => {
                 if is_answer(&outcome) {
@@ -289,35 +289,35 @@ impl Bucket {
         let Some(other) = ways.instead_of(way) else { return Err(ways.alone(refusal).into()) };
         // Credentials that open something else are believed before a login is waited for that fails.
         let at_hand = if way.has_worked() && refusal.is_denial() { other.credentials.at_hand().await } else { Ok(()) };
-        let (bucket, asked) = (self.name(), other.credentials.name());
+        let (bucket, others) = (self.name(), other.credentials.name());
         let outcome = match at_hand {
-            Ok(()) => self.answer_by(other, what, is_open, &request).await,
+            Ok(()) => self.answer_by(other, what, asked, &request).await,
             Err(failed) => Err(failed),
         };
         if let Err(too @ Error::Refused(_)) = &outcome {
             if other.was_refused(too) && !matches!(too, Error::Refused(too) if too.is_denial()) {
-                tracing::warn!(%bucket, asked, %too, "other credentials do not help either");
+                tracing::warn!(%bucket, asked = others, %too, "other credentials do not help either");
             }
-            return Err(refusal.and(way.credentials.name(), too, asked).into());
+            return Err(refusal.and(way.credentials.name(), too, others).into());
         }
         if is_answer(&outcome) {
             other.worked();
             if ways.prefer(other) {
-                tracing::warn!(%bucket, %refusal, from = asked, "other credentials open what these do not, and are preferred from now on");
+                tracing::warn!(%bucket, %refusal, from = others, "other credentials open what these do not, and are preferred from now on");
             }
         }
         outcome
     }
 
     /// Sends the request until it is answered, with renewed credentials where they were the reason.
-    async fn answer_by<T, E, F>(&self, way: &Way, what: &str, is_open: bool, request: impl Fn(&Client) -> F) -> Result<T, Error>
+    async fn answer_by<T, E, F>(&self, way: &Way, what: &str, asked: Asked, request: impl Fn(&Client) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         // One for the expiry, one for an expiry during a long series of faults.
         const MAX_RENEWALS: usize = 2;
-        let about = About { what, region: &self.inner.place.region, is_open };
+        let about = About { what, region: &self.inner.place.region, asked };
         let mut backoff = Backoff::default();
         let mut renewals = 0;
         loop {
@@ -334,7 +334,12 @@ impl Bucket {
             let is_skewed = || error.raw_response().is_some_and(|refusal| way.clock.explains(ahead, refusal));
             match classify(&error, about) {
                 Failure::Final(error) => return Err(error),
-                Failure::Again(fault) => self.pause(&mut backoff, fault).await,
+                Failure::Again(fault) => {
+                    if asked == Asked::Listing {
+                        self.inner.pace.slow_down(Instant::now());
+                    }
+                    self.pause(&mut backoff, fault).await;
+                }
                 Failure::Renew(Doubt::Denied, error) if is_skewed() => {
                     self.pause(&mut backoff, Error::transient(format!("{error}; this machine's clock is wrong"))).await;
                 }
@@ -360,7 +365,6 @@ impl Bucket {
             tracing::debug!(%fault, tries = backoff.tries, "trying again");
         }
         self.remember(Some(fault));
-        self.inner.pace.slow_down(Instant::now());
         tokio::time::sleep(backoff.next()).await;
     }
 

@@ -229,28 +229,30 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::BadHandle`].
-    pub fn refresh(&self, number: u64) -> Result<Vec<(u64, String)>, Error> {
-        Ok(match self.node(number)? {
-            Node::Top => self.trees.iter().flat_map(|(number, tree)| self.refresh_in(number, &tree.top())).collect(),
-            Node::In(tree, entry) => self.refresh_in(tree, &entry),
-        })
+    pub fn refresh(&self, number: u64) -> Result<impl Iterator<Item = (u64, String)> + use<'_>, Error> {
+        let forgotten: Vec<_> = match self.node(number)? {
+            Node::Top => self.trees.iter().map(|(number, tree)| self.refresh_in(number, &tree.top())).collect(),
+            Node::In(tree, entry) => vec![self.refresh_in(tree, &entry)],
+        };
+        Ok(forgotten.into_iter().flatten())
     }
 
-    fn refresh_in(&self, tree: usize, entry: &Entry) -> Vec<(u64, String)> {
+    /// There can be millions of names, so each is made when it is asked for.
+    fn refresh_in(&self, tree: usize, entry: &Entry) -> impl Iterator<Item = (u64, String)> + use<'_> {
         let listings = &self.trees.get(tree).listings;
         let (absent, present) = match entry {
             Entry::Directory(prefix) => (listings.refresh(prefix), self.inodes.objects_below(tree, prefix)),
             Entry::File(object) => {
-                listings.forget(&object.id.key);
+                listings.forget(&object.id);
                 (Vec::new(), vec![object.clone()])
             }
         };
         let absent = absent.into_iter().map(|(parent, name)| (parent, String::from(name)));
-        let present = present.iter().flat_map(|object| {
+        let present = present.into_iter().flat_map(|object| {
             let (parent, component) = Prefix::of_key(&object.id.key);
             Name::of_object(component).map(|name| (parent.clone(), name))
         });
-        absent.chain(present).map(|(parent, name)| (self.inodes.number(tree, &Entry::Directory(parent)), name)).collect()
+        absent.chain(present).map(move |(parent, name)| (self.inodes.number(tree, &Entry::Directory(parent)), name))
     }
 
     /// The value of an extended attribute.

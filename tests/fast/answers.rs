@@ -9,16 +9,16 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use granulefs::credentials::{CredentialStore, Source};
 use granulefs::error::Error;
-use granulefs::object::ObjectId;
-use granulefs::s3::{Bucket, Place};
+use granulefs::object::{ObjectId, Prefix};
+use granulefs::s3::{Bucket, Place, Position};
 
 use crate::house::soon;
 
 /// An object's bytes.
 const BYTES: &[u8] = b"0123456789abcdefghij";
 
-/// An S3 that gives each GET the next of `answers`, status and headers before bytes, and tells which ranges it was asked for.
-fn canned(answers: Vec<(&'static str, &'static [u8])>) -> (Bucket, mpsc::Receiver<String>) {
+/// An S3 that gives each request the next of `answers`, status and headers before bytes, and tells which ranges it was asked for.
+fn canned(answers: Vec<(String, &'static [u8])>) -> (Bucket, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (url, (send, ranges)) = (format!("http://{}", listener.local_addr().unwrap()), mpsc::channel());
     thread::spawn(move || {
@@ -27,7 +27,7 @@ fn canned(answers: Vec<(&'static str, &'static [u8])>) -> (Bucket, mpsc::Receive
             let lines = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
             let range = lines.filter_map(|line| line.strip_prefix("range: ").map(str::to_owned)).last();
             let _ = send.send(range.unwrap_or_default());
-            let head = format!("HTTP/1.1 {head}\r\nETag: \"e\"\r\nConnection: close\r\n\r\n");
+            let head = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n");
             let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(body));
         }
     });
@@ -36,10 +36,14 @@ fn canned(answers: Vec<(&'static str, &'static [u8])>) -> (Bucket, mpsc::Receive
     (Bucket::new(place, CredentialStore::new(Source::Ambient(provider))).unwrap(), ranges)
 }
 
+fn version() -> ObjectId {
+    ObjectId { bucket: "granules".into(), key: "k".into(), etag: "e".into() }
+}
+
 /// The bytes 5 to 14 of the object, from an S3 with these answers, and the ranges that it was asked for.
 async fn download(answers: Vec<(&'static str, &'static [u8])>) -> (Result<Vec<u8>, Error>, Vec<String>) {
-    let (bucket, ranges) = canned(answers);
-    let mut download = bucket.download(&ObjectId { bucket: "granules".into(), key: "k".into(), etag: "e".into() }, 5..15);
+    let (bucket, ranges) = canned(answers.into_iter().map(|(head, body)| (format!("{head}\r\nETag: \"e\""), body)).collect());
+    let mut download = bucket.download(&version(), 5..15);
     let mut bytes = Vec::new();
     let outcome = soon(async {
         while let Some(frame) = download.next().await? {
@@ -77,4 +81,20 @@ async fn an_answer_of_another_range_is_never_taken() {
         let (outcome, ranges) = download(vec![(other, &BYTES[..10])]).await;
         assert!(matches!(outcome, Err(Error::Store(_))) && ranges.len() == 1, "{other}: {outcome:?}");
     }
+}
+
+/// Only an answer about a key says that there is none, and only another etag that there is another version: what a proxy or another
+/// store says is an error, so that nothing is forgotten for it and nothing taken for absent.
+#[tokio::test]
+async fn what_is_no_answer_to_the_question_is_neither_an_absence_nor_a_replacement() {
+    let not_found = || ("404 Not Found\r\nContent-Length: 0".to_owned(), &b""[..]);
+    let whole = ("206 Partial Content\r\nContent-Range: bytes 5-14/20\r\nContent-Length: 10".to_owned(), &BYTES[5..15]);
+    let (bucket, _) = canned(vec![not_found(), not_found(), not_found(), whole]);
+    assert!(matches!(soon(bucket.head("k")).await, Err(Error::NotFound(_))));
+    let page = soon(bucket.page(&Prefix::new("k"), &Position::Start)).await;
+    assert!(matches!(page, Err(Error::Store(_))), "{page:?}");
+    let replaced = soon(bucket.download(&version(), 5..15).next()).await;
+    assert!(matches!(replaced, Err(Error::Replaced(_))), "{replaced:?}");
+    let unversioned = soon(bucket.download(&version(), 5..15).next()).await;
+    assert!(matches!(unversioned, Err(Error::Store(_))), "{unversioned:?}");
 }

@@ -114,11 +114,19 @@ async fn a_replaced_object_is_never_mixed() {
     // What the kernel's door does about it.
     let parent = soon(tree.number("d")).await.unwrap();
     let names = ["f", "f.granulefs-object"].map(|name| (parent, name.to_owned()));
-    assert_eq!(tree.refresh(number).unwrap(), names);
+    assert!(tree.refresh(number).unwrap().eq(names.clone()));
     assert!(soon(tree.bytes("d/f")).await.unwrap() == house.bytes("d/f"));
+    // What is known of the new one by now is kept when the old one is read once more.
+    soon(tree.names("d")).await.unwrap();
+    assert!(matches!(soon(tree.read(handle, SIZE - 1, 1)).await, Err(Error::Replaced(_))));
+    assert!(tree.refresh(number).unwrap().eq(names));
+    house.archive.reset_stats();
+    soon(tree.names("d")).await.unwrap();
+    soon(tree.find("d/f")).await.unwrap();
+    assert_eq!(house.archive.stats().s3_requests(), 0);
     house.delete("d/f");
     assert!(matches!(soon(tree.read(handle, SIZE - 1, 1)).await, Err(Error::Replaced(_))));
-    tree.refresh(soon(tree.number("d/f")).await.unwrap()).unwrap();
+    drop(tree.refresh(soon(tree.number("d/f")).await.unwrap()).unwrap());
     assert_eq!(soon(tree.find("d/f")).await.unwrap(), None);
 }
 
