@@ -105,11 +105,11 @@ impl Lookups {
         here.filter_map(|((_, _, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
     }
 
-    /// Forgets the name if it is known as this version of an object.
+    /// Forgets the name unless it is known as another version of the object.
     pub(super) fn forget(&self, parent: &Prefix, name: &str, version: &ObjectId) {
         let place = self.place(parent, name);
         let mut state = self.state();
-        if matches!(state.names.get(&place), Some(Learned { entry: Some(Entry::File(object)), .. }) if object.id == *version) {
+        if !matches!(state.names.get(&place), Some(Learned { entry: Some(Entry::File(object)), .. }) if object.id != *version) {
             state.names.remove(&place);
         }
     }

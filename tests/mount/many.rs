@@ -2,11 +2,12 @@
 //! and one endpoint's failure touches no other bucket. Listing the top costs no request." (issue 5, item 1)
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use archive::granules;
+use archive::{Content, Failure, Fault, Kind, granules};
 
 use crate::harness::{BUCKETS, PATIENCE, Site, errno, eventually, names, run, tool};
 
@@ -131,4 +132,33 @@ fn a_right_password_opens_all_endpoints_at_once() {
         }
     });
     assert_eq!((site.issued(), site.archive.stats().authenticated), ([1; 3], 3));
+}
+
+/// "One endpoint's failure touches no other bucket": more readers than the kernel sends requests for by default stand still in one
+/// bucket; a file of another, of many requests, is read long before the first of them is given up.
+#[test]
+fn many_readers_of_a_bucket_that_stands_still_leave_the_kernels_queue_to_others() {
+    const READERS: usize = 80;
+    let Some(site) = Site::of_several() else { return };
+    for reader in 0..READERS {
+        site.archive.put("asf-local-products", &format!("big/{reader}"), Content::synthetic(20 << 20));
+    }
+    site.archive.put("podaac-local-public", "b/z.nc", Content::synthetic(20 << 20));
+    let mount = site.plan_by_table("earthdata").mount();
+    let open = |reader| fs::File::open(mount.at(&format!("asf-local-products/big/{reader}"))).unwrap();
+    let files: Vec<_> = (0..READERS).map(open).collect();
+    mount.must_read("podaac-local-public");
+    site.archive.fault(Fault::new(Failure::Stall).on(Kind::Get).in_bucket("asf-local-products"));
+    site.archive.reset_stats();
+    thread::scope(|scope| {
+        for mut file in files {
+            scope.spawn(move || file.read(&mut vec![0; 1 << 17]));
+        }
+        // As many as the kernel's default, 12, and our former limit, 64, let through.
+        eventually("the readers stand still", PATIENCE, || site.archive.stats().gets >= 64);
+        let began = Instant::now();
+        assert_eq!(fs::read(mount.at("podaac-local-public/b/z.nc")).unwrap().len(), 20 << 20);
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        site.archive.set(|knobs| knobs.faults.clear());
+    });
 }
