@@ -13,15 +13,15 @@ use crate::error::Error;
 pub struct EarthdataArgs {
     /// The data center's /s3credentials URL [default: from the table of buckets]
     #[arg(long, value_name = "URL", env = "S3_CREDENTIAL_ENDPOINT", help_heading = "Earthdata")]
-    pub credentials_endpoint: Option<String>,
+    credentials_endpoint: Option<String>,
 
     /// The Earthdata Login host, the only place that gets the password (UAT: uat.urs.earthdata.nasa.gov)
     #[arg(
         long,
         value_name = "HOST[:PORT]",
         env = "EARTHDATA_HOST",
-        default_value = "urs.earthdata.nasa.gov",
-        value_parser = normal_host,
+        default_value = LOGIN_HOST,
+        value_parser = login_host,
         help_heading = "Earthdata"
     )]
     pub earthdata_host: String,
@@ -59,12 +59,26 @@ impl BucketsFile {
     }
 }
 
+/// Where Earthdata Login is.
+const LOGIN_HOST: &str = "urs.earthdata.nasa.gov";
+
+/// A variable that is set to nothing counts as not set.
+fn login_host(text: &str) -> Result<String, Error> {
+    normal_host(if text.is_empty() { LOGIN_HOST } else { text })
+}
+
 impl EarthdataArgs {
+    /// The endpoint that the user names. A variable that is set to nothing counts as not set.
+    #[must_use]
+    pub fn named_endpoint(&self) -> Option<&str> {
+        self.credentials_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
+    }
+
     /// The endpoint for `place`, one of `all`. What the user names is for the one place that is asked for; of several, it serves
     /// those that the table does not know. What CMR says counts last.
     #[must_use]
     pub fn endpoint<'a>(&'a self, place: &'a Holding, all: &Holdings) -> Option<&'a str> {
-        let (named, known) = (self.credentials_endpoint.as_deref(), place.endpoint.as_deref());
+        let (named, known) = (self.named_endpoint(), place.endpoint.as_deref());
         let sure = if all.places.len() == 1 { named.or(known) } else { known.or(named) };
         sure.or_else(|| place.told.as_ref().and_then(Hearsay::believed))
     }
@@ -83,11 +97,19 @@ pub struct StoreArgs {
 
     /// An S3-compatible store other than Amazon's
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", help_heading = "S3")]
-    pub endpoint_url: Option<String>,
+    endpoint_url: Option<String>,
 
     /// Ask for ENDPOINT/BUCKET/KEY instead of BUCKET.ENDPOINT/KEY
     #[arg(long, help_heading = "S3")]
     pub path_style: bool,
+}
+
+impl StoreArgs {
+    /// The store, where it is not Amazon's. A variable that is set to nothing counts as not set.
+    #[must_use]
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.endpoint_url.as_deref().filter(|url| !url.is_empty())
+    }
 }
 
 /// The region.

@@ -7,7 +7,7 @@ use crate::earthdata::Source;
 
 /// `granulefs credentials`
 #[derive(Debug, Args)]
-#[command(long_about = ABOUT, after_long_help = SOURCES)]
+#[command(after_long_help = SOURCES)]
 pub struct CredentialsArgs {
     /// What to have credentials for (see below)
     pub source: Source,
@@ -42,6 +42,6 @@ pub enum Format {
     AwsProfile,
 }
 
-const ABOUT: &str = "\
+pub(super) const ABOUT: &str = "\
 Prints S3 credentials for other programs: boto3, the AWS CLI, GDAL, mountpoint-s3. They live for an hour and work only from \
 inside the region; with the profile that --format aws-profile prints, the AWS tools ask granulefs for new ones by themselves.";

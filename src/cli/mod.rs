@@ -12,6 +12,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use access::{BucketsFile, EarthdataArgs, RegionArg, StoreArgs};
@@ -39,9 +40,21 @@ impl Cli {
 
     fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(options::expanded(given))?;
+        let matches = command.try_get_matches_from_mut(options::expanded(given)).map_err(without_password)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// A complaint that repeats a value, without what stands before the host of a URL there.
+fn without_password(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && let Some((before, host)) = value.rsplit_once('@')
+    {
+        let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+        let value = ContextValue::String(format!("{scheme}...@{host}"));
+        error.insert(ContextKind::InvalidValue, value);
+    }
+    error
 }
 
 const LONG_ABOUT: &str = "\
@@ -63,28 +76,37 @@ Examples:
 
 const SOURCES: &str = "\
 SOURCE is one of
-  BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX/   a bucket, or what is below a prefix of it
-  s3://BUCKET/KEY.nc                           the directory of that file; its path in the mount is printed
-  https://HOST/BUCKET/KEY.nc                   the same, from the link on a granule's page
-  collection:SHORT_NAME[@VERSION]              where CMR says that the collection is; the newest version unless one is named
-                                               (a directory for each bucket when its granules are in several)
-  collection:C1996881146-POCLOUD               the same by concept id
-  podaac, LPDAAC, GES_DISC, ...                every bucket of a data center
-  earthdata                                    every known bucket
-A word that is a bucket in the table is that bucket, also where it is a data center's name; BUCKET/ is always a bucket.";
+  BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX/
+        a bucket, or what is below a prefix of it
+  s3://BUCKET/KEY.nc
+        the directory of that file; its path in the mount is printed
+  https://HOST/BUCKET/KEY.nc
+        the same, from the link on a granule's page
+  collection:SHORT_NAME[@VERSION], collection:C1996881146-POCLOUD
+        where CMR says that it is, the newest version unless one is named
+        (a directory for each bucket when its granules are in several)
+  podaac, LPDAAC, GES_DISC, ...
+        every bucket of a data center
+  earthdata
+        every known bucket
+A word that is a bucket in the table is that bucket, also where it is a data \
+center's name; BUCKET/ is always a bucket.";
 
 /// What granulefs can do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Mount a bucket, or a prefix of it, on a directory
+    #[command(long_about = mount::ABOUT)]
     Mount(Box<MountArgs>),
     /// List the buckets that are known, with data center, endpoint and region
     Buckets(BucketsArgs),
     /// Print where in a mount an s3:// or https link lies
     Path(PathArgs),
     /// Print S3 credentials for other programs
+    #[command(long_about = credentials::ABOUT)]
     Credentials(Box<CredentialsArgs>),
     /// Look at everything that a mount needs, and say what to do about what does not work
+    #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
     /// Forget what is known of names, so that they are asked for anew (SIGHUP to the mount's process does it as well)
     Refresh {
@@ -108,5 +130,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_long_help_of_a_verb_says_more_than_the_list_of_verbs() {
+        let help = |verb: &str| Cli::of(["granulefs", verb, "--help"].map(OsString::from)).unwrap_err().to_string();
+        for (verb, words) in
+            [("mount", "Returns when"), ("credentials", "They live for an hour"), ("doctor", "Exits with status 0")]
+        {
+            let help = help(verb).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(help.contains(words) && help.contains("SOURCE is one of"), "{help}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_repeats_no_password() {
+        for given in [
+            ["mount", "https://jane:secret@h:99999/", "/mnt"],
+            ["mount", "--earthdata-host=jane:secret@h", "b"],
+            ["mount", "--credentials-endpoint=https://jane:secret@h/", "b"],
+        ] {
+            let complaint = Cli::of(["granulefs"].into_iter().chain(given).map(OsString::from)).unwrap_err().to_string();
+            assert!(!complaint.contains("secret"), "{complaint}");
+        }
     }
 }

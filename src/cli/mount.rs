@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{cache_size, duration, read_only_mode};
+use super::values::{cache_size, duration, patience, read_only_mode};
 use super::{EarthdataArgs, SOURCES, StoreArgs};
 use crate::earthdata::Source;
 
 /// `granulefs mount`
 #[derive(Debug, Args)]
-#[command(long_about = MOUNT_ABOUT, after_long_help = SOURCES)]
+#[command(after_long_help = SOURCES)]
 pub struct MountArgs {
     /// What to mount: BUCKET/PREFIX, a granule's link, a collection, ... (see below)
     pub source: Source,
@@ -40,7 +40,7 @@ pub struct MountArgs {
     pub metadata_ttl: Duration,
 
     /// How long one operation may take before it fails with ETIMEDOUT
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration, help_heading = "Caches")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = patience, help_heading = "Caches")]
     pub timeout: Duration,
 
     /// Let other users in (for those who are not root, /etc/fuse.conf must say user_allow_other)
@@ -82,7 +82,7 @@ pub struct MountArgs {
     pub options: Vec<String>,
 }
 
-const MOUNT_ABOUT: &str = "\
+pub(super) const ABOUT: &str = "\
 Mounts a bucket, a prefix of it, or a directory of several buckets. Returns when the mount can be used, and for one bucket when the \
 login is done and the first listing is there; several log in when something below them is needed. A background process serves it \
 until `granulefs unmount`, umount(8), fusermount3 -u, SIGTERM or SIGINT. When anything of that fails it says why, exits with status 1 \
@@ -120,6 +120,8 @@ mod tests {
         let args = mount_args(&["granulefs", "mount", "bucket", "/mnt", "--metadata-ttl=90", "--timeout=2m", "--file-mode=440"])
             .unwrap();
         assert_eq!((args.metadata_ttl.as_secs(), args.timeout.as_secs(), args.file_mode), (90, 120, 0o440));
-        assert!(mount_args(&["granulefs", "mount", "bucket", "/mnt", "--cache-size=1k"]).is_err());
+        for bad in ["--cache-size=1k", "--timeout=0"] {
+            assert!(mount_args(&["granulefs", "mount", "bucket", "/mnt", bad]).is_err(), "{bad}");
+        }
     }
 }

@@ -20,6 +20,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_secs).or_else(|_| humantime::parse_duration(text)).map_err(|e| e.to_string())
 }
 
+/// A time in which something can happen.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("everything would fail at once".into()),
+        patience => Ok(patience),
+    }
+}
+
 /// Permission bits, octal.
 pub(super) fn read_only_mode(text: &str) -> Result<u16, String> {
     let mode = u16::from_str_radix(text, 8).map_err(|_| "not an octal number".to_owned())?;

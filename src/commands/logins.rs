@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::{EarthdataArgs, StoreArgs};
 use crate::credentials::{CredentialStore, Session, Source};
-use crate::earthdata::{Holding, Holdings, Identity, Login};
+use crate::earthdata::{Holding, Holdings, Identity, Login, daac};
 use crate::error::{Error, Refusal};
 
 /// The logins of a source: one for each endpoint, and one identity for all of them, which is looked for when it is needed first.
@@ -59,7 +59,13 @@ fn endpoint<'a>(place: &'a Holding, all: &Holdings, earthdata: &'a EarthdataArgs
     earthdata.endpoint(place, all).ok_or_else(|| {
         let bucket = &place.location.bucket;
         Error::usage(match &place.told {
-            None => format!("which data center has the bucket {bucket}? Name its URL with --credentials-endpoint"),
+            None if daac::name_of(bucket).is_some() => {
+                format!("{bucket}/ is a bucket that no table knows; without the slash, {bucket} is every bucket there")
+            }
+            None => format!(
+                "which data center has the bucket {bucket}? Name its URL with --credentials-endpoint; `granulefs buckets` lists those \
+                 that are known"
+            ),
             Some(told) => format!(
                 "CMR names {:?} as the endpoint for the bucket {bucket}, which is neither in the table of buckets nor an https URL of \
                  nasa.gov: nothing was sent there. If it is right, name it with --credentials-endpoint",

@@ -99,7 +99,11 @@ async fn first_names(volume: &Volume, location: &Location) -> Result<(), Error> 
     match volume.first_names().await {
         Ok(true) => {}
         Ok(false) if location.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
-        Ok(false) => return Err(Error::usage(format!("there is nothing below {location}; check the prefix"))),
+        Ok(false) => {
+            return Err(Error::usage(format!(
+                "there is nothing below {location}; check the prefix (a file is written s3://BUCKET/KEY)"
+            )));
+        }
         Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) => {
             eprintln!("granulefs: warning: {refusal}; names given in full may still open");
         }

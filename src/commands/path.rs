@@ -79,9 +79,14 @@ fn url_of(path: &Path) -> Result<Option<String>, Error> {
     let mut value = [0_u8; 2048];
     match rustix::fs::getxattr(path, "user.s3.url", &mut value) {
         Ok(length) => Ok(Some(String::from_utf8_lossy(&value[..length]).into_owned())),
-        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) if path.parent().is_none_or(Path::exists) => Ok(None),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) if is_in_a_directory(path) => Ok(None),
         Err(e) => Err(Error::usage(format!("cannot look at {}: {e}", path.display()))),
     }
+}
+
+fn is_in_a_directory(path: &Path) -> bool {
+    // Of a relative path of one component it is the empty one: where we are.
+    path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.exists())
 }
 
 #[cfg(test)]

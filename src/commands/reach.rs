@@ -38,14 +38,34 @@ pub(super) async fn holdings(source: &earthdata::Source, earthdata: &EarthdataAr
 pub(super) async fn resolved(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
     let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
     holdings.keep_known_to(&earthdata.earthdata_host)?;
-    let notes = holdings.note.take().into_iter().chain(hearsay(&holdings, earthdata)).collect::<Vec<_>>();
+    let notes = holdings
+        .note
+        .take()
+        .into_iter()
+        .chain(hearsay(&holdings, earthdata))
+        .chain(overruled(&holdings, earthdata))
+        .collect::<Vec<_>>();
     holdings.note = (!notes.is_empty()).then(|| notes.join("; "));
     Ok(holdings)
 }
 
+/// Whose word it is that a known bucket's credentials come from another endpoint, if it is the user's: a variable may be left over from
+/// another data center.
+fn overruled(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
+    let [place] = &holdings.places[..] else { return None };
+    let (named, known) = (earthdata.named_endpoint()?, place.endpoint.as_deref()?);
+    let bucket = &place.location.bucket;
+    (named != known).then(|| {
+        format!(
+            "--credentials-endpoint or S3_CREDENTIAL_ENDPOINT names another endpoint for {bucket} than the table of buckets, which has \
+             {known}"
+        )
+    })
+}
+
 /// Whose word it is that a token goes where it goes, if that is CMR's.
 fn hearsay(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
-    let is_named = earthdata.credentials_endpoint.is_some();
+    let is_named = earthdata.named_endpoint().is_some();
     let told = holdings.places.iter().filter_map(|place| Some((&*place.location.bucket, place.told.as_ref()?.believed()?)));
     let told = told.filter(|_| !is_named).collect::<Vec<_>>();
     let (_, endpoint) = told.first()?;
@@ -82,7 +102,7 @@ pub(super) fn bucket(place: &Holding, store: &StoreArgs, credentials: Credential
     let place = s3::Place {
         bucket: place.location.bucket.as_str().into(),
         region: store.region.of(place),
-        endpoint_url: store.endpoint_url.clone(),
+        endpoint_url: store.endpoint_url().map(Into::into),
         path_style: store.path_style,
     };
     s3::Bucket::with_fallback(place, credentials.first, credentials.fallback)

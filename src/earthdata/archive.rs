@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::daac;
 use super::host::host_of;
+use super::source::is_bucket_name;
 use crate::error::Error;
 
 /// What is known about a bucket.
@@ -65,7 +66,10 @@ impl Table {
         let failed =
             |e: &dyn std::fmt::Display| Error::usage(format!("cannot read the table of buckets {}: {e}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
-        serde_json::from_str(&text).map_err(|e| failed(&e))
+        let table: Self = serde_json::from_str(&text).map_err(|e| failed(&e))?;
+        let strange = table.iter().find(|(bucket, _)| !is_bucket_name(bucket));
+        strange.map_or(Ok(()), |(bucket, _)| Err(failed(&format!("{bucket:?} is no bucket name"))))?;
+        Ok(table)
     }
 
     /// What is known about `bucket`.

@@ -15,7 +15,8 @@ pub(super) fn host_of(url: &Url) -> String {
 /// # Errors
 /// [`Error::Usage`] when more than that is in it, or less.
 pub fn normal_host(text: &str) -> Result<String, Error> {
-    let failed = || Error::usage(format!("{text:?} is no host (write HOST or HOST:PORT)"));
+    // Without repeating it: people copy passwords along.
+    let failed = || Error::usage("this is no host (write HOST or HOST:PORT)");
     let text = text.trim();
     let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("https://{text}")) };
     let url = url.map_err(|_| failed())?;
@@ -38,12 +39,13 @@ pub fn require_private(url: &Url) -> Result<(), Refusal> {
     }
 }
 
-/// [`require_private`] for a URL that is still text.
+/// [`require_private`] for the value of `flag`, which is still text.
 ///
 /// # Errors
 /// [`Error::Usage`] when it is no URL.
-pub fn require_private_url(url: &str) -> Result<(), Error> {
-    let parsed = Url::parse(url).map_err(|e| Error::usage(format!("{url:?} is no URL: {e}")))?;
+pub fn require_private_url(flag: &str, url: &str) -> Result<(), Error> {
+    // Without repeating it: there may be a password in it.
+    let parsed = Url::parse(url).map_err(|e| Error::usage(format!("the value of {flag} is no URL: {e}")))?;
     Ok(require_private(&parsed)?)
 }
 

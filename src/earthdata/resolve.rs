@@ -107,6 +107,9 @@ pub fn look_up(source: &Source, table: &Table) -> Result<Holdings, Error> {
                 several(table.of_daac(word), &format!("the table of buckets has none of {word}"))
             }
             (None, _) if is_bucket_name(word) => Ok(Holdings::one(Holding::new(word, "", None))),
+            (None, _) if table.get(&word.to_lowercase()).is_some() => {
+                Err(Error::usage(format!("{word} is no bucket; {} is one", word.to_lowercase())))
+            }
             (None, _) => {
                 let names = daac::names().collect::<Vec<_>>().join(", ");
                 Err(Error::usage(format!("{word} is neither a bucket nor a data center; those are {names}")))

@@ -143,15 +143,15 @@ pub(super) fn has_file_name(key: &str) -> bool {
 }
 
 fn link(text: &str) -> Result<Source, Error> {
-    let url = Url::parse(text).map_err(|e| Error::usage(format!("{text:?} is no URL: {e}")))?;
+    let url = Url::parse(text).map_err(|e| Error::usage(format!("the link is no URL: {e}")))?;
     // Nothing is fetched from there, so http tells as much as https.
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Error::usage(FORMS));
     }
     let path = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8();
-    let path = path.map_err(|_| Error::usage(format!("{text:?} holds a name that is not UTF-8")))?;
+    let path = path.map_err(|_| Error::usage("the link holds a name that is not UTF-8"))?;
     if path.is_empty() {
-        return Err(Error::usage(format!("{text:?} names no granule")));
+        return Err(Error::usage("the link names no granule"));
     }
     Ok(Source::Link { host: host_of(&url), path: path.into() })
 }

@@ -28,7 +28,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) fn new(place: &Place, credentials: Arc<CredentialStore>) -> Result<Client, Error> {
     if let Some(url) = &place.endpoint_url {
-        host::require_private_url(url)?;
+        host::require_private_url("--endpoint-url", url)?;
     }
     let http = aws_smithy_http_client::Builder::new()
         .pool_idle_timeout(IDLE_TIMEOUT)

@@ -145,7 +145,7 @@ fn many_readers_of_a_bucket_that_stands_still_leave_the_kernels_queue_to_others(
     }
     site.archive.put("podaac-local-public", "b/z.nc", Content::synthetic(20 << 20));
     let mount = site.plan_by_table("earthdata").mount();
-    let open = |reader| fs::File::open(mount.at(&format!("asf-local-products/big/{reader}"))).unwrap();
+    let open = |reader| fs::File::open(mount.at(format!("asf-local-products/big/{reader}"))).unwrap();
     let files: Vec<_> = (0..READERS).map(open).collect();
     mount.must_read("podaac-local-public");
     site.archive.fault(Fault::new(Failure::Stall).on(Kind::Get).in_bucket("asf-local-products"));

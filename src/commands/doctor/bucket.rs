@@ -113,49 +113,64 @@ struct Look<'a> {
     args: &'a DoctorArgs,
 }
 
+/// What came of a listing.
+enum Listed {
+    /// It is allowed, and shows this file that can be read, if any.
+    Names(Option<Object>),
+    /// It is not allowed; names given in full may still open.
+    Denied,
+    /// There is no point in going on.
+    Failed,
+}
+
 impl Look<'_> {
     async fn at_all(&self, report: &mut Report) -> Result<(), Error> {
         let prefix = &self.place.location.prefix;
         let root = Prefix::new("");
-        let mut found = None;
-        if *prefix != root && self.list(&root, report).await?.is_none() {
+        let mut listed = Listed::Denied;
+        if *prefix != root
+            && let Listed::Failed = self.list(&root, report).await?
+        {
             return Ok(());
         }
         if self.file.is_none() || *prefix == root {
-            match self.list(prefix, report).await? {
-                Some(listed) => found = listed,
-                None => return Ok(()),
-            }
+            listed = self.list(prefix, report).await?;
         }
-        let object = match self.file {
-            Some(key) => self.within(self.bucket.head(key)).await.map(Some),
-            None => Ok(found),
-        };
-        match object {
-            Ok(Some(object)) => self.read(&object, report).await,
-            Ok(None) => report.skipped("read", "no file to try it with is known; name one, as s3://BUCKET/KEY.nc"),
-            Err(error) => report.failed("read", &error.to_string()),
+        let url = self.bucket.url(prefix.as_str());
+        match (self.file, listed) {
+            (_, Listed::Failed) => Ok(()),
+            (Some(key), _) => match self.within(self.bucket.head(key)).await {
+                Ok(object) => self.read(&object, report).await,
+                Err(error) => report.failed("read", &error.to_string()),
+            },
+            (None, Listed::Names(Some(object))) => self.read(&object, report).await,
+            (None, Listed::Names(None)) => {
+                report.skipped("read", "no file to try it with is known; name one, as s3://BUCKET/KEY.nc")
+            }
+            // Credentials that open nothing at all look just like this.
+            (None, Listed::Denied) => report
+                .failed("read", &format!("{url} may not be listed, so nothing was read; name a file, as s3://BUCKET/KEY.nc")),
         }
     }
 
-    /// Lists `prefix`, and answers with a file from there. `None`: there is no point in going on.
-    async fn list(&self, prefix: &Prefix, report: &mut Report) -> Result<Option<Option<Object>>, Error> {
+    /// Lists `prefix`.
+    async fn list(&self, prefix: &Prefix, report: &mut Report) -> Result<Listed, Error> {
         let url = self.bucket.url(prefix.as_str());
         let is_wanted = *prefix == self.place.location.prefix;
         match self.within(self.bucket.subtree_page(prefix, &Position::Start)).await {
-            Ok(page) if page.is_empty() && is_wanted && !prefix.as_str().is_empty() => {
-                report.failed("list", &format!("there is nothing below {url}; check the prefix")).map(|()| None)
-            }
+            Ok(page) if page.is_empty() && is_wanted && !prefix.as_str().is_empty() => report
+                .failed("list", &format!("there is nothing below {url}; check the prefix (a file is written s3://BUCKET/KEY)"))
+                .map(|()| Listed::Failed),
             Ok(page) => {
                 report.ok("list", &format!("{url} can be listed"))?;
-                Ok(Some(page.objects.into_iter().find(|object| object.size > 0 && !object.is_archived())))
+                Ok(Listed::Names(page.objects.into_iter().find(|object| object.size > 0 && !object.is_archived())))
             }
             Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) => {
                 let way_out = if is_wanted { "; names given in full may still open" } else { "; what is below may be listed" };
                 report.note("list", &format!("{refusal}{way_out}"))?;
-                Ok(Some(None))
+                Ok(Listed::Denied)
             }
-            Err(error) => report.failed("list", &error.to_string()).map(|()| None),
+            Err(error) => report.failed("list", &error.to_string()).map(|()| Listed::Failed),
         }
     }
 

@@ -26,15 +26,15 @@ fn origins(identity: &Identity) -> String {
     token.into_iter().chain(password).collect::<Vec<_>>().join("; when that is refused, ")
 }
 
-/// Answers whether there is anything to log in with.
-pub(super) fn look_at_identity(host: &str, report: &mut Report) -> Result<bool, Error> {
+/// Answers with what there is to log in with.
+pub(super) fn look_at_identity(host: &str, report: &mut Report) -> Result<Option<Identity>, Error> {
     let identity = match Identity::find(host) {
         Ok(identity) => identity,
-        Err(error) => return report.failed("identity", &error.to_string()).map(|()| false),
+        Err(error) => return report.failed("identity", &error.to_string()).map(|()| None),
     };
     report.ok("identity", &origins(&identity))?;
     if identity.token.is_none() {
-        return Ok(true);
+        return Ok(Some(identity));
     }
     match identity.token_end().map(|end| end.duration_since(SystemTime::now())) {
         None => report.note("token", "it does not say when it ends; Earthdata's live 60 days")?,
@@ -47,7 +47,7 @@ pub(super) fn look_at_identity(host: &str, report: &mut Report) -> Result<bool, 
         }
         Some(Err(_)) => report.failed("token", &format!("it has expired; make a new one at https://{host}/"))?,
     }
-    Ok(true)
+    Ok(Some(identity))
 }
 
 fn days(left: Duration) -> String {
@@ -58,13 +58,17 @@ fn days(left: Duration) -> String {
     }
 }
 
-/// Answers whether the login host can be reached.
-pub(super) async fn look_at_host(host: &str, report: &mut Report) -> Result<bool, Error> {
+/// Answers whether the login is worth trying: without the login host it is not, where that `is_needed`. A token is shown to the data
+/// center only.
+pub(super) async fn look_at_host(host: &str, is_needed: bool, report: &mut Report) -> Result<bool, Error> {
     let server = match reach(host).await {
         Ok(server) => server,
         Err(error) => {
             let text = format!("{error}; does this machine reach the internet, and is --earthdata-host right?");
-            return report.failed("earthdata", &text).map(|()| false);
+            return match is_needed {
+                true => report.failed("earthdata", &text).map(|()| false),
+                false => report.note("earthdata", &text).map(|()| true),
+            };
         }
     };
     report.ok("earthdata", &format!("{host} answers"))?;

@@ -36,8 +36,10 @@ async fn look(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
     if args.store.aws_credentials {
         earthdata::look_at_fallback(host, report)?;
     } else {
-        may_log_in = earthdata::look_at_identity(host, report)?;
-        may_log_in &= earthdata::look_at_host(host, report).await?;
+        may_log_in = match earthdata::look_at_identity(host, report)? {
+            Some(identity) => earthdata::look_at_host(host, identity.token.is_none(), report).await?,
+            None => earthdata::look_at_host(host, true, report).await.map(|_| false)?,
+        };
     }
     let Some(source) = &args.source else {
         return report.skipped("source", "name what you want to mount to have the login and the bucket looked at");
