@@ -19,5 +19,6 @@ async fn a_slice_through_a_large_array_is_fetched_before_it_is_read() {
         }
     }
     let stats = house.archive.stats();
-    assert!(stats.gets <= 40 + 16 && stats.sent < 56 * 2 * (64 << 10), "{stats:?}");
+    // Two blocks each; the bytes sent count the login and the listing, too.
+    assert!(stats.gets <= 40 + 16 && stats.sent < 57 * 2 * (64 << 10), "{stats:?}");
 }
