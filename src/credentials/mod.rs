@@ -296,7 +296,12 @@ impl CredentialStore {
         }
         state.numbers += 1;
         let session = Arc::new(Session::new(grant, state.numbers, asked, fastrand::f64()));
-        tracing::info!(source = self.name(), life = session.grant.life.map(tracing::field::debug), swap = state.numbers, "new S3 credentials");
+        tracing::info!(
+            source = self.name(),
+            life = session.grant.life.map(tracing::field::debug),
+            swap = state.numbers,
+            "new S3 credentials"
+        );
         *state = State { current: Some(session.clone()), numbers: state.numbers, stillborn: state.stillborn, ..State::default() };
         Ok(session)
     }
