@@ -120,6 +120,9 @@ impl BlockCache {
         let missing = range.clone().filter(|index| !shelf.contains(id, *index));
         for blocks in runs(missing, longest) {
             let wanted = bytes(object.size, &blocks);
+            if self.budget.is_busy() {
+                return blocks.start;
+            }
             while !self.budget.has_room(wanted) {
                 if !shelf.evict_read() {
                     return blocks.start;
