@@ -14,7 +14,7 @@ use fuser::{
 
 use super::door::Door;
 use crate::error::Error;
-use crate::volume::{Attributes, Listed, Volume};
+use crate::volume::{Attributes, Freshness, Listed, Volume};
 
 /// Attributes of a number never change: another version of an object has another number.
 const ATTRIBUTES_TTL: Duration = Duration::from_secs(3600);
@@ -172,7 +172,7 @@ impl Filesystem for Door {
         let span = tracing::debug_span!("readdirplus", ino = ino.0, offset);
         let volume = self.volume.clone();
         self.serve(ino, span, list(self.volume.clone(), fh.0, offset), move |outcome| match outcome {
-            Ok((listed, fresh_for)) => {
+            Ok((listed, freshness)) => {
                 // The kernel takes no lookup of these two, and no attributes with a time to live of zero.
                 let dot = volume.attributes(ino.0).map(|attributes| file_attr(ino.0, &attributes)).unwrap_or_else(|_| no_entry());
                 let mut full =
@@ -181,7 +181,7 @@ impl Filesystem for Door {
                     if full {
                         break;
                     }
-                    let (number, attributes) = volume.remember(&name);
+                    let (number, attributes, fresh_for) = volume.remember(&name, freshness);
                     let attributes = file_attr(number, &attributes);
                     let next = name.next + DOTS_END;
                     full = reply.add(INodeNo(number), next, &*name.shown.name, &fresh_for, &attributes, Generation(0));
@@ -248,7 +248,7 @@ const NAME_MAX: u32 = 1024;
 const DOTS: [(&str, u64); 2] = [(".", 1), ("..", 2)];
 const DOTS_END: u64 = 2;
 
-async fn list(volume: Arc<Volume>, handle: u64, offset: u64) -> Result<(Vec<Listed>, Duration), Error> {
+async fn list(volume: Arc<Volume>, handle: u64, offset: u64) -> Result<(Vec<Listed>, Freshness), Error> {
     volume.read_directory(handle, offset.saturating_sub(DOTS_END)).await
 }
 

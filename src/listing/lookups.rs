@@ -67,7 +67,7 @@ impl Lookups {
     /// [`Error::Refused`] when S3 would say neither yes nor no.
     pub(super) async fn ask(&self, parent: &Prefix, name: &str, parsed: Name) -> Result<Learned, Error> {
         let place = self.place(parent, name);
-        let refreshes = self.state().refreshes;
+        let refreshes = self.refreshes();
         let flight = self.flights.join((refreshes, place.clone()), || {
             let (bucket, parent) = (self.bucket.clone(), parent.clone());
             async move { resolve(&bucket, &parent, &parsed).await }
@@ -80,10 +80,19 @@ impl Lookups {
         Ok(learned)
     }
 
-    /// Takes note that a listing says that there is no such name, and that the kernel is told so.
-    pub(super) fn note_absence(&self, parent: &Prefix, name: &str) {
+    /// Takes note that a listing that was known when there had been so many `refreshes` says that there is no such name, and that
+    /// the kernel is told so.
+    pub(super) fn note_absence(&self, parent: &Prefix, name: &str, refreshes: u64) {
         let learned = Learned { entry: None, is_assumed: false, at: Instant::now() };
-        self.state().names.insert(self.place(parent, name), learned, 1);
+        let mut state = self.state();
+        if state.refreshes == refreshes {
+            state.names.insert(self.place(parent, name), learned, 1);
+        }
+    }
+
+    /// How many refreshes there were.
+    pub(super) fn refreshes(&self) -> u64 {
+        self.state().refreshes
     }
 
     /// Forgets the names below `prefix`, and answers those that did not exist.

@@ -123,9 +123,10 @@ impl Listings {
         if parent.as_str().len() + parsed.component().len() > MAX_KEY {
             return Err(Error::NameTooLong);
         }
+        let refreshes = self.lookups.refreshes();
         if let Some(answer) = self.listed(parent, name) {
             if answer.entry.is_none() {
-                self.lookups.note_absence(parent, name);
+                self.lookups.note_absence(parent, name, refreshes);
             }
             return Ok(answer);
         }
@@ -159,7 +160,8 @@ impl Listings {
 
     /// Forgets all that is known below `prefix`. Answers the names that did not exist, and the directories they are not in.
     pub fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
-        *lock(&self.refreshed) = Instant::now();
+        let mut refreshed = lock(&self.refreshed);
+        *refreshed = Instant::now();
         self.memory.forget_below(self.tree, prefix);
         self.walks.refresh();
         self.lookups.refresh(prefix)
@@ -194,7 +196,8 @@ impl Listings {
 
     /// Keeps a directory that a walk has filled.
     fn put(&self, filled: &Filled) {
-        if filled.began < *lock(&self.refreshed) {
+        let refreshed = lock(&self.refreshed);
+        if filled.began < *refreshed {
             return;
         }
         let directory = self.directory(&filled.prefix);

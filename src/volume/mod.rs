@@ -6,6 +6,7 @@ mod tree;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,12 +35,16 @@ pub struct Volume {
     inodes: Inodes,
     files: Handles<Arc<OpenObject>>,
     directories: Handles<Arc<OpenDirectory>>,
+    /// How many there were by now.
+    refreshes: AtomicU64,
 }
 
 #[derive(Debug)]
-enum OpenDirectory {
-    Top,
-    In(usize, Reading),
+struct OpenDirectory {
+    /// The refreshes before it was opened.
+    refreshes: u64,
+    /// The number of its tree, and its names; `None` is the directory above the buckets.
+    reading: Option<(usize, Reading)>,
 }
 
 /// What a volume keeps, and for how long.
@@ -58,6 +63,13 @@ pub struct Found {
     pub node: Option<(u64, Attributes)>,
     /// For how long that may be believed.
     pub fresh_for: Duration,
+}
+
+/// For how long a directory's names may be believed that are told before the next refresh.
+#[derive(Clone, Copy, Debug)]
+pub struct Freshness {
+    lasts: Duration,
+    refreshes: u64,
 }
 
 /// One name of a directory.
@@ -93,6 +105,7 @@ impl Volume {
             inodes: Inodes::new(top),
             files: Handles::default(),
             directories: Handles::default(),
+            refreshes: AtomicU64::new(0),
         }
     }
 
@@ -112,6 +125,7 @@ impl Volume {
     /// # Errors
     /// [`Error::Refused`], [`Error::NameTooLong`]; [`Error::BadHandle`] for an unknown `parent`.
     pub async fn lookup(&self, parent: u64, name: &OsStr) -> Result<Found, Error> {
+        let refreshes = self.refreshes();
         let directory = self.directory(parent)?;
         let Some(name) = name.to_str() else {
             return Ok(Found { node: None, fresh_for: Duration::ZERO });
@@ -123,12 +137,22 @@ impl Volume {
         };
         let answer = self.trees.get(number).listings.lookup(&prefix, name).await?;
         let node = answer.entry.map(|entry| self.note(number, &entry));
-        Ok(Found { node, fresh_for: answer.fresh_for })
+        Ok(Found { node, fresh_for: self.fresh_for(Freshness { lasts: answer.fresh_for, refreshes }) })
     }
 
-    /// Number and attributes of a name that the kernel is told of; counts as one lookup.
-    pub fn remember(&self, listed: &Listed) -> (u64, Attributes) {
-        self.note(listed.tree, &listed.shown.entry)
+    /// Number and attributes of a name that the kernel is told of, and for how long it may believe them; counts as one lookup.
+    pub fn remember(&self, listed: &Listed, freshness: Freshness) -> (u64, Attributes, Duration) {
+        let (number, attributes) = self.note(listed.tree, &listed.shown.entry);
+        (number, attributes, self.fresh_for(freshness))
+    }
+
+    /// To be asked once the name is noted: a refresh either finds it there, or is seen here.
+    fn fresh_for(&self, freshness: Freshness) -> Duration {
+        if freshness.refreshes == self.refreshes() { freshness.lasts } else { Duration::ZERO }
+    }
+
+    fn refreshes(&self) -> u64 {
+        self.refreshes.load(Ordering::SeqCst)
     }
 
     fn note(&self, tree: usize, entry: &Entry) -> (u64, Attributes) {
@@ -194,15 +218,16 @@ impl Volume {
     /// # Errors
     /// [`Error::NotADirectory`], [`Error::BadHandle`].
     pub fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
-        let (opened, is_same) = match self.directory(number)? {
-            None => (OpenDirectory::Top, self.trees.open_again()),
+        let refreshes = self.refreshes();
+        let (reading, is_same) = match self.directory(number)? {
+            None => (None, self.trees.open_again()),
             Some((tree, prefix)) => {
                 let reading = self.trees.get(tree).listings.read(&prefix);
                 let is_same = reading.directory().open_again();
-                (OpenDirectory::In(tree, reading), is_same)
+                (Some((tree, reading)), is_same)
             }
         };
-        Ok((self.directories.put(Arc::new(opened)), is_same))
+        Ok((self.directories.put(Arc::new(OpenDirectory { refreshes, reading })), is_same))
     }
 
     /// Names from position `from` (a [`Listed::next`], 0 to start over) on, and for how long they may be believed.
@@ -210,13 +235,16 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::Refused`] where listing is not allowed and nothing is known, [`Error::BadHandle`].
-    pub async fn read_directory(&self, handle: u64, from: u64) -> Result<(Vec<Listed>, Duration), Error> {
+    pub async fn read_directory(&self, handle: u64, from: u64) -> Result<(Vec<Listed>, Freshness), Error> {
         let opened = self.directories.get(handle).ok_or(Error::BadHandle)?;
-        let OpenDirectory::In(tree, reading) = &*opened else { return Ok((self.trees.names(from), TOP_TTL)) };
+        let refreshes = opened.refreshes;
+        let Some((tree, reading)) = &opened.reading else {
+            return Ok((self.trees.names(from), Freshness { lasts: TOP_TTL, refreshes }));
+        };
         let (tree, directory, listings) = (*tree, reading.directory(), &self.trees.get(*tree).listings);
         let names = listings.names(directory, usize::try_from(from).unwrap_or(usize::MAX)).await?;
         let listed = names.into_iter().zip(from + 1..).map(|(shown, next)| Listed { tree, shown, next });
-        Ok((listed.collect(), listings.fresh_for(directory)))
+        Ok((listed.collect(), Freshness { lasts: listings.fresh_for(directory), refreshes }))
     }
 
     /// Gives a directory's handle back.
@@ -240,12 +268,18 @@ impl Volume {
     /// There can be millions of names, so each is made when it is asked for.
     fn refresh_in(&self, tree: usize, entry: &Entry) -> impl Iterator<Item = (u64, String)> + use<'_> {
         let listings = &self.trees.get(tree).listings;
-        let (absent, present) = match entry {
-            Entry::Directory(prefix) => (listings.refresh(prefix), self.inodes.objects_below(tree, prefix)),
+        let absent = match entry {
+            Entry::Directory(prefix) => listings.refresh(prefix),
             Entry::File(object) => {
                 listings.forget(&object.id);
-                (Vec::new(), vec![object.clone()])
+                Vec::new()
             }
+        };
+        // After what was known is forgotten, and before those are collected that were told of it.
+        self.refreshes.fetch_add(1, Ordering::SeqCst);
+        let present = match entry {
+            Entry::Directory(prefix) => self.inodes.objects_below(tree, prefix),
+            Entry::File(object) => vec![object.clone()],
         };
         let absent = absent.into_iter().map(|(parent, name)| (parent, String::from(name)));
         let present = present.into_iter().flat_map(|object| {

@@ -139,6 +139,26 @@ async fn a_refresh_forgets_one_tree_or_all() {
     assert_eq!(counts().await, [2, 2, 2]);
 }
 
+/// What was asked before a refresh and answered after it may be from before, so nobody is told to believe it.
+#[tokio::test]
+async fn an_answer_that_a_refresh_overtook_is_not_believed() {
+    let archive = archive();
+    let tree = several(&archive);
+    let bucket = tree.number("asf-local-products").await.unwrap();
+    let ask = |name: &'static str| tree.lookup(bucket, OsStr::new(name));
+    let (handle, _) = tree.open_directory(bucket).unwrap();
+    for name in ["same", "absent"] {
+        let (found, ()) = tokio::join!(biased; soon(ask(name)), async { drop(tree.refresh(ROOT).unwrap()) });
+        assert_eq!(found.unwrap().fresh_for, Duration::ZERO, "{name}");
+        assert_ne!(soon(ask(name)).await.unwrap().fresh_for, Duration::ZERO, "{name}");
+    }
+    let (listed, freshness) = soon(tree.read_directory(handle, 0)).await.unwrap();
+    assert_eq!(tree.remember(&listed[0], freshness).2, Duration::ZERO);
+    let (handle, _) = tree.open_directory(bucket).unwrap();
+    let (listed, freshness) = soon(tree.read_directory(handle, 0)).await.unwrap();
+    assert_ne!(tree.remember(&listed[0], freshness).2, Duration::ZERO);
+}
+
 /// "A bucket whose endpoint fails fails alone": as many readers as fill the budget stand still in one bucket; another is read.
 #[tokio::test]
 async fn readers_of_a_bucket_that_stands_still_keep_the_budget_from_nobody() {

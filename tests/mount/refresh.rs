@@ -81,6 +81,22 @@ fn a_hangup_refreshes_everything() {
     eventually("the new state", PATIENCE, || seen(&mount) == [changed(""), changed("folder/")].concat());
 }
 
+/// Whoever reads a directory that was opened before, reads on what it was, and the kernel does not take it for what it is.
+#[test]
+fn a_directory_opened_before_a_refresh_brings_nothing_back() {
+    let Some(site) = Site::start() else { return };
+    change(&site, "old");
+    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1h"]).mount();
+    seen(&mount);
+    let opened = ["", "folder/"].map(|folder| fs::read_dir(mount.at(folder)).unwrap());
+    change(&site, "new");
+    refresh(&mount, &[]).success();
+    for names in opened {
+        assert!(names.map(|entry| entry.unwrap().file_name()).any(|name| name == "removed"));
+    }
+    assert_eq!(seen(&mount), [changed(""), changed("folder/")].concat());
+}
+
 /// One file, also one that is not there yet, and whoever works below a refreshed directory goes on doing so.
 #[test]
 fn a_refresh_of_one_name_leaves_the_others() {
