@@ -212,7 +212,16 @@ impl Directory {
     }
 
     async fn land(&self, job: &Job, page: Page) -> Result<(), Error> {
-        let mut held_back = self.state().absorb(job, page);
+        self.state().segments.land(job, page);
+        let (mut is_read, mut is_progress) = (false, false);
+        // Hundreds of pages may have waited for this one, so others come in between.
+        while let Some(absorbed) = self.absorb_next() {
+            is_read |= absorbed.is_read;
+            is_progress |= absorbed.is_progress;
+            tokio::task::yield_now().await;
+        }
+        let is_stuck = is_read && !is_progress && !self.state().gathered.is_complete();
+        let mut held_back = if is_stuck { self.state().gathered.first_open_stem() } else { None };
         // All names so far start alike, and a directory of just that start would come first. Rather than reading on for a
         // million names, ask.
         while let Some(stem) = held_back {
@@ -226,29 +235,34 @@ impl Directory {
         Ok(())
     }
 
+    /// Takes in the next page in order, if it is there.
+    fn absorb_next(&self) -> Option<Absorbed> {
+        let mut state = self.state();
+        let Some(landed) = state.segments.next() else {
+            if state.segments.is_empty() && !state.gathered.is_complete() {
+                state.gathered.finish();
+            }
+            return None;
+        };
+        let is_read = !landed.names.is_empty();
+        Some(Absorbed { is_read, is_progress: state.gathered.absorb(landed) })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What a page brought.
+struct Absorbed {
+    is_read: bool,
+    /// Whether more names can be handed out.
+    is_progress: bool,
+}
+
 impl State {
     fn is_short(&self) -> bool {
         !self.gathered.is_complete() && (self.wanted > WHOLE || self.gathered.available() < self.wanted)
-    }
-
-    /// Takes a page in. Answers the stem that holds all its names back, if one does.
-    fn absorb(&mut self, job: &Job, page: Page) -> Option<String> {
-        self.segments.land(job, page);
-        let (mut read, mut progress) = (false, false);
-        while let Some(landed) = self.segments.next() {
-            read |= !landed.names.is_empty();
-            progress |= self.gathered.absorb(landed);
-        }
-        if self.segments.is_empty() {
-            self.gathered.finish();
-            return None;
-        }
-        (read && !progress).then(|| self.gathered.first_open_stem()).flatten()
     }
 
     fn rest(&mut self) {

@@ -42,6 +42,7 @@ pub(super) struct Lookups {
 #[derive(Debug)]
 pub(super) struct Names {
     names: Bounded<Place, Learned>,
+    /// How often names were forgotten on demand.
     refreshes: u64,
 }
 
@@ -90,7 +91,7 @@ impl Lookups {
         }
     }
 
-    /// How many refreshes there were.
+    /// How often names were forgotten on demand.
     pub(super) fn refreshes(&self) -> u64 {
         self.state().refreshes
     }
@@ -118,6 +119,8 @@ impl Lookups {
     pub(super) fn forget(&self, parent: &Prefix, name: &str, version: &ObjectId) {
         let place = self.place(parent, name);
         let mut state = self.state();
+        // What is asked by now may still be answered with it.
+        state.refreshes += 1;
         if !matches!(state.names.get(&place), Some(Learned { entry: Some(Entry::File(object)), .. }) if object.id != *version) {
             state.names.remove(&place);
         }
