@@ -75,7 +75,7 @@ impl BlockCache {
         let mut launched = Vec::new();
         for blocks in runs(missing.into_iter(), longest) {
             let ticket = self.budget.ask(bytes(object.size, &blocks));
-            let run = shelf.launch(id, blocks, true);
+            let run = shelf.launch(id, blocks, &range);
             launched.extend(run.landings.iter().cloned().map(Block::Aloft));
             self.fly(remote, run, ticket);
         }
@@ -129,7 +129,7 @@ impl BlockCache {
                 }
             }
             let ticket = self.budget.ask(wanted);
-            let run = shelf.launch(id, blocks, false);
+            let run = shelf.launch(id, blocks, &(0..0));
             self.fly(remote, run, ticket);
         }
         range.end

@@ -41,9 +41,9 @@ impl Block {
 /// All blocks of a mount.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    /// What was read, or fetched for a reader.
+    /// What was read, or is waited for.
     kept: Bounded<BlockId, Bytes>,
-    /// What was fetched ahead and nobody has read yet; goes only when nothing else is left, or for more of its kind.
+    /// What was fetched ahead or came along, and nobody has read yet; goes only when nothing else is left, or for more of its kind.
     unread: Bounded<BlockId, Bytes>,
     aloft: HashMap<BlockId, Aloft>,
 }
@@ -64,7 +64,9 @@ pub(super) struct Run {
 
 impl Shelf {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { kept: Bounded::new(capacity), unread: Bounded::new(capacity / 2), aloft: HashMap::new() }
+        // Streams may be ahead by half of the capacity together, and the files after them by a quarter.
+        let unread = capacity / 4 * 3;
+        Self { kept: Bounded::new(capacity), unread: Bounded::new(unread), aloft: HashMap::new() }
     }
 
     /// A block for a reader.
@@ -87,11 +89,11 @@ impl Shelf {
         self.kept.contains(&block) || self.unread.contains(&block) || self.aloft.contains_key(&block)
     }
 
-    /// Claims blocks for the caller to fetch.
-    pub(super) fn launch(&mut self, id: &Arc<ObjectId>, blocks: Range<u64>, is_wanted: bool) -> Run {
+    /// Claims blocks for the caller to fetch. Somebody waits for those that are `wanted`.
+    pub(super) fn launch(&mut self, id: &Arc<ObjectId>, blocks: Range<u64>, wanted: &Range<u64>) -> Run {
         let claim = |index| {
             let landing = Arc::new(Landing::new());
-            self.aloft.insert((id.clone(), index), Aloft { landing: landing.clone(), is_wanted });
+            self.aloft.insert((id.clone(), index), Aloft { landing: landing.clone(), is_wanted: wanted.contains(&index) });
             landing
         };
         Run { id: id.clone(), first: blocks.start, landings: blocks.map(claim).collect() }
@@ -127,7 +129,7 @@ impl Shelf {
         self.kept.pop().is_some()
     }
 
-    /// Lets go of the block that was not used for longest, and where none was used, of one fetched ahead.
+    /// Lets go of the block that was not used for longest, and where none was used, of one that nobody has read.
     pub(super) fn evict(&mut self) -> bool {
         self.evict_read() || self.unread.pop().is_some()
     }
@@ -171,10 +173,10 @@ mod tests {
     #[test]
     fn what_was_fetched_ahead_outlives_what_was_read() {
         let (mut shelf, id, block) = (Shelf::new(100), id(), || Ok(Bytes::from_static(b"1234567890")));
-        let mut ahead = shelf.launch(&id, 0..3, false);
+        let mut ahead = shelf.launch(&id, 0..3, &(0..0));
         // A reader came while it was on its way.
         assert!(matches!(shelf.find(&id, 1), Some(Block::Aloft(_))));
-        let mut demanded = shelf.launch(&id, 10..11, true);
+        let mut demanded = shelf.launch(&id, 10..11, &(10..11));
         for run in [&mut ahead, &mut demanded] {
             while !run.landings.is_empty() {
                 shelf.land(run, &block());
@@ -192,7 +194,7 @@ mod tests {
     #[test]
     fn a_run_is_abandoned_only_when_nobody_waits_and_can_be_started_anew() {
         let (mut shelf, id) = (Shelf::new(100), id());
-        let mut run = shelf.launch(&id, 3..5, false);
+        let mut run = shelf.launch(&id, 3..5, &(0..0));
         let reader = shelf.find(&id, 4);
         assert!(!shelf.abandon(&mut run));
         drop(reader);

@@ -29,7 +29,7 @@ async fn streams_hardly_fetch_a_byte_twice_in_a_small_cache() {
 }
 
 /// "With 64 concurrent streams in a 256 MiB budget it still moves" (here 16 MiB, a quarter of a MiB for each): right bytes for
-/// all, with a bounded waste, and a budget that is kept.
+/// all, hardly any twice (up to 3 % measured), and a budget that is kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_streams_in_a_small_budget_still_move() {
     const SIZE: u64 = 2 * MIB;
@@ -43,7 +43,7 @@ async fn sixty_four_streams_in_a_small_budget_still_move() {
         assert!(read.unwrap() == house.bytes(name), "{name}");
     }
     let sent = house.archive.stats().sent;
-    assert!(sent < 64 * SIZE * 15 / 10 && tree.held() <= 16 * MIB, "{sent} bytes sent, {} held", tree.held());
+    assert!(sent < 64 * SIZE * 11 / 10 && tree.held() <= 16 * MIB, "{sent} bytes sent, {} held", tree.held());
 }
 
 /// "With 64 concurrent streams in a 256 MiB budget it still moves", as it is said: twice the budget is read, each stream gets right
