@@ -116,7 +116,16 @@ async fn first_names(volume: &Volume, location: &Location) -> Result<(), Error> 
 async fn first_file(volume: &Volume, location: &Location, key: &str) -> Result<String, Error> {
     let missing = || Error::NotFound(format!("s3://{}/{key}", location.bucket).into());
     let name = Name::path_of(key.strip_prefix(location.prefix.as_str()).unwrap_or(key)).ok_or(Error::NameTooLong)?;
-    let (number, _) = volume.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
+    let (number, attributes) = volume.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
+    // What may neither be looked at nor listed is taken for a directory.
+    if attributes.is_directory {
+        let (handle, _) = volume.open_directory(number)?;
+        let listed = volume.read_directory(handle, 0).await;
+        volume.release_directory(handle);
+        if let Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) = listed {
+            eprintln!("granulefs: warning: {refusal}; nobody knows whether it is there");
+        }
+    }
     volume.forget(number, 1);
     Ok(name)
 }

@@ -49,11 +49,17 @@ pub(super) async fn resolved(source: &earthdata::Source, earthdata: &EarthdataAr
     Ok(holdings)
 }
 
-/// Whose word it is that a known bucket's credentials come from another endpoint, if it is the user's: a variable may be left over from
-/// another data center.
+/// Whose word it is that a known bucket's credentials come from another endpoint, if it is the user's, or that it is not heeded: a
+/// variable may be left over from another data center.
 fn overruled(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
-    let [place] = &holdings.places[..] else { return None };
-    let (named, known) = (earthdata.named_endpoint()?, place.endpoint.as_deref()?);
+    let named = earthdata.named_endpoint()?;
+    let [place] = &holdings.places[..] else {
+        let is_unused = holdings.places.iter().all(|place| place.endpoint.is_some());
+        return is_unused.then(|| {
+            "--credentials-endpoint or S3_CREDENTIAL_ENDPOINT is not used: the table of buckets knows an endpoint for each of these".into()
+        });
+    };
+    let known = place.endpoint.as_deref()?;
     let bucket = &place.location.bucket;
     (named != known).then(|| {
         format!(

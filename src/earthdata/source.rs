@@ -93,7 +93,7 @@ impl FromStr for Source {
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
         if let Some(name) = text.strip_prefix("collection:") {
-            return collection(name).map(Self::Collection);
+            return collection(name.trim()).map(Self::Collection);
         }
         if let Some(path) = text.strip_prefix("s3://") {
             let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
@@ -262,6 +262,7 @@ mod tests {
             ("MUR-JPL-L4-GLOB-v4.1", named("MUR-JPL-L4-GLOB-v4.1", None)),
             ("ATL03@006", named("ATL03", Some("006"))),
             ("C1996881146-POCLOUD", Collection::Concept("C1996881146-POCLOUD".into())),
+            (" ATL03", named("ATL03", None)),
             ("C-BAND", named("C-BAND", None)),
             ("C123", named("C123", None)),
             ("ASCATB-L2-25km@Operational/Near-Real-Time", named("ASCATB-L2-25km", Some("Operational/Near-Real-Time"))),

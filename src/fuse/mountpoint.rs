@@ -30,7 +30,10 @@ impl Mountpoint {
     /// # Errors
     /// [`Error::Usage`] when `path` is not a directory, or is in use by a mount that lives.
     pub fn claim(path: &Path) -> Result<Self, Error> {
-        let path = resolve(path)?;
+        let path = resolve(path).map_err(|e| {
+            let advice = if e.kind() == ErrorKind::NotFound { "; create the directory first" } else { "" };
+            Error::usage(format!("cannot mount on {}: {e}{advice}", path.display()))
+        })?;
         let mounted = mounted_at(&path)?;
         // The kernel may still have the attributes of a dead mount, but it never keeps these figures.
         let probed = rustix::fs::statfs(&path).map_err(std::io::Error::from).and_then(|_| std::fs::metadata(&path));
@@ -89,7 +92,7 @@ impl Mountpoint {
 /// # Errors
 /// [`Error::Usage`] when there is none, [`Error::Mount`] when this user may not end it.
 pub fn unmount(path: &Path) -> Result<(), Error> {
-    let path = resolve(path)?;
+    let path = resolve(path).map_err(|e| Error::usage(format!("cannot unmount {}: {e}", path.display())))?;
     if mounted_at(&path)?.is_none_or(|mount| mount.kind != FILESYSTEM_TYPE) {
         return Err(Error::usage(format!("{} is not a granulefs mount", path.display())));
     }
@@ -163,11 +166,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 }
 
 /// The path without links and dots. Its last part may be a dead mount, which nothing can look into.
-fn resolve(path: &Path) -> Result<PathBuf, Error> {
-    let failed = |e: &std::io::Error| {
-        let advice = if e.kind() == ErrorKind::NotFound { "; create the directory first" } else { "" };
-        Error::usage(format!("cannot use {} as a mount point: {e}{advice}", path.display()))
-    };
+fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let error = match path.canonicalize() {
         Ok(path) => return Ok(path),
         Err(error) => error,
@@ -175,9 +174,9 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
             let parent = if parent.as_os_str().as_bytes().is_empty() { Path::new(".") } else { parent };
-            Ok(parent.canonicalize().map_err(|e| failed(&e))?.join(name))
+            Ok(parent.canonicalize()?.join(name))
         }
-        _ => Err(failed(&error)),
+        _ => Err(error),
     }
 }
 

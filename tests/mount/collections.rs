@@ -151,6 +151,7 @@ fn the_newest_version_is_mounted_unless_another_one_is_named() {
         let mount = plan(&site, named).mount();
         assert!(mount.at("b.nc").exists(), "{named}");
     }
+    plan(&site, "MUR@8").must_say(&["knows no collection MUR version 8; its versions are 9, 10, 11"]);
 }
 
 /// What CMR does not know, or knows to be elsewhere, is told before anybody logs in.
@@ -162,7 +163,7 @@ fn a_collection_that_is_not_in_the_cloud_is_told() {
     let host = site.archive.cmr_host();
     plan(&site, "MUR").must_say(&["the collection MUR", "is in no bucket", &host]);
     plan(&site, "NONE").must_say(&["knows no collection NONE", "short name", &host]);
-    plan(&site, "MUR@9").must_say(&["knows no collection MUR version 9"]);
+    plan(&site, "NONE@9").must_say(&["knows no collection NONE version 9; check its short name"]);
     assert_eq!(site.archive.stats().credentials, 0);
     let empty = plan(&site, "EMPTY").run();
     assert_eq!(empty.code, Some(1));

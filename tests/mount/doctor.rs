@@ -389,12 +389,19 @@ fn one_broken_endpoint_is_told_beside_those_that_work() {
     }
     site.archive.set(|knobs| knobs.daac("NSIDC").bearer = Some(BearerAnswer::Refuse));
     let ran = run(&mut doctor(&site, &["earthdata"]));
-    let lines = lines(&site, &ran);
-    let count = |state: &str, check: &str| lines.iter().filter(|line| line.0 == state && line.1 == check).count();
+    let told = lines(&site, &ran);
+    let count = |state: &str, check: &str| told.iter().filter(|line| line.0 == state && line.1 == check).count();
     assert_eq!(
         (ran.code, count("ok", "read"), count("FAILED", "login"), count("skipped", "bucket")),
         (Some(1), 4, 1, 1),
-        "{lines:#?}"
+        "{told:#?}"
     );
     assert_eq!(["PODAAC", "ASF"].map(|daac| site.archive.daac_stats(daac).issued), [1, 1]);
+
+    // What is wrong with all of them in the same words is told once.
+    let mut command = doctor(&site, &["earthdata"]);
+    command.env("EARTHDATA_USERNAME", site.archive.user()).env("EARTHDATA_PASSWORD", "wrong").env_remove("EARTHDATA_TOKEN");
+    let ran = run(&mut command);
+    let logins = lines(&site, &ran).into_iter().filter(|(_, check, _)| check == "login").map(|(state, ..)| state);
+    assert_eq!(logins.collect::<Vec<_>>(), ["FAILED", "skipped", "skipped"], "{}", ran.text());
 }

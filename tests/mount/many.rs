@@ -29,8 +29,12 @@ fn the_top_is_free_and_each_endpoint_is_asked_at_the_first_access_below_its_buck
     assert_eq!(site.issued(), [1, 1, 1], "buckets of one endpoint share a login");
     let url = |path: &str| xattr::get(mount.at(path), "user.s3.url").unwrap().map(|url| String::from_utf8(url).unwrap());
     assert_eq!((url(""), url("asf-local-browse").as_deref()), (None, Some("s3://asf-local-browse/")));
-    let path = site.ask(&["path", "s3://asf-local-browse/a/x.nc", &mount.path().display().to_string()]);
-    assert_eq!(path.text(), format!("{}\n", mount.at("asf-local-browse/a/x.nc").display()));
+    let path = |at: &str, from: &Path| run(site.program(&["path", "s3://asf-local-browse/a/x.nc", at]).current_dir(from)).text();
+    let told = path(&mount.path().display().to_string(), Path::new("/"));
+    assert_eq!(told, format!("{}\n", mount.at("asf-local-browse/a/x.nc").display()));
+    let (parent, name) = (mount.path().parent().unwrap().to_owned(), mount.path().file_name().unwrap().to_owned());
+    let name = name.to_str().unwrap();
+    assert_eq!(path(name, &parent), format!("{name}/asf-local-browse/a/x.nc\n"), "where the user is");
 }
 
 #[test]

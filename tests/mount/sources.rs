@@ -44,6 +44,19 @@ fn a_granule_in_a_bucket_that_may_not_be_listed_mounts_without_a_warning() {
     assert_eq!(fs::read_to_string(mount.at("a%b+c.nc")).unwrap(), "granule\n");
 }
 
+/// One that may be neither looked at nor listed may be a directory as well: it mounts, and nobody is told that it is there.
+#[test]
+fn a_granule_that_nobody_may_look_at_mounts_with_a_warning() {
+    let Some(site) = site() else { return };
+    site.archive.set(|knobs| {
+        knobs.bucket("podaac-local-protected").listing = Some(Listing::Denied);
+        knobs.unreadable = vec!["MUR".into()];
+    });
+    let url = format!("s3://podaac-local-protected/{KEY}");
+    let (_mount, ran) = site.plan_by_table(&url).mounted();
+    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains(&url), "{}", ran.stderr);
+}
+
 /// "names as people write them"; the endpoint comes from the table, and so does the login.
 #[test]
 fn a_data_center_is_named_as_people_do() {

@@ -1,6 +1,6 @@
 //! Whether the endpoint hands out credentials, and what they open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::Report;
 use crate::cli::DoctorArgs;
@@ -21,12 +21,14 @@ pub(super) struct Stores<'a> {
     /// By endpoint. `None`: it gave none.
     tried: BTreeMap<String, Option<Credentials>>,
     is_region_told: bool,
+    /// Why there are no credentials: the same reason may be that of many endpoints.
+    told: BTreeSet<String>,
 }
 
 impl<'a> Stores<'a> {
     pub(super) fn new(args: &'a DoctorArgs, holdings: &'a Holdings, may_log_in: bool) -> Self {
         let logins = Logins::new(holdings, &args.earthdata, &args.store);
-        Self { args, holdings, may_log_in, logins, tried: BTreeMap::new(), is_region_told: false }
+        Self { args, holdings, may_log_in, logins, tried: BTreeMap::new(), is_region_told: false, told: BTreeSet::new() }
     }
 
     pub(super) async fn look_at(&mut self, place: &Holding, report: &mut Report) -> Result<(), Error> {
@@ -82,7 +84,16 @@ impl<'a> Stores<'a> {
                 report.ok("login", &format!("{from} hands out credentials {life}"))?;
                 Some(credentials)
             }
-            Err(error) => report.failed("login", &error.to_string()).map(|()| None)?,
+            Err(error) => {
+                let text = error.to_string();
+                if self.told.contains(&text) {
+                    report.skipped("login", &format!("{endpoint}: the same"))?;
+                } else {
+                    report.failed("login", &text)?;
+                    self.told.insert(text);
+                }
+                None
+            }
         };
         self.tried.insert(endpoint, credentials.clone());
         Ok(credentials)

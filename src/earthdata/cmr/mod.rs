@@ -56,10 +56,9 @@ impl Cmr {
     /// [`Error::Usage`] when CMR knows no such collection in the cloud, [`Error::Transient`] when it gives no answer.
     pub(super) async fn holdings(&self, collection: &Collection, table: &Table) -> Result<Holdings, Error> {
         let found = self.records(collection).await?;
-        let none = || Error::usage(format!("CMR at {} knows no collection {collection}; check its short name", self.host));
         let in_cloud = found.iter().filter(|record| record.umm.direct.is_some()).collect::<Vec<_>>();
         let Some(chosen) = versions::newest(&in_cloud) else {
-            let Some(elsewhere) = found.first() else { return Err(none()) };
+            let Some(elsewhere) = found.first() else { return Err(self.unknown(collection).await) };
             let id = &elsewhere.meta.concept_id;
             return Err(Error::usage(format!(
                 "the collection {collection} ({id}) is in no bucket that CMR at {} knows",
@@ -80,6 +79,22 @@ impl Cmr {
         };
         let places = locations.iter().map(place).collect();
         Ok(Holdings { places, file: None, note: (!notes.is_empty()).then(|| notes.join("; ")) })
+    }
+
+    /// Why nothing was found: a short name may have other versions than the one named.
+    async fn unknown(&self, collection: &Collection) -> Error {
+        let text = format!("CMR at {} knows no collection {collection}", self.host);
+        if let Collection::Named { short_name, version: Some(_) } = collection {
+            let any = Collection::Named { short_name: short_name.clone(), version: None };
+            let others = match self.records(&any).await {
+                Ok(others) => versions::of(&others.iter().collect::<Vec<_>>()).join(", "),
+                Err(error) => return error,
+            };
+            if !others.is_empty() {
+                return Error::usage(format!("{text}; its versions are {others}"));
+            }
+        }
+        Error::usage(format!("{text}; check its short name"))
     }
 
     /// At least one location, and what the user should know of them.

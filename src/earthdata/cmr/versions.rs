@@ -16,14 +16,20 @@ pub(super) fn newest<'r>(records: &[&'r Record]) -> Option<&'r Record> {
 /// What a user should know who named no version, where there are several.
 pub(super) fn note(chosen: &Record, records: &[&Record], collection: &Collection) -> Option<String> {
     let Collection::Named { short_name, version: None } = collection else { return None };
-    let mut others = records.iter().map(|record| record.umm.version.as_str()).collect::<Vec<_>>();
+    let mut others = of(records);
     others.retain(|version| *version != chosen.umm.version);
-    others.sort_by(|a, b| compare(a, b));
-    others.dedup();
     let version = &chosen.umm.version;
     let name = if chosen.umm.short_name.is_empty() { short_name } else { &chosen.umm.short_name };
     (!others.is_empty())
         .then(|| format!("{name} is version {version}, the newest; others, as {name}@VERSION: {}", others.join(", ")))
+}
+
+/// The versions, oldest first.
+pub(super) fn of<'r>(records: &[&'r Record]) -> Vec<&'r str> {
+    let mut versions = records.iter().map(|record| record.umm.version.as_str()).collect::<Vec<_>>();
+    versions.sort_by(|a, b| compare(a, b));
+    versions.dedup();
+    versions
 }
 
 /// Numbers within are compared as numbers: `006` < `6.1` < `7` < `10`.
