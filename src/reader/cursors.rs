@@ -35,7 +35,7 @@ impl Cursors {
 
     /// Whether `read` goes on where another one was.
     pub(super) fn are_followed_by(&self, read: &Range<u64>) -> bool {
-        self.cursors.iter().any(|cursor| cursor.is_followed_by(read))
+        self.cursors.iter().any(|cursor| cursor.is_followed_by(read) || cursor.has_fetched(read))
     }
 
     /// How far ahead of the last read to be, bytes.
@@ -54,8 +54,10 @@ impl Cursors {
                 self.cursors.insert(0, cursor);
             }
             None => {
+                let skipped = self.cursors.iter_mut().find(|cursor| cursor.has_fetched(read));
+                let cursor = skipped.map_or_else(|| Cursor::at(read.end), |cursor| cursor.skip_to(read));
                 self.cursors.truncate(Self::MOST - 1);
-                self.cursors.insert(0, Cursor { position: read.end, asked: read.end, window: 0, share: None });
+                self.cursors.insert(0, cursor);
             }
         }
     }
@@ -77,12 +79,28 @@ impl Cursor {
     /// The same in bytes, at most.
     const LONGEST_FIRST_STEP: u64 = 1024 * 1024;
 
+    fn at(position: u64) -> Self {
+        Self { position, asked: position, window: 0, share: None }
+    }
+
     fn is_followed_by(&self, read: &Range<u64>) -> bool {
         let first_step = (Self::FIRST_STEPS * (read.end - read.start)).min(Self::LONGEST_FIRST_STEP);
         // Looking at the same bytes again is no step.
         let overlaps = (read.start + 1..read.end).contains(&self.position);
         let longest = if self.window == 0 { first_step } else { Self::SLACK };
         self.position.abs_diff(read.start) <= longest && !(self.window == 0 && overlaps)
+    }
+
+    /// Whether `read` begins within what is fetched ahead.
+    fn has_fetched(&self, read: &Range<u64>) -> bool {
+        (self.position..self.asked).contains(&read.start)
+    }
+
+    /// The stream from `read` on, which leaves out some of what is fetched ahead: so does the kernel with what it still has of an
+    /// earlier reading. Nothing more is fetched before it is read on there. What was here may be another reader, and goes on too.
+    fn skip_to(&mut self, read: &Range<u64>) -> Self {
+        let asked = std::mem::replace(&mut self.asked, read.start);
+        Self { position: read.end, asked: asked.max(read.end), window: self.window, share: self.share.take() }
     }
 
     fn advance(&mut self, read: &Range<u64>, size: u64, shares: &Arc<Shares>, fetch: impl FnOnce(Range<u64>) -> u64) {
@@ -137,8 +155,8 @@ mod tests {
         fn interleaved_streams_are_fetched_once_each_and_without_gaps(
             streams in 1..=Cursors::MOST as u64, step in 4 * KIB..2 * MIB, length in MIB..100 * MIB, turns in prop::collection::vec(0..8_u64, 1..50),
         ) {
-            // Far enough apart that none runs into the next.
-            let (apart, mut cursors) = (length + 40 * MIB, cursors());
+            // Far enough apart that none is fetched ahead of another.
+            let (apart, mut cursors) = (length + Cursor::LARGEST_WINDOW + MIB, cursors());
             let size = apart * streams;
             let mut asked = vec![None; streams as usize];
             let mut done = vec![0; streams as usize];
@@ -158,6 +176,42 @@ mod tests {
                 *done += step;
                 // Every read but the first is ahead of, to half a window at least.
                 prop_assert!(*done == step || read.end >= size || asked.is_some_and(|asked| asked > read.end));
+            }
+        }
+
+        /// The kernel asks for nothing that it has in its page cache.
+        #[test]
+        fn a_stream_that_leaves_parts_out_goes_on(skips in prop::collection::vec((2..50_u64, 0..12 * MIB), 20..60)) {
+            let (mut cursors, step, size) = (cursors(), 512 * KIB, 10_000 * MIB);
+            let (mut position, mut asked) = (0, 0);
+            // Long enough for the largest window.
+            for (reads, skip) in [(256, 0)].into_iter().chain(skips) {
+                for number in 0..reads {
+                    let read = position..position + step;
+                    prop_assert!(position == 0 || cursors.are_followed_by(&read), "at {position}");
+                    if let Some(range) = ahead(&mut cursors, read.clone(), size) {
+                        prop_assert_eq!(range.start, asked.max(read.end));
+                        asked = range.end;
+                    }
+                    prop_assert!(number == 0 || asked >= read.end + 32 * MIB || position < 64 * MIB, "{} at {position}", asked);
+                    position = read.end;
+                }
+                position += skip;
+            }
+        }
+
+        /// Somebody else who reads here and there within what is fetched ahead of a stream does not stop it.
+        #[test]
+        fn a_stream_goes_on_whatever_is_read_beside_it(places in prop::collection::vec(0..40 * MIB, 100)) {
+            let (mut cursors, step, size) = (cursors(), 512 * KIB, 10_000 * MIB);
+            let (mut asked, mut position) = (0, 0);
+            for place in [None; 256].into_iter().chain(places.into_iter().map(Some)) {
+                if let Some(start) = place.map(|place| position + 3 * MIB + place) {
+                    asked = ahead(&mut cursors, start..start + 4 * KIB, size).map_or(asked, |range| range.end.max(asked));
+                }
+                asked = ahead(&mut cursors, position..position + step, size).map_or(asked, |range| range.end.max(asked));
+                position += step;
+                prop_assert!(place.is_none() || asked >= position + 32 * MIB, "{asked} at {position}");
             }
         }
 
