@@ -1,11 +1,12 @@
 //! One directory: its pages, fetched as far as somebody reads, and side by side when there are many.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::Escaped;
@@ -27,6 +28,7 @@ const WHOLE: usize = 3000;
 pub struct Directory {
     bucket: Bucket,
     prefix: Prefix,
+    /// Its lock is fair: whoever looks a name up gets it between two of hundreds of pages that are taken in.
     state: Mutex<State>,
     was_opened: AtomicBool,
     /// How many handles are open.
@@ -214,7 +216,7 @@ impl Directory {
     async fn land(&self, job: &Job, page: Page) -> Result<(), Error> {
         self.state().segments.land(job, page);
         let (mut is_read, mut is_progress) = (false, false);
-        // Hundreds of pages may have waited for this one, so others come in between.
+        // Hundreds of pages may have waited for this one, so other tasks come in between.
         while let Some(absorbed) = self.absorb_next() {
             is_read |= absorbed.is_read;
             is_progress |= absorbed.is_progress;
@@ -249,7 +251,7 @@ impl Directory {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -33,8 +33,8 @@ impl Memory {
     /// How many keys do not stand under their own name.
     #[must_use]
     pub fn escaped(&self) -> Escaped {
-        let directories = lock(&self.directories);
-        directories.iter().map(|(_, directory)| directory.escaped()).fold(Escaped::default(), |sum, one| Escaped {
+        let directories: Vec<_> = lock(&self.directories).iter().map(|(_, directory)| directory.clone()).collect();
+        directories.iter().map(|directory| directory.escaped()).fold(Escaped::default(), |sum, one| Escaped {
             shadowed: sum.shadowed + one.shadowed,
             unshowable: sum.unshowable + one.unshowable,
         })
@@ -52,10 +52,16 @@ impl Memory {
         is_good: impl FnOnce(&Directory) -> bool,
         begin: impl FnOnce() -> Directory,
     ) -> Arc<Directory> {
-        let mut directories = lock(&self.directories);
-        let place = (tree, prefix.clone());
-        if let Some(directory) = directories.get(&place).filter(|directory| is_good(directory)) {
+        // A directory that takes a page in keeps whoever looks at it waiting, and so must not be looked at under the lock of all.
+        let known = self.find(tree, prefix);
+        if let Some(directory) = known.as_ref().filter(|directory| is_good(directory)) {
             return directory.clone();
+        }
+        let place = (tree, prefix.clone());
+        let mut directories = lock(&self.directories);
+        let is_known = |other: &Arc<Directory>| known.as_ref().is_some_and(|known| Arc::ptr_eq(known, other));
+        if let Some(quicker) = directories.get(&place).filter(|other| !is_known(other)) {
+            return quicker.clone();
         }
         let directory = Arc::new(begin());
         directories.insert(place, directory.clone(), DIRECTORY_SIZE);
@@ -64,10 +70,11 @@ impl Memory {
 
     /// Counts the directory's names against the limit, if it is still remembered.
     pub(super) fn weigh(&self, tree: usize, directory: &Arc<Directory>) {
+        let bytes = DIRECTORY_SIZE + directory.bytes();
         let mut directories = lock(&self.directories);
         let place = (tree, directory.prefix().clone());
         if directories.get(&place).is_some_and(|kept| Arc::ptr_eq(kept, directory)) {
-            directories.insert(place, directory.clone(), DIRECTORY_SIZE + directory.bytes());
+            directories.insert(place, directory.clone(), bytes);
         }
     }
 

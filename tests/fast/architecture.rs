@@ -24,7 +24,7 @@ const ROOMS: [&str; 16] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 17] = [
+const DOORS: [(&str, &str); 18] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "bounded"),
@@ -36,6 +36,7 @@ const DOORS: [(&str, &str); 17] = [
     ("aws_sdk_s3", "s3"),
     ("aws_smithy_http_client", "s3"),
     ("aws_smithy_types", "s3"),
+    ("parking_lot", "listing"),
     ("fuser", "fuse"),
     ("bytesize", "cli"),
     ("clap", "cli"),
