@@ -14,7 +14,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 GRANULES = 3
 CURSORS = 8
 
-# Where each object set lies below the mountpoint; see the archive's --synthetic.
+# Where each object set lies below the mountpoint; see --synthetic of the fake DAAC.
 SYNTHETIC = {
     "stream/2gib.bin": 2 * GIB,
     "streams/{4}.bin": 512 * MIB,

@@ -1,4 +1,4 @@
-//! Secrets where they do not belong.
+//! Finds secrets in requests to servers that must not see them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,12 +11,12 @@ use crate::server::Role;
 use crate::sessions::cookies;
 use crate::state::ServerState;
 
-/// Names the secret that a request shows to a server that must not see it.
+/// Returns the name of a secret that a request shows to a server that must not see it.
 ///
-/// The password belongs to Earthdata Login, the bearer token to `/s3credentials`, a cookie to the
-/// host that set it, nothing at all to the trap host, and no secret into a URL.
+/// Only Earthdata Login may see the password, only `/s3credentials` the bearer token, and only the
+/// host that set it a cookie. The foreign host may see no secret, and no URL may hold one.
 pub(crate) fn find(
-    world: &ServerState,
+    state: &ServerState,
     role: Role,
     request: &Request<Bytes>,
 ) -> Option<&'static str> {
@@ -31,11 +31,11 @@ pub(crate) fn find(
     {
         return Some("bearer token");
     }
-    if !authorization.is_empty() && role == Role::Trap {
+    if !authorization.is_empty() && role == Role::ForeignHost {
         return Some("authorization at a foreign host");
     }
-    let password = world.setup.password.as_str();
-    let pair = STANDARD.encode(format!("{}:{password}", world.setup.user));
+    let password = state.setup.password.as_str();
+    let pair = STANDARD.encode(format!("{}:{password}", state.setup.user));
     if role != Role::Login
         && form_urlencoded::parse(request.body())
             .any(|(_, value)| value == pair || value == password)
@@ -44,11 +44,11 @@ pub(crate) fn find(
     }
     let target = request.uri().to_string();
     let target = percent_decode_str(&target).decode_utf8_lossy();
-    if [&world.token, password, &pair].into_iter().any(|secret| target.contains(secret)) {
+    if [&state.token, password, &pair].into_iter().any(|secret| target.contains(secret)) {
         return Some("secret in a URL");
     }
-    let sessions = world.sessions.lock();
+    let sessions = state.sessions.lock();
     cookies(request)
-        .any(|(_, value)| sessions.owner(value).is_some_and(|owner| owner != role))
+        .any(|(_, value)| sessions.cookie_owner(value).is_some_and(|owner| owner != role))
         .then_some("cookie of another host")
 }

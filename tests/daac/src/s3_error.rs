@@ -1,21 +1,21 @@
-//! What S3 says when it says no.
+//! S3's error answers.
 
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::payload::Payload;
+use crate::response_body::ResponseBody;
 
-/// An S3 error: status, code and message, as the table of error responses in the S3 API reference
-/// has them.
+/// An S3 error: status, code and message as in the table of error responses of the S3 API
+/// reference.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct S3Error {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     message: String,
     header: Option<(&'static str, String)>,
 }
 
-impl Refusal {
+impl S3Error {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), header: None }
     }
@@ -36,7 +36,7 @@ impl Refusal {
         Self::new(400, "InvalidArgument", message)
     }
 
-    pub(crate) fn into_answer(self, resource: &str) -> Response<Payload> {
+    pub(crate) fn into_answer(self, resource: &str) -> Response<ResponseBody> {
         let Self { code, message, .. } = &self;
         let request = request_id();
         let body = format!(
@@ -45,7 +45,7 @@ impl Refusal {
             escape(message),
             escape(resource)
         );
-        let mut answer = Response::new(Payload::from(body));
+        let mut answer = Response::new(ResponseBody::from(body));
         *answer.status_mut() = hyper::StatusCode::from_u16(self.status).unwrap_or_default();
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         if let Some((name, value)) = self.header
@@ -61,8 +61,8 @@ pub(crate) fn request_id() -> String {
     format!("{:016X}", fastrand::u64(..))
 }
 
-/// Escapes text for XML. Control characters come out as references that XML 1.0 does not allow, as
-/// at S3.
+/// Escapes text for XML. Control characters become references that XML 1.0 does not allow, as they
+/// do at S3.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {

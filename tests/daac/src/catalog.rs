@@ -1,4 +1,4 @@
-//! What CMR knows: collections, and where it says that they are.
+//! CMR's records: collections and granules, and the bucket and prefix that each collection states.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use crate::buckets::{link, provider};
 use crate::state::ServerState;
 use crate::store::Store;
 
-/// The most granules that a collection over a bucket has, so that a search in millions of generated
-/// keys takes no time.
-const MOST: usize = 5000;
+/// The most granules of a collection over a bucket: a search must not go through millions of
+/// generated keys.
+const MAX_GRANULES: usize = 5000;
 
-/// What lies beside granules and is none.
+/// The endings of keys that lie beside granules and are none.
 const SIDECARS: [&str; 8] =
     ["/", ".md5", ".sha256", ".cmr.xml", ".cmr.json", ".dmrpp", ".iso.xml", ".cmr_iso.xml"];
 
-/// A collection whose granules are the objects of a bucket under a prefix, as they are when
-/// somebody asks.
+/// A collection whose granules are the objects below a prefix of a bucket at the time of the
+/// search.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Collection {
@@ -26,17 +26,17 @@ pub struct Collection {
     pub version: String,
     /// The bucket that holds the granules.
     pub bucket: String,
-    /// What the keys of the granules start with, with its slash.
+    /// The prefix of the granules' keys, with its last slash.
     pub prefix: String,
-    /// What DirectDistributionInformation says of that.
+    /// How DirectDistributionInformation states bucket and prefix.
     #[serde(default)]
-    pub hint: Hint,
+    pub direct_distribution: DirectDistribution,
 }
 
-/// How DirectDistributionInformation names bucket and prefix.
+/// How the `S3BucketAndObjectPrefixNames` of DirectDistributionInformation state bucket and prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Hint {
+pub enum DirectDistribution {
     /// `s3://bucket/prefix/`
     #[default]
     Clean,
@@ -46,37 +46,36 @@ pub enum Hint {
     NoSlash,
     /// `s3://bucketprefix/`: the separator after the bucket is missing.
     NoSeparator,
-    /// `bucketprefix`: everything is missing that can be.
+    /// `bucketprefix`: scheme, separator and last slash are missing.
     Bare,
-    /// A prefix that is not there, of a bucket that is not there; only a granule's own link tells
-    /// the truth.
+    /// A bucket and a prefix that do not exist; only the granules' own links are right.
     WrongBucket,
-    /// The right bucket, and a prefix that is not there.
+    /// The right bucket, and a prefix that does not exist.
     WrongPrefix,
-    /// These words and no others.
+    /// Exactly these strings.
     Verbatim(Vec<String>),
-    /// There is no DirectDistributionInformation, as where data are not in the cloud.
+    /// The record has no DirectDistributionInformation, as for data that are not in the cloud.
     Absent,
 }
 
 impl Collection {
-    /// Returns a collection whose hint is clean.
+    /// Returns a collection that states its bucket and prefix as [`DirectDistribution::Clean`] does.
     #[must_use]
     pub fn new(short_name: &str, version: &str, bucket: &str, prefix: &str) -> Self {
         let [short_name, version, bucket, prefix] =
             [short_name, version, bucket, prefix].map(str::to_owned);
-        Self { short_name, version, bucket, prefix, hint: Hint::Clean }
+        Self { short_name, version, bucket, prefix, direct_distribution: DirectDistribution::Clean }
     }
 
-    /// Lets DirectDistributionInformation say it another way.
+    /// Changes how DirectDistributionInformation states bucket and prefix.
     #[must_use]
-    pub fn hinted(self, hint: Hint) -> Self {
-        Self { hint, ..self }
+    pub fn with_direct_distribution(self, direct_distribution: DirectDistribution) -> Self {
+        Self { direct_distribution, ..self }
     }
 }
 
-impl Hint {
-    fn words(&self, bucket: &str, prefix: &str) -> Vec<String> {
+impl DirectDistribution {
+    fn prefixes(&self, bucket: &str, prefix: &str) -> Vec<String> {
         let bare = prefix.trim_end_matches('/');
         vec![match self {
             Self::Clean => format!("s3://{bucket}/{prefix}"),
@@ -86,25 +85,25 @@ impl Hint {
             Self::Bare => format!("{bucket}{bare}"),
             Self::WrongBucket => "s3://there-is-no-such-bucket/NOWHERE/".into(),
             Self::WrongPrefix => format!("s3://{bucket}/NOWHERE/"),
-            Self::Verbatim(words) => return words.clone(),
+            Self::Verbatim(prefixes) => return prefixes.clone(),
             Self::Absent => return Vec::new(),
         }]
     }
 }
 
-/// Makes CMR know a collection, and returns its concept id; `None` when its bucket belongs to no
-/// DAAC.
-pub(crate) fn publish(world: &ServerState, collection: Collection) -> Option<String> {
-    let mut catalogue = world.catalogue.write();
-    let entry = Entry::new(world, collection, catalogue.len())?;
+/// Adds a collection to the catalog and returns its concept id, `None` when its bucket belongs to
+/// no DAAC.
+pub(crate) fn publish(state: &ServerState, collection: Collection) -> Option<String> {
+    let mut catalog = state.catalog.write();
+    let entry = CatalogEntry::new(state, collection, catalog.len())?;
     let id = entry.record["meta"]["concept-id"].as_str().unwrap_or_default().to_owned();
-    catalogue.push(entry);
+    catalog.push(entry);
     Some(id)
 }
 
-/// A collection as CMR answers it, and where its granules are.
+/// A collection's record as CMR returns it, and the source of its granules.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct CatalogEntry {
     pub(crate) record: Value,
     granules: Granules,
 }
@@ -115,18 +114,18 @@ enum Granules {
     Recorded(Vec<Value>),
 }
 
-impl Entry {
-    /// An entry for a collection over a bucket of a DAAC.
-    fn new(world: &ServerState, collection: Collection, number: usize) -> Option<Self> {
-        let Collection { short_name, version, bucket, prefix, hint } = collection;
-        let daac = world.owner(&bucket)?;
-        let provider = provider(world.daac_name(daac));
-        let names = hint.words(&bucket, &prefix);
+impl CatalogEntry {
+    /// Returns an entry for a collection over a bucket of a DAAC.
+    fn new(state: &ServerState, collection: Collection, number: usize) -> Option<Self> {
+        let Collection { short_name, version, bucket, prefix, direct_distribution } = collection;
+        let daac = state.owner(&bucket)?;
+        let provider = provider(state.daac_name(daac));
+        let names = direct_distribution.prefixes(&bucket, &prefix);
         let mut umm = json!({ "ShortName": short_name, "Version": version, "EntryTitle": format!("{short_name}, made up") });
-        if hint != Hint::Absent {
-            let endpoint = world.credentials_url(daac);
+        if direct_distribution != DirectDistribution::Absent {
+            let endpoint = state.credentials_url(daac);
             umm["DirectDistributionInformation"] = json!({
-                "Region": world.setup.region,
+                "Region": state.setup.region,
                 "S3BucketAndObjectPrefixNames": names,
                 "S3CredentialsAPIEndpoint": endpoint,
                 "S3CredentialsAPIDocumentationURL": format!("{endpoint}README"),
@@ -145,15 +144,16 @@ impl Entry {
         })
     }
 
-    /// An entry for a recorded collection, with the recorded granules that refer to it. Every
-    /// endpoint becomes the one of `daac`, so that nobody who believes the record asks NASA.
+    /// Returns an entry for a recorded collection, with the recorded granules that refer to it.
+    /// Every endpoint is replaced by the one of `daac`, so that a client that trusts the record
+    /// sends no request to NASA.
     pub(crate) fn recorded(
-        world: &ServerState,
+        state: &ServerState,
         daac: usize,
         mut record: Value,
         granules: &[Value],
     ) -> Self {
-        let endpoint = world.credentials_url(daac);
+        let endpoint = state.credentials_url(daac);
         let referred = |granule: &&Value| {
             let reference = &granule["umm"]["CollectionReference"];
             reference["ShortName"] == record["umm"]["ShortName"]
@@ -166,15 +166,15 @@ impl Entry {
         Self { record, granules: Granules::Recorded(granules) }
     }
 
-    /// The granules in order of their start dates.
-    pub(crate) fn granules(&self, world: &ServerState) -> Vec<Value> {
+    /// Returns the granules in order of their start dates.
+    pub(crate) fn granules(&self, state: &ServerState) -> Vec<Value> {
         match &self.granules {
             Granules::Recorded(granules) => granules.clone(),
             Granules::Objects { bucket, prefix } => {
-                let keys = keys(&world.store.read(), bucket, prefix);
+                let keys = keys(&state.store.read(), bucket, prefix);
                 keys.iter()
                     .enumerate()
-                    .map(|(index, (key, size))| self.granule(world, bucket, key, *size, index))
+                    .map(|(index, (key, size))| self.granule(state, bucket, key, *size, index))
                     .collect()
             }
         }
@@ -182,7 +182,7 @@ impl Entry {
 
     fn granule(
         &self,
-        world: &ServerState,
+        state: &ServerState,
         bucket: &str,
         key: &str,
         size: u64,
@@ -192,7 +192,7 @@ impl Entry {
         let provider = &self.record["meta"]["provider-id"].as_str().unwrap_or_default();
         let day = jiff::civil::Date::constant(2002, 6, 1)
             .saturating_add(jiff::Span::new().days(index as i64));
-        let endpoint = world.owner(bucket).map(|daac| world.credentials_url(daac));
+        let endpoint = state.owner(bucket).map(|daac| state.credentials_url(daac));
         json!({
             "meta": {
                 "concept-id": format!("G{}-{provider}", 2_000_000_000 + index),
@@ -206,7 +206,7 @@ impl Entry {
                     "BeginningDateTime": format!("{day}T00:00:00.000Z"), "EndingDateTime": format!("{day}T23:59:59.000Z"),
                 } },
                 "RelatedUrls": [
-                    { "URL": link(world, bucket, key), "Description": format!("Download {name}"), "Type": "GET DATA" },
+                    { "URL": link(state, bucket, key), "Description": format!("Download {name}"), "Type": "GET DATA" },
                     {
                         "URL": format!("s3://{bucket}/{key}"),
                         "Description": "This link provides direct download access via S3 to the granule",
@@ -231,10 +231,10 @@ fn keys(store: &Store, bucket: &str, prefix: &str) -> Vec<(String, u64)> {
     let Some(bucket) = store.bucket(bucket) else { return Vec::new() };
     let below = bucket.entries(prefix).take_while(|(key, _)| key.starts_with(prefix));
     let granules = below.filter(|(key, _)| !SIDECARS.iter().any(|end| key.ends_with(end)));
-    granules.take(MOST).map(|(key, object)| (key, object.size)).collect()
+    granules.take(MAX_GRANULES).map(|(key, object)| (key, object.size)).collect()
 }
 
-/// When a granule starts; ISO 8601 is in the order of time.
+/// Returns the start date of a granule as ISO 8601, whose byte order is the order of time.
 fn start(granule: &Value) -> &str {
     granule["umm"]["TemporalExtent"]["RangeDateTime"]["BeginningDateTime"]
         .as_str()
@@ -257,16 +257,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints_are_written_in_every_way_ever_seen() {
-        for (hint, words) in [
-            (Hint::Clean, "s3://b/p/q/"),
-            (Hint::NoScheme, "b/p/q/"),
-            (Hint::NoSlash, "s3://b/p/q"),
-            (Hint::NoSeparator, "s3://bp/q/"),
-            (Hint::Bare, "bp/q"),
-            (Hint::WrongPrefix, "s3://b/NOWHERE/"),
+    fn bucket_and_prefix_are_stated_in_every_form_seen_at_cmr() {
+        for (direct_distribution, prefixes) in [
+            (DirectDistribution::Clean, "s3://b/p/q/"),
+            (DirectDistribution::NoScheme, "b/p/q/"),
+            (DirectDistribution::NoSlash, "s3://b/p/q"),
+            (DirectDistribution::NoSeparator, "s3://bp/q/"),
+            (DirectDistribution::Bare, "bp/q"),
+            (DirectDistribution::WrongPrefix, "s3://b/NOWHERE/"),
         ] {
-            assert_eq!(hint.words("b", "p/q/"), [words]);
+            assert_eq!(direct_distribution.prefixes("b", "p/q/"), [prefixes]);
         }
     }
 }

@@ -3,42 +3,43 @@
 use crate::content::Object;
 use crate::store::Bucket;
 
-/// What a page is asked for.
-pub(crate) struct Query<'a> {
+/// The parameters of a page.
+pub(crate) struct PageRequest<'a> {
     pub(crate) prefix: &'a str,
     pub(crate) delimiter: &'a str,
-    /// No key before this one is looked at. "After `k`" is "from `k\0`".
+    /// The first key that the page may hold. "After `k`" is "from `k\0`".
     pub(crate) from: String,
-    /// The most items on the page.
-    pub(crate) most: usize,
+    /// The maximum number of items.
+    pub(crate) max_items: usize,
 }
 
-/// A line of a page.
+/// An entry of a page.
 pub(crate) enum Item {
     Key(String, Object),
     /// A common prefix.
-    Group(String),
+    CommonPrefix(String),
 }
 
-/// A page and, unless it is the last one, where to go on.
+/// A page and, unless it is the last one, the first key of the next one.
 pub(crate) struct Page {
     pub(crate) items: Vec<Item>,
     pub(crate) next: Option<String>,
 }
 
-/// Lists one page.
-pub(crate) fn page(bucket: &Bucket, query: &Query<'_>) -> Page {
+/// Returns one page of a listing.
+pub(crate) fn page(bucket: &Bucket, request: &PageRequest<'_>) -> Page {
     let mut items = Vec::new();
-    let mut from = query.from.clone().max(query.prefix.to_owned());
+    let mut from = request.from.clone().max(request.prefix.to_owned());
     let mut entries = bucket.entries(&from);
-    while let Some((key, object)) = entries.next().filter(|(key, _)| key.starts_with(query.prefix))
+    while let Some((key, object)) =
+        entries.next().filter(|(key, _)| key.starts_with(request.prefix))
     {
-        if items.len() == query.most {
+        if items.len() == request.max_items {
             return Page { items, next: Some(from) };
         }
-        if let Some(group) = group(&key, query.prefix, query.delimiter) {
-            let beyond = successor(group);
-            items.push(Item::Group(group.to_owned()));
+        if let Some(prefix) = common_prefix(&key, request.prefix, request.delimiter) {
+            let beyond = successor(prefix);
+            items.push(Item::CommonPrefix(prefix.to_owned()));
             let Some(beyond) = beyond else { break };
             entries = bucket.entries(&beyond);
             from = beyond;
@@ -50,14 +51,14 @@ pub(crate) fn page(bucket: &Bucket, query: &Query<'_>) -> Page {
     Page { items, next: None }
 }
 
-/// The common prefix that stands for `key`, if one does.
-pub(crate) fn group<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<&'k str> {
+/// Returns the common prefix that replaces `key` in a listing, if one does.
+pub(crate) fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<&'k str> {
     let rest = key.strip_prefix(prefix).filter(|_| !delimiter.is_empty())?;
     rest.find(delimiter).map(|at| &key[..prefix.len() + at + delimiter.len()])
 }
 
-/// The smallest string after all that start with `prefix`. Byte order of UTF-8 is order of code
-/// points.
+/// Returns the smallest string greater than every string that starts with `prefix`. In UTF-8 the
+/// order of bytes is the order of code points.
 pub(crate) fn successor(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
     while let Some(last) = text.pop() {
@@ -72,7 +73,7 @@ pub(crate) fn successor(prefix: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attributes, Store};
+    use crate::store::{PutOptions, Store};
     use std::collections::BTreeSet;
 
     fn random_key(random: &mut fastrand::Rng) -> String {
@@ -94,7 +95,7 @@ mod tests {
         (0..random.usize(1..8)).map(|_| random.choice(alphabet).unwrap()).collect()
     }
 
-    /// What S3's documentation says, in the slowest and plainest way.
+    /// A listing as S3's documentation describes it, without any optimization.
     fn naive(
         keys: &BTreeSet<String>,
         prefix: &str,
@@ -127,7 +128,7 @@ mod tests {
             let mut store = Store::default();
             store.create("b");
             for key in &keys {
-                store.put("b", key, "".into(), Attributes::default());
+                store.put("b", key, "".into(), PutOptions::default());
             }
             let bucket = store.bucket("b").unwrap();
             for _ in 0..20 {
@@ -135,17 +136,20 @@ mod tests {
                 let delimiter = ["", "/", "/", "//", "é", "2020"][random.usize(0..6)];
                 let after = random.bool().then(|| random_key(&mut random));
                 let wanted = naive(&keys, &prefix, delimiter, after.as_deref());
-                for most in 1..=wanted.len() + 1 {
+                for max_items in 1..=wanted.len() + 1 {
                     let mut from =
                         after.as_ref().map_or(String::new(), |after| format!("{after}\0"));
                     let mut listed = Vec::new();
                     let mut pages = 0;
                     loop {
-                        let page = page(bucket, &Query { prefix: &prefix, delimiter, from, most });
+                        let page = page(
+                            bucket,
+                            &PageRequest { prefix: &prefix, delimiter, from, max_items },
+                        );
                         pages += 1;
                         listed.extend(page.items.into_iter().map(|item| match item {
                             Item::Key(key, _) => key,
-                            Item::Group(group) => format!("{group}*"),
+                            Item::CommonPrefix(prefix) => format!("{prefix}*"),
                         }));
                         match page.next {
                             Some(next) => from = next,
@@ -154,16 +158,16 @@ mod tests {
                     }
                     assert_eq!(
                         listed, wanted,
-                        "{keys:?} {prefix:?} {delimiter:?} {after:?} {most}"
+                        "{keys:?} {prefix:?} {delimiter:?} {after:?} {max_items}"
                     );
-                    assert_eq!(pages, wanted.len().div_ceil(most).max(1));
+                    assert_eq!(pages, wanted.len().div_ceil(max_items).max(1));
                 }
             }
         }
     }
 
     #[test]
-    fn successors_skip_all_that_starts_alike() {
+    fn a_successor_is_greater_than_every_string_with_the_prefix() {
         assert_eq!(successor("a/").as_deref(), Some("a0"));
         assert_eq!(successor("\u{d7ff}").as_deref(), Some("\u{e000}"));
         assert_eq!(successor("a\u{10ffff}").as_deref(), Some("b"));

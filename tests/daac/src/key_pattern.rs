@@ -1,27 +1,27 @@
-//! Sets of names that follow a pattern: any number of keys, none of them stored.
+//! Keys that a pattern generates, in any number, without storing them.
 
 use std::fmt::Write;
 
 use jiff::civil::Date;
 
-/// A set of objects whose keys a pattern generates.
+/// Objects of one size whose keys a pattern generates.
 ///
 /// The pattern is text with fields in braces. `{500}` counts 000 to 499; `{500:6}` does so with six
-/// digits; `{365:date}` goes through days from 2002-06-01 as `20020601`. Every combination is a
-/// key, the last field running fastest; a `{}` repeats the field before it.
+/// digits; `{365:date}` counts days from 2002-06-01, written `20020601`. Every combination is a
+/// key, the last field changing fastest; a `{}` repeats the field before it.
 /// `flat/{3000:date}-{1000}.nc` is three million keys under one prefix, `t/{100}/{200}/{}.nc`
 /// twenty thousand directories of one file each.
 #[derive(Clone, Debug)]
-pub struct Synthetic {
+pub struct SyntheticObjects {
     /// The pattern of the keys.
     pub pattern: String,
     /// The size of every object, in bytes.
     pub size: u64,
 }
 
-/// A parsed pattern: keys by their position in byte order.
+/// A parsed pattern, which gives keys by their position in byte order.
 #[derive(Debug)]
-pub(crate) struct Names {
+pub(crate) struct KeyPattern {
     parts: Vec<Part>,
     count: u64,
     pub(crate) size: u64,
@@ -30,21 +30,21 @@ pub(crate) struct Names {
 #[derive(Debug)]
 enum Part {
     Text(String),
-    Field { count: u64, form: Form, repeats: bool },
+    Field { count: u64, form: FieldFormat, repeats: bool },
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Form {
+enum FieldFormat {
     Digits(usize),
     Date,
 }
 
-/// The first day of MUR, the longest series of one granule a day in these archives.
+/// The first day of MUR, a collection of one granule a day.
 const FIRST_DAY: Date = Date::constant(2002, 6, 1);
 
-impl Names {
-    /// Parses a pattern; the complaint is in words.
-    pub(crate) fn parse(set: &Synthetic) -> Result<Self, String> {
+impl KeyPattern {
+    /// Parses a pattern. The error is a sentence.
+    pub(crate) fn parse(set: &SyntheticObjects) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut count = 1u64;
         let mut last = None;
@@ -65,10 +65,10 @@ impl Names {
             let number: u64 = number.parse().map_err(|_| format!("{{{field}}}: not a count"))?;
             let needed = number.saturating_sub(1).to_string().len();
             let form = match form {
-                "date" if number <= 2_000_000 => Form::Date,
-                "" => Form::Digits(needed),
+                "date" if number <= 2_000_000 => FieldFormat::Date,
+                "" => FieldFormat::Digits(needed),
                 // Too few digits would break the order that positions rely on.
-                width => Form::Digits(
+                width => FieldFormat::Digits(
                     width
                         .parse()
                         .ok()
@@ -90,14 +90,14 @@ impl Names {
         self.count
     }
 
-    /// The key at a position below `count`.
+    /// Returns the key at a position below `count`.
     pub(crate) fn name(&self, index: u64) -> String {
         let mut name = String::with_capacity(64);
         self.write(&mut name, index);
         name
     }
 
-    /// The position of the first key not before `key`.
+    /// Returns the position of the first key that is `key` or later.
     pub(crate) fn position(&self, key: &str) -> u64 {
         let mut name = String::with_capacity(64);
         let mut is_before = |index| {
@@ -105,7 +105,7 @@ impl Names {
             self.write(&mut name, index);
             name.as_str() < key
         };
-        // Most questions are about another set's keys; two looks settle those.
+        // Most lookups are of keys of other patterns, which these two comparisons find out.
         if self.count == 0 || !is_before(0) {
             return 0;
         }
@@ -145,7 +145,7 @@ impl Names {
     }
 }
 
-impl Form {
+impl FieldFormat {
     fn write(self, name: &mut String, value: u64) {
         // Writing to a String cannot fail.
         let _ = match self {
@@ -162,8 +162,8 @@ impl Form {
 mod tests {
     use super::*;
 
-    fn names(pattern: &str) -> Names {
-        Names::parse(&Synthetic { pattern: pattern.into(), size: 1 }).unwrap()
+    fn names(pattern: &str) -> KeyPattern {
+        KeyPattern::parse(&SyntheticObjects { pattern: pattern.into(), size: 1 }).unwrap()
     }
 
     #[test]
@@ -181,17 +181,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_reads_as_documented() {
+    fn a_pattern_generates_the_documented_keys() {
         assert_eq!(names("flat/{3000:date}-{1000}.nc").count(), 3_000_000);
         assert_eq!(names("flat/{3000:date}-{1000}.nc").name(31_007), "flat/20020702-007.nc");
         assert_eq!(names("t/{100}/{200}/{}.nc").name(19_999), "t/99/199/199.nc");
     }
 
     #[test]
-    fn what_cannot_be_sorted_is_refused() {
+    fn a_pattern_whose_keys_would_be_out_of_order_is_refused() {
         for pattern in ["{", "{}", "{x}", "{1000:2}", "{5:week}"] {
             assert!(
-                Names::parse(&Synthetic { pattern: pattern.into(), size: 1 }).is_err(),
+                KeyPattern::parse(&SyntheticObjects { pattern: pattern.into(), size: 1 }).is_err(),
                 "{pattern}"
             );
         }

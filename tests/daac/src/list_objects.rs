@@ -1,4 +1,4 @@
-//! ListObjectsV2: from the query to XML.
+//! ListObjectsV2: parses the query and writes a page as XML.
 
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -13,29 +13,29 @@ use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::knobs::Knobs;
-use crate::listing::{self, Item, Page, Query};
-use crate::payload::Payload;
-use crate::refusal::{Refusal, escape};
+use crate::page::{self, Item, Page, PageRequest};
+use crate::response_body::ResponseBody;
+use crate::s3_error::{S3Error, escape};
 use crate::store::Bucket;
 
-/// What `encoding-type=url` leaves as it is.
+/// The characters that `encoding-type=url` escapes, as S3 does.
 const KEPT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*').remove(b'/');
 
-/// The parameters of a listing.
+/// The parameters of a ListObjectsV2 request.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     pub(crate) prefix: String,
     pub(crate) delimiter: Option<String>,
     pub(crate) start_after: Option<String>,
     pub(crate) continuation: Option<String>,
-    most: Option<usize>,
+    max_keys: Option<usize>,
     url: bool,
 }
 
 impl Parameters {
-    /// Reads a decoded query.
-    pub(crate) fn parse(query: &[(String, String)]) -> Result<Self, Refusal> {
+    /// Parses a decoded query.
+    pub(crate) fn parse(query: &[(String, String)]) -> Result<Self, S3Error> {
         let mut parameters = Self::default();
         for (name, value) in query {
             match name.as_str() {
@@ -49,21 +49,21 @@ impl Parameters {
                 }
                 "continuation-token" => parameters.continuation = Some(value.clone()),
                 "max-keys" => {
-                    let most = value
+                    let max_keys = value
                         .parse()
-                        .map_err(|_| Refusal::invalid_argument("max-keys is not a number"))?;
-                    parameters.most = Some(most);
+                        .map_err(|_| S3Error::invalid_argument("max-keys is not a number"))?;
+                    parameters.max_keys = Some(max_keys);
                 }
                 "encoding-type" if value == "url" => parameters.url = true,
                 "encoding-type" => {
-                    return Err(Refusal::invalid_argument(
+                    return Err(S3Error::invalid_argument(
                         "Invalid Encoding Method specified in Request",
                     ));
                 }
                 "list-type" | "fetch-owner" | "x-id" => {}
                 signing if signing.starts_with("X-Amz-") => {}
                 other => {
-                    return Err(Refusal::invalid_argument(format!(
+                    return Err(S3Error::invalid_argument(format!(
                         "{other} is not a parameter of ListObjectsV2"
                     )));
                 }
@@ -76,65 +76,77 @@ impl Parameters {
         self.delimiter.as_deref().unwrap_or_default()
     }
 
-    fn first(&self, name: &str, knobs: &Knobs) -> Result<String, Refusal> {
+    fn first_key(&self, name: &str, knobs: &Knobs) -> Result<String, S3Error> {
         if let Some(token) = &self.continuation {
             return self.read_token(name, token).ok_or_else(|| {
-                Refusal::invalid_argument("The continuation token provided is incorrect")
+                S3Error::invalid_argument("The continuation token provided is incorrect")
             });
         }
         let Some(after) = &self.start_after else { return Ok(String::new()) };
-        let skipped = listing::group(after, &self.prefix, self.delimiter())
-            .filter(|_| knobs.start_after_skips_group);
-        Ok(skipped.and_then(listing::successor).unwrap_or_else(|| format!("{after}\0")))
+        let skipped = page::common_prefix(after, &self.prefix, self.delimiter())
+            .filter(|_| knobs.start_after_skips_common_prefix);
+        Ok(skipped.and_then(page::successor).unwrap_or_else(|| format!("{after}\0")))
     }
 
-    /// A token is good only for the listing that it came from.
-    fn seal(&self, name: &str) -> [u8; 16] {
+    /// Returns the hash in each token of this listing, so that no other listing accepts it.
+    fn fingerprint(&self, name: &str) -> [u8; 16] {
         Md5::digest(format!("{name}\0{}\0{}", self.prefix, self.delimiter())).into()
     }
 
     fn write_token(&self, name: &str, from: &str) -> String {
-        // Tokens never repeat, even where a page moved nothing on: paginators take a repeated token
-        // for an endless loop.
+        // Tokens never repeat, not even after an empty page: paginators take a repeated token for
+        // an endless loop.
         URL_SAFE_NO_PAD.encode(
-            [&self.seal(name), &fastrand::u64(..).to_le_bytes()[..], from.as_bytes()].concat(),
+            [&self.fingerprint(name), &fastrand::u64(..).to_le_bytes()[..], from.as_bytes()]
+                .concat(),
         )
     }
 
     fn read_token(&self, name: &str, token: &str) -> Option<String> {
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let from = token.strip_prefix(&self.seal(name))?.get(8..)?;
+        let from = token.strip_prefix(&self.fingerprint(name))?.get(8..)?;
         String::from_utf8(from.to_vec()).ok()
     }
 }
 
-/// Answers a listing that is allowed.
+/// Answers a listing whose permission has been checked.
 pub(crate) fn answer(
     name: &str,
     bucket: &Bucket,
     parameters: &Parameters,
     knobs: &Knobs,
-) -> Result<Response<Payload>, Refusal> {
-    let most = parameters.most.unwrap_or(1000).min(1000);
-    let mut limit = most.min(knobs.page_size);
+) -> Result<Response<ResponseBody>, S3Error> {
+    let max_keys = parameters.max_keys.unwrap_or(1000).min(1000);
+    let mut limit = max_keys.min(knobs.page_size);
     if knobs.short_pages {
         limit = fastrand::usize(0..=limit);
     }
-    let from = parameters.first(name, knobs)?;
-    let query =
-        Query { prefix: &parameters.prefix, delimiter: parameters.delimiter(), from, most: limit };
-    let page = if most == 0 {
+    let from = parameters.first_key(name, knobs)?;
+    let query = PageRequest {
+        prefix: &parameters.prefix,
+        delimiter: parameters.delimiter(),
+        from,
+        max_items: limit,
+    };
+    let page = if max_keys == 0 {
         Page { items: Vec::new(), next: None }
     } else {
-        listing::page(bucket, &query)
+        page::page(bucket, &query)
     };
-    let mut answer =
-        Response::new(Payload::from(Bytes::from(write(name, parameters, most, &page, knobs))));
+    let mut answer = Response::new(ResponseBody::from(Bytes::from(write(
+        name, parameters, max_keys, &page, knobs,
+    ))));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     Ok(answer)
 }
 
-fn write(name: &str, parameters: &Parameters, most: usize, page: &Page, knobs: &Knobs) -> String {
+fn write(
+    name: &str,
+    parameters: &Parameters,
+    max_keys: usize,
+    page: &Page,
+    knobs: &Knobs,
+) -> String {
     let encode = |text: &str| if parameters.url { url(text, knobs) } else { escape(text) };
     let mut xml = String::with_capacity(512 + page.items.len() * 320);
     xml.push_str(
@@ -145,7 +157,7 @@ fn write(name: &str, parameters: &Parameters, most: usize, page: &Page, knobs: &
     element("Name", &escape(name));
     element("Prefix", &encode(&parameters.prefix));
     element("KeyCount", &page.items.len().to_string());
-    element("MaxKeys", &most.to_string());
+    element("MaxKeys", &max_keys.to_string());
     element("IsTruncated", if page.next.is_some() { "true" } else { "false" });
     if let Some(delimiter) = &parameters.delimiter {
         element("Delimiter", &encode(delimiter));
@@ -165,8 +177,8 @@ fn write(name: &str, parameters: &Parameters, most: usize, page: &Page, knobs: &
     for item in &page.items {
         // Writing to a String cannot fail.
         let _ = match item {
-            Item::Group(group) => {
-                write!(xml, "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", encode(group))
+            Item::CommonPrefix(prefix) => {
+                write!(xml, "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", encode(prefix))
             }
             Item::Key(key, object) => {
                 let key = encode(key);
@@ -196,7 +208,7 @@ fn url(text: &str, knobs: &Knobs) -> String {
     if knobs.space_as_percent { encoded } else { encoded.replace("%20", "+") }
 }
 
-/// S3 keeps whole seconds and writes three zeros.
+/// Returns a time as S3 writes it: whole seconds, then three zeros.
 fn seconds(time: SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
@@ -205,12 +217,12 @@ fn seconds(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::{Names, Synthetic};
-    use crate::store::{Attributes, Store};
+    use crate::key_pattern::{KeyPattern, SyntheticObjects};
+    use crate::store::{PutOptions, Store};
     use std::time::Instant;
 
     #[test]
-    fn a_token_is_good_only_for_its_own_listing() {
+    fn a_token_is_valid_only_for_its_own_listing() {
         let parameters =
             |prefix: &str| Parameters { prefix: prefix.into(), ..Parameters::default() };
         let token = parameters("a/").write_token("b", "a/x\0");
@@ -221,35 +233,29 @@ mod tests {
     }
 
     #[test]
-    fn names_are_encoded_as_s3_does() {
+    fn keys_are_encoded_as_s3_does() {
         let knobs = Knobs::default();
         assert_eq!(url("a b+c/%é~\n*", &knobs), "a+b%2Bc/%25%C3%A9%7E%0A*");
         assert_eq!(url("a b", &Knobs { space_as_percent: true, ..knobs }), "a%20b");
     }
 
     #[test]
-    fn the_manners_of_other_stores_can_be_put_on() {
+    fn knobs_make_listings_look_like_those_of_other_stores() {
         let mut store = Store::default();
         for key in ["a/b c", "a/d", "e"] {
-            store.put("b", key, "".into(), Attributes::default());
+            store.put("b", key, "".into(), PutOptions::default());
         }
         let list = |query: &str, knobs: Knobs| {
             let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
             let parameters = Parameters::parse(&query).unwrap();
-            let first = parameters.first("b", &knobs).unwrap();
-            let asked = Query {
+            let first = parameters.first_key("b", &knobs).unwrap();
+            let asked = PageRequest {
                 prefix: &parameters.prefix,
                 delimiter: parameters.delimiter(),
                 from: first,
-                most: knobs.page_size,
+                max_items: knobs.page_size,
             };
-            write(
-                "b",
-                &parameters,
-                1000,
-                &listing::page(store.bucket("b").unwrap(), &asked),
-                &knobs,
-            )
+            write("b", &parameters, 1000, &page::page(store.bucket("b").unwrap(), &asked), &knobs)
         };
         let usual = Knobs { page_size: 1, ..Knobs::default() };
         let page = list("encoding-type=url", usual.clone());
@@ -279,15 +285,17 @@ mod tests {
         let after = "delimiter=/&start-after=a/b+c";
         assert!(list(after, usual.clone()).contains("<Prefix>a/</Prefix></CommonPrefixes>"));
         assert!(
-            list(after, Knobs { start_after_skips_group: true, ..usual }).contains("<Key>e</Key>")
+            list(after, Knobs { start_after_skips_common_prefix: true, ..usual })
+                .contains("<Key>e</Key>")
         );
     }
 
     #[test]
     fn a_page_of_a_large_prefix_takes_milliseconds() {
         let mut store = Store::default();
-        let set = Synthetic { pattern: "flat/{200:date}-GRANULE-{1000}.nc".into(), size: 1 << 20 };
-        store.create("b").add(Names::parse(&set).unwrap());
+        let set =
+            SyntheticObjects { pattern: "flat/{200:date}-GRANULE-{1000}.nc".into(), size: 1 << 20 };
+        store.create("b").add(KeyPattern::parse(&set).unwrap());
         let bucket = store.bucket("b").unwrap();
         let start_after = Some("flat/20020701-GRANULE-500.nc".into());
         let parameters = Parameters {
@@ -299,7 +307,7 @@ mod tests {
         };
         let started = Instant::now();
         assert!(answer("b", bucket, &parameters, &Knobs::default()).is_ok());
-        // A release build needs well under 3 ms; this bound is for debug builds on a busy machine.
+        // A release build needs less than 3 ms; this bound is for debug builds on a busy machine.
         assert!(started.elapsed().as_millis() < 200, "{:?}", started.elapsed());
     }
 }

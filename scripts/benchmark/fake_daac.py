@@ -1,4 +1,4 @@
-"""The local archive: a process, its variables, its own counts."""
+"""The fake DAAC: a process, its variables, its own counts."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from process import cpu_seconds
 from target import release
 
 
-class Archive:
+class FakeDaac:
     """Runs as long as the `with` block."""
 
     def __init__(self, work, *options, **knobs):
-        self.env_file = work / "archive.env"
+        self.env_file = work / "fake-daac.env"
         self.env_file.unlink(missing_ok=True)
-        command = [release("archive"), "--env-file", self.env_file, "--knobs", json.dumps(knobs), *options]
-        with open(work / "archive.log", "wb") as log:
+        command = [release("fake-daac"), "--env-file", self.env_file, "--knobs", json.dumps(knobs), *options]
+        with open(work / "fake-daac.log", "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def __enter__(self):
@@ -27,7 +27,7 @@ class Archive:
         while not (self.env_file.exists() and "EARTHDATA_PASSWORD=" in self.env_file.read_text()):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
-                raise SystemExit(f"the archive did not start, see {self.env_file.with_suffix('.log')}")
+                raise SystemExit(f"the fake DAAC did not start, see {self.env_file.with_suffix('.log')}")
             time.sleep(0.02)
         self.variables = dict(word.split("=", 1) for word in shlex.split(self.env_file.read_text()))
         return self
@@ -45,13 +45,13 @@ class Archive:
 
     def counts(self):
         """Requests that S3 got, and bytes of bodies that it sent, since the start."""
-        with urllib.request.urlopen(f"{self['ARCHIVE_CONTROL']}/stats") as answer:
+        with urllib.request.urlopen(f"{self['FAKE_DAAC_CONTROL']}/stats") as answer:
             stats = json.load(answer)
         return sum(stats[kind] for kind in ("lists", "gets", "heads", "probes", "forbidden")), stats["sent"]
 
-    def turn(self, knobs):
-        """Changes how the archive behaves, seconds and bytes."""
-        request = urllib.request.Request(f"{self['ARCHIVE_CONTROL']}/knobs", json.dumps(knobs).encode(), method="PUT")
+    def set_knobs(self, knobs):
+        """Changes knobs; times are in seconds, rates in bytes per second."""
+        request = urllib.request.Request(f"{self['FAKE_DAAC_CONTROL']}/knobs", json.dumps(knobs).encode(), method="PUT")
         urllib.request.urlopen(request).close()
 
     def cpu(self):

@@ -1,4 +1,4 @@
-//! A TCP connection that can end with a reset.
+//! A TCP connection that can be ended with a reset.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Resets the connection when dropped with the flag set, instead of closing it in good order.
-pub(crate) struct Wire {
+/// A connection that is reset when it is dropped while `reset` is set, and closed otherwise.
+pub(crate) struct ResettableStream {
     pub(crate) stream: TcpStream,
     pub(crate) reset: Arc<AtomicBool>,
 }
 
-impl Drop for Wire {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
         if self.reset.load(Ordering::Relaxed) {
             let _ = self.stream.set_zero_linger();
@@ -23,7 +23,7 @@ impl Drop for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -33,7 +33,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ResettableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
