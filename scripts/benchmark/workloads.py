@@ -28,7 +28,7 @@ BIG = "big/4gib.bin"
 
 @dataclass(frozen=True)
 class Workload:
-    """`run` and `prepare` take the mountpoint. The bars are those of the issue; of other programs only s3fs has a part in one."""
+    """`run` and `prepare` take the mountpoint. The bars are limits for granulefs, absolute or relative to s3fs."""
 
     name: str
     title: str

@@ -15,7 +15,7 @@ use granulefs::login::{Identity, Login};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation};
 
-use crate::tree::Tree;
+use crate::path_filesystem::PathFilesystem;
 
 pub(crate) const BUCKET: &str = "granules";
 const DAAC: &str = "PODAAC";
@@ -23,7 +23,7 @@ pub(crate) const FAMILIES: [Family; 2] = [Family::Cumulus, Family::Tea];
 
 /// What the user shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shows {
+pub(crate) enum TestIdentity {
     Token,
     Password,
     Both,
@@ -34,7 +34,7 @@ pub(crate) enum Shows {
 
 #[derive(Debug)]
 pub(crate) struct TestEnvironment {
-    pub(crate) archive: FakeDaac,
+    pub(crate) fake_daac: FakeDaac,
 }
 
 impl TestEnvironment {
@@ -53,7 +53,7 @@ impl TestEnvironment {
             ..Setup::default()
         };
         change(&mut setup.knobs);
-        let environment = Self { archive: FakeDaac::start(setup).unwrap() };
+        let environment = Self { fake_daac: FakeDaac::start(setup).unwrap() };
         // An empty bucket is a bucket.
         environment.put("one", "1");
         environment.delete("one");
@@ -70,15 +70,15 @@ impl TestEnvironment {
     }
 
     pub(crate) fn put(&self, key: &str, content: impl Into<Content>) {
-        self.archive.put(BUCKET, key, content);
+        self.fake_daac.put(BUCKET, key, content);
     }
 
     pub(crate) fn delete(&self, key: &str) {
-        self.archive.delete(BUCKET, key);
+        self.fake_daac.delete(BUCKET, key);
     }
 
     pub(crate) fn expected(&self, key: &str) -> Object {
-        self.archive.expected(BUCKET, key).unwrap()
+        self.fake_daac.expected(BUCKET, key).unwrap()
     }
 
     /// All bytes that `key` must have.
@@ -88,9 +88,9 @@ impl TestEnvironment {
     }
 
     /// Waits until the archive's counts fulfil a condition, without holding up the thread.
-    pub(crate) async fn counts(&self, condition: impl Fn(&Stats) -> bool) {
-        soon(async {
-            while !condition(&self.archive.stats()) {
+    pub(crate) async fn wait_for_stats(&self, condition: impl Fn(&Stats) -> bool) {
+        in_time(async {
+            while !condition(&self.fake_daac.stats()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
@@ -98,21 +98,21 @@ impl TestEnvironment {
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        self.archive.credentials_url(DAAC)
+        self.fake_daac.credentials_url(DAAC)
     }
 
-    pub(crate) fn identity(&self, shows: Shows) -> Identity {
-        let token = match shows {
-            Shows::Token | Shows::Both => Some(self.archive.token()),
-            Shows::BadTokenAndPassword => Some("no-token"),
-            Shows::Password | Shows::WrongPassword => None,
+    pub(crate) fn identity(&self, identity: TestIdentity) -> Identity {
+        let token = match identity {
+            TestIdentity::Token | TestIdentity::Both => Some(self.fake_daac.token()),
+            TestIdentity::BadTokenAndPassword => Some("no-token"),
+            TestIdentity::Password | TestIdentity::WrongPassword => None,
         };
-        let password = match shows {
-            Shows::Token => None,
-            Shows::WrongPassword => Some("guess"),
-            _ => Some(self.archive.password()),
+        let password = match identity {
+            TestIdentity::Token => None,
+            TestIdentity::WrongPassword => Some("guess"),
+            _ => Some(self.fake_daac.password()),
         };
-        let user = self.archive.user();
+        let user = self.fake_daac.user();
         let token =
             token.map(|token| Found { value: token.into(), origin: "EARTHDATA_TOKEN".into() });
         let password =
@@ -120,12 +120,12 @@ impl TestEnvironment {
         Identity::new(token, password.map(|value| Found { value, origin: "~/.netrc".into() }))
     }
 
-    pub(crate) fn login(&self, shows: Shows) -> Login {
-        Login::new(&self.endpoint(), &self.archive.edl_host(), self.identity(shows)).unwrap()
+    pub(crate) fn login(&self, identity: TestIdentity) -> Login {
+        Login::new(&self.endpoint(), &self.fake_daac.login_host(), self.identity(identity)).unwrap()
     }
 
     pub(crate) fn store(&self) -> Arc<CredentialsCache> {
-        CredentialsCache::new(Source::Earthdata(Box::new(self.login(Shows::Password))))
+        CredentialsCache::new(Source::Earthdata(Box::new(self.login(TestIdentity::Password))))
     }
 
     pub(crate) fn bucket(&self) -> Bucket {
@@ -133,46 +133,55 @@ impl TestEnvironment {
     }
 
     pub(crate) fn bucket_of(&self, store: Arc<CredentialsCache>) -> Bucket {
-        let place = BucketLocation {
+        let location = BucketLocation {
             bucket: BUCKET.into(),
             region: "us-west-2".into(),
-            endpoint_url: Some(self.archive.s3_url()),
+            endpoint_url: Some(self.fake_daac.s3_url()),
             path_style: true,
         };
-        Bucket::new(place, store).unwrap()
+        Bucket::new(location, store).unwrap()
     }
 
     /// The whole bucket, names believed for an hour.
-    pub(crate) fn tree(&self) -> Tree {
-        self.tree_at("", Duration::from_secs(3600))
+    pub(crate) fn filesystem(&self) -> PathFilesystem {
+        self.filesystem_at("", Duration::from_secs(3600))
     }
 
-    pub(crate) fn tree_at(&self, prefix: &str, metadata_ttl: Duration) -> Tree {
-        self.tree_of(self.bucket(), prefix, metadata_ttl)
+    pub(crate) fn filesystem_at(&self, prefix: &str, metadata_ttl: Duration) -> PathFilesystem {
+        self.filesystem_of(self.bucket(), prefix, metadata_ttl)
     }
 
-    pub(crate) fn tree_of(&self, bucket: Bucket, prefix: &str, metadata_ttl: Duration) -> Tree {
-        Self::tree_within(bucket, prefix, Limits { metadata_ttl, cache_size: 64 << 20 })
+    pub(crate) fn filesystem_of(
+        &self,
+        bucket: Bucket,
+        prefix: &str,
+        metadata_ttl: Duration,
+    ) -> PathFilesystem {
+        Self::filesystem_within(bucket, prefix, Limits { metadata_ttl, cache_size: 64 << 20 })
     }
 
     /// The whole bucket, with so many bytes of cache.
-    pub(crate) fn tree_caching(&self, cache_size: usize) -> Tree {
-        Self::tree_within(
+    pub(crate) fn filesystem_with_cache(&self, cache_size: usize) -> PathFilesystem {
+        Self::filesystem_within(
             self.bucket(),
             "",
             Limits { metadata_ttl: Duration::from_secs(3600), cache_size },
         )
     }
 
-    fn tree_within(bucket: Bucket, prefix: &str, limits: Limits) -> Tree {
-        let appearance = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
-        Tree::new(Filesystem::new(bucket, Prefix::new(prefix), appearance, limits))
+    fn filesystem_within(bucket: Bucket, prefix: &str, limits: Limits) -> PathFilesystem {
+        let owner_and_modes = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
+        PathFilesystem::new(Filesystem::new(bucket, Prefix::new(prefix), owner_and_modes, limits))
     }
 
     /// Fails when `text` holds any secret that there is.
     pub(crate) fn assert_hides_secrets(&self, text: &str) {
-        let mut secrets = self.archive.secrets();
-        secrets.push(BASE64.encode(format!("{}:{}", self.archive.user(), self.archive.password())));
+        let mut secrets = self.fake_daac.secrets();
+        secrets.push(BASE64.encode(format!(
+            "{}:{}",
+            self.fake_daac.user(),
+            self.fake_daac.password()
+        )));
         for secret in secrets {
             assert!(!text.contains(&secret), "a secret ({} bytes) is in: {text}", secret.len());
         }
@@ -188,7 +197,7 @@ impl TestEnvironment {
 }
 
 /// Waits for what must come, but not for ever.
-pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
     within(Duration::from_secs(40), work).await
 }
 

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use fake_daac::{BearerAnswer, Expiration, Failure, Family, Fault, Kind, Knobs, PasswordWays};
+use fake_daac::{
+    BearerAnswer, Expiration, Failure, Family, Fault, Knobs, PasswordMethod, RequestKind,
+};
 use granulefs::error::{Error, Refusal};
 use granulefs::login::{Login, TemporaryCredentials};
 
-use crate::environment::{FAMILIES, Shows, TestEnvironment, soon};
-use crate::server::{CREDENTIALS, Server, redirect};
+use crate::canned_server::{CREDENTIALS, CannedServer, redirect};
+use crate::environment::{FAMILIES, TestEnvironment, TestIdentity, in_time};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -20,9 +22,9 @@ fn assert_lives(grant: &TemporaryCredentials, expected: Duration, what: &str) {
 
 /// Requests since the last look: to /s3credentials, to Earthdata Login, and to the callback.
 fn conversation(environment: &TestEnvironment) -> [u64; 3] {
-    let stats = environment.archive.stats();
-    environment.archive.reset_stats();
-    assert_eq!((stats.leaks, stats.traps, stats.rejected), (0, 0, 0));
+    let stats = environment.fake_daac.stats();
+    environment.fake_daac.reset_stats();
+    assert_eq!((stats.leaked_secrets, stats.foreign_requests, stats.rejected), (0, 0, 0));
     [stats.credentials, stats.logins, stats.callbacks]
 }
 
@@ -30,54 +32,59 @@ fn conversation(environment: &TestEnvironment) -> [u64; 3] {
 /// it must and no more, and a renewal with what was kept costs one.
 #[tokio::test]
 async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
-    type Turn = fn(&mut Knobs);
-    let healthy: Turn = |_| {};
-    let rows: [(&str, Shows, Turn, [u64; 3]); 10] = [
-        ("the documented form", Shows::Password, healthy, [2, 1, 1]),
+    type ChangeKnobs = fn(&mut Knobs);
+    let healthy: ChangeKnobs = |_| {};
+    let rows: [(&str, TestIdentity, ChangeKnobs, [u64; 3]); 10] = [
+        ("the documented form", TestIdentity::Password, healthy, [2, 1, 1]),
         (
             "a server that knows only the form",
-            Shows::Password,
-            |k| k.password_ways = PasswordWays::Form,
+            TestIdentity::Password,
+            |k| k.password_method = PasswordMethod::Form,
             [2, 1, 1],
         ),
         (
             "a server that knows only Basic",
-            Shows::Password,
-            |k| k.password_ways = PasswordWays::BasicOr405,
+            TestIdentity::Password,
+            |k| k.password_method = PasswordMethod::BasicOr405,
             [2, 2, 1],
         ),
-        ("the older callback", Shows::Password, |k| k.older_callback = true, [2, 1, 1]),
-        ("a bearer token", Shows::Token, healthy, [1, 0, 0]),
-        ("a bearer token before a password", Shows::Both, healthy, [1, 0, 0]),
+        ("the older callback", TestIdentity::Password, |k| k.older_callback = true, [2, 1, 1]),
+        ("a bearer token", TestIdentity::Token, healthy, [1, 0, 0]),
+        ("a bearer token before a password", TestIdentity::Both, healthy, [1, 0, 0]),
         (
             "a refused token, then the password",
-            Shows::Both,
+            TestIdentity::Both,
             |k| k.bearer = BearerAnswer::Refuse,
             [3, 1, 1],
         ),
         (
             "a redirected token, then the password",
-            Shows::Both,
+            TestIdentity::Both,
             |k| k.bearer = BearerAnswer::Redirect,
             [3, 1, 1],
         ),
-        ("what is no token, then the password", Shows::BadTokenAndPassword, healthy, [3, 1, 1]),
+        (
+            "what is no token, then the password",
+            TestIdentity::BadTokenAndPassword,
+            healthy,
+            [3, 1, 1],
+        ),
         (
             "an answer that calls itself HTML",
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.credentials_as_html = true,
             [2, 1, 1],
         ),
     ];
     for family in FAMILIES {
-        for (way, shows, turn, hops) in rows {
+        for (way, identity, change, hops) in rows {
             let what = format!("{family:?}, {way}");
-            let environment = TestEnvironment::of(family, turn);
-            let login = environment.login(shows);
-            let first = soon(login.grant()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+            let environment = TestEnvironment::of(family, change);
+            let login = environment.login(identity);
+            let first = in_time(login.grant()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(conversation(&environment), hops, "{what}");
             assert_lives(&first, HOUR, &what);
-            let second = soon(login.grant()).await.unwrap();
+            let second = in_time(login.grant()).await.unwrap();
             assert_eq!(conversation(&environment), [1, 0, 0], "{what}, renewed");
             assert_ne!(first.access_key, second.access_key);
         }
@@ -89,12 +96,12 @@ async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
 async fn a_cookie_that_is_no_longer_good_is_earned_again() {
     for family in FAMILIES {
         let environment = TestEnvironment::of(family, |_| {});
-        let login = environment.login(Shows::Password);
-        soon(login.grant()).await.unwrap();
+        let login = environment.login(TestIdentity::Password);
+        in_time(login.grant()).await.unwrap();
         conversation(&environment);
         // A day later.
-        environment.archive.set(|knobs| knobs.clock_shift = 25 * 3600);
-        assert_lives(&soon(login.grant()).await.unwrap(), HOUR, "a day later");
+        environment.fake_daac.set(|knobs| knobs.clock_shift = 25 * 3600);
+        assert_lives(&in_time(login.grant()).await.unwrap(), HOUR, "a day later");
         assert_eq!(conversation(&environment), [2, 1, 1]);
     }
 }
@@ -105,20 +112,20 @@ async fn a_cookie_that_is_no_longer_good_is_earned_again() {
 async fn the_password_goes_to_earthdata_login_and_nowhere_else() {
     for family in FAMILIES {
         let environment = TestEnvironment::of(family, |_| {});
-        soon(environment.login(Shows::Password).grant()).await.unwrap();
-        let log = environment.archive.log();
+        in_time(environment.login(TestIdentity::Password).grant()).await.unwrap();
+        let log = environment.fake_daac.log();
         let posts: Vec<_> = log.iter().filter(|request| request.method == "POST").collect();
         assert!(
-            matches!(&posts[..], [post] if post.kind == Kind::Login && post.target.starts_with("/oauth/authorize?")),
+            matches!(&posts[..], [post] if post.kind == RequestKind::Login && post.target.starts_with("/oauth/authorize?")),
             "{posts:?}"
         );
-        assert!(log.iter().all(|request| request.leak.is_none()), "{log:?}");
+        assert!(log.iter().all(|request| request.leaked_secret.is_none()), "{log:?}");
         for request in &log {
             // The codes and cookies of the conversation do travel in URLs; what the user owns does
             // not.
             assert!(
-                !request.target.contains(environment.archive.token())
-                    && !request.target.contains(environment.archive.password())
+                !request.target.contains(environment.fake_daac.token())
+                    && !request.target.contains(environment.fake_daac.password())
             );
         }
     }
@@ -130,7 +137,7 @@ async fn every_way_to_write_an_expiration_is_read() {
     const LIFE: Duration = Duration::from_secs(1234);
     const ASSUMED: Duration = Duration::from_secs(55 * 60);
     let environment = TestEnvironment::with(|knobs| knobs.credential_life = LIFE);
-    let login = environment.login(Shows::Token);
+    let login = environment.login(TestIdentity::Token);
     for (form, life) in [
         (Expiration::Python, LIFE),
         (Expiration::PythonMicros, LIFE + Duration::from_secs(1)),
@@ -139,10 +146,10 @@ async fn every_way_to_write_an_expiration_is_read() {
         (Expiration::Zoneless, LIFE),
         (Expiration::Missing, ASSUMED),
         (Expiration::Null, ASSUMED),
-        (Expiration::Garbage, ASSUMED),
+        (Expiration::Malformed, ASSUMED),
     ] {
-        environment.archive.set(|knobs| knobs.expiration = form);
-        assert_lives(&soon(login.grant()).await.unwrap(), life, &format!("{form:?}"));
+        environment.fake_daac.set(|knobs| knobs.expiration = form);
+        assert_lives(&in_time(login.grant()).await.unwrap(), life, &format!("{form:?}"));
     }
 }
 
@@ -150,10 +157,10 @@ async fn every_way_to_write_an_expiration_is_read() {
 #[tokio::test]
 async fn lives_are_judged_by_the_servers_clock() {
     let environment = TestEnvironment::of(Family::Tea, |_| {});
-    let login = environment.login(Shows::Token);
+    let login = environment.login(TestIdentity::Token);
     for shift in [-86_400 * 400, -7200, 7200, 86_400 * 400] {
-        environment.archive.set(|knobs| knobs.clock_shift = shift);
-        assert_lives(&soon(login.grant()).await.unwrap(), HOUR, &format!("{shift} s"));
+        environment.fake_daac.set(|knobs| knobs.clock_shift = shift);
+        assert_lives(&in_time(login.grant()).await.unwrap(), HOUR, &format!("{shift} s"));
     }
 }
 
@@ -162,16 +169,16 @@ async fn lives_are_judged_by_the_servers_clock() {
 #[tokio::test]
 async fn credentials_count_wherever_the_redirects_end() {
     let environment = TestEnvironment::new();
-    let own = Server::new(|_| CREDENTIALS.into());
+    let own = CannedServer::new(|_| CREDENTIALS.into());
     let target = own.endpoint.clone();
-    let alias = Server::new(move |_| redirect(&target));
+    let alias = CannedServer::new(move |_| redirect(&target));
     let login = Login::new(
         &alias.endpoint,
-        &environment.archive.edl_host(),
-        environment.identity(Shows::Password),
+        &environment.fake_daac.login_host(),
+        environment.identity(TestIdentity::Password),
     )
     .unwrap();
-    assert_eq!(soon(login.grant()).await.unwrap().access_key, "A");
+    assert_eq!(in_time(login.grant()).await.unwrap().access_key, "A");
 }
 
 /// Item 1: a token follows redirects within its endpoint, and is refused by one that leads anywhere
@@ -179,7 +186,7 @@ async fn credentials_count_wherever_the_redirects_end() {
 #[tokio::test]
 async fn a_token_stays_with_its_endpoint() {
     let environment = TestEnvironment::new();
-    let elsewhere = Server::new(|_| CREDENTIALS.into());
+    let elsewhere = CannedServer::new(|_| CREDENTIALS.into());
     for (location, is_accepted) in [
         ("/moved", true),
         ("/oauth/authorize?x=1", false),
@@ -187,17 +194,17 @@ async fn a_token_stays_with_its_endpoint() {
         ("", false),
     ] {
         let target = location.to_owned();
-        let server = Server::new(move |head| match head.starts_with("get /moved ") {
+        let server = CannedServer::new(move |head| match head.starts_with("get /moved ") {
             true => CREDENTIALS.into(),
             false => redirect(&target),
         });
         let login = Login::new(
             &server.endpoint,
-            &environment.archive.edl_host(),
-            environment.identity(Shows::Token),
+            &environment.fake_daac.login_host(),
+            environment.identity(TestIdentity::Token),
         )
         .unwrap();
-        let outcome = soon(login.grant()).await;
+        let outcome = in_time(login.grant()).await;
         if is_accepted {
             outcome.unwrap();
         } else {
@@ -219,20 +226,20 @@ async fn a_token_stays_with_its_endpoint() {
 /// the host that did not answer.
 #[tokio::test]
 async fn a_conversation_that_hangs_is_given_up_and_names_the_host() {
-    let check = |kind: Kind| async move {
+    let check = |kind: RequestKind| async move {
         let environment =
             TestEnvironment::with(|knobs| knobs.faults.push(Fault::new(Failure::Stall).on(kind)));
-        let host = if kind == Kind::Login {
-            environment.archive.edl_host()
+        let host = if kind == RequestKind::Login {
+            environment.fake_daac.login_host()
         } else {
             host_of(&environment.endpoint())
         };
         let store = environment.store();
         let asked = tokio::spawn(async move { store.first_session().await });
         environment
-            .counts(|stats| match kind {
-                Kind::Credentials => stats.credentials == 1,
-                Kind::Login => stats.logins == 1,
+            .wait_for_stats(|stats| match kind {
+                RequestKind::Credentials => stats.credentials == 1,
+                RequestKind::Login => stats.logins == 1,
                 _ => stats.callbacks == 1,
             })
             .await;
@@ -247,7 +254,7 @@ async fn a_conversation_that_hangs_is_given_up_and_names_the_host() {
         );
         tokio::time::resume();
     };
-    for kind in [Kind::Credentials, Kind::Login, Kind::Callback] {
+    for kind in [RequestKind::Credentials, RequestKind::Login, RequestKind::Callback] {
         check(kind).await;
     }
 }

@@ -2,26 +2,26 @@
 //! paragraph of `docs/semantics.md`, or the item of the issue, that it proves.
 #![cfg(test)]
 
-mod answers;
 mod architecture;
-mod budgets;
-mod credentials;
+mod canned_server;
+mod credential_fallback;
+mod credential_renewal;
 mod environment;
-mod fallback;
-mod faults;
-mod late;
+mod fetch_failures;
+mod hedging;
 mod login;
+mod login_refusals;
 mod model;
 mod names;
+mod path_filesystem;
 mod permissions;
+mod read_budgets;
 mod reading;
-mod refusals;
+mod request_budgets;
+mod s3_faults;
 mod secrets;
-mod server;
-mod several;
-mod single_flight;
+mod several_buckets;
 mod streams;
-mod strides;
-mod tree;
+mod strided_reads;
 mod troubleshooting;
-mod workloads;
+mod wrong_answers;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use fake_daac::{Failure, Fault, Kind};
+use fake_daac::{Failure, Fault, RequestKind};
 use fastrand::Rng;
 use granulefs::filesystem::Listed;
 use granulefs::inodes::ROOT;
 
-use crate::environment::{TestEnvironment, soon};
-use crate::tree::Tree;
+use crate::environment::{TestEnvironment, in_time};
+use crate::path_filesystem::PathFilesystem;
 
 const OBJECT: &str = ".granulefs-object";
 const DIRECTORY: &str = ".granulefs-directory";
@@ -118,8 +118,13 @@ fn shown(listed: &Listed) -> (String, Option<String>) {
 }
 
 /// One directory, asked in a random order for names, positions and single lookups.
-async fn check_directory(rng: &mut Rng, tree: &Tree, number: u64, right: &Model) {
-    let (handle, _) = tree.open_directory(number).unwrap();
+async fn check_directory(
+    rng: &mut Rng,
+    filesystem: &PathFilesystem,
+    number: u64,
+    expected: &Model,
+) {
+    let (handle, _) = filesystem.open_directory(number).unwrap();
     let mut seen: Vec<Listed> = Vec::new();
     let mut is_done = false;
     for _ in 0..rng.usize(5..30) {
@@ -132,7 +137,7 @@ async fn check_directory(rng: &mut Rng, tree: &Tree, number: u64, right: &Model)
                     _ => seen.len(),
                 };
                 let position = if from == 0 { 0 } else { seen[from - 1].next };
-                let (more, _) = soon(tree.read_directory(handle, position)).await.unwrap();
+                let (more, _) = in_time(filesystem.read_directory(handle, position)).await.unwrap();
                 is_done |= more.is_empty();
                 for (at, one) in (from..).zip(more) {
                     match seen.get(at) {
@@ -144,22 +149,22 @@ async fn check_directory(rng: &mut Rng, tree: &Tree, number: u64, right: &Model)
                 }
             }
             6..8 => {
-                if let Some((name, key)) = right.iter().nth(rng.usize(0..=right.len())) {
-                    check_lookup(tree, number, name, Some(key)).await;
+                if let Some((name, key)) = expected.iter().nth(rng.usize(0..=expected.len())) {
+                    check_lookup(filesystem, number, name, Some(key)).await;
                 }
             }
             _ => {
                 let name = component(rng);
                 // No kernel asks for these.
                 if !["", ".", ".."].contains(&&*name) && !name.contains(['/', '\0']) {
-                    check_lookup(tree, number, &name, right.get(&name)).await;
+                    check_lookup(filesystem, number, &name, expected.get(&name)).await;
                 }
             }
         }
     }
     while !is_done {
         let position = seen.last().map_or(0, |last| last.next);
-        let (more, _) = soon(tree.read_directory(handle, position)).await.unwrap();
+        let (more, _) = in_time(filesystem.read_directory(handle, position)).await.unwrap();
         is_done = more.is_empty();
         seen.extend(more);
     }
@@ -172,37 +177,43 @@ async fn check_directory(rng: &mut Rng, tree: &Tree, number: u64, right: &Model)
         .filter(|name| ![OBJECT, DIRECTORY].contains(&&***name))
         .collect();
     assert!(ordered.is_sorted_by(|a, b| a < b), "not in byte order: {ordered:?}");
-    assert_eq!(all.len(), right.len(), "{all:?}\nis not\n{right:?}");
-    assert_eq!(all.into_iter().collect::<Model>(), *right);
-    tree.release_directory(handle);
+    assert_eq!(all.len(), expected.len(), "{all:?}\nis not\n{expected:?}");
+    assert_eq!(all.into_iter().collect::<Model>(), *expected);
+    filesystem.release_directory(handle);
 }
 
-async fn check_lookup(tree: &Tree, parent: u64, name: &str, right: Option<&Option<String>>) {
-    let found = soon(tree.lookup(parent, OsStr::new(name))).await.unwrap().node;
-    match (found, right) {
+async fn check_lookup(
+    filesystem: &PathFilesystem,
+    parent: u64,
+    name: &str,
+    expected: Option<&Option<String>>,
+) {
+    let found = in_time(filesystem.lookup(parent, OsStr::new(name))).await.unwrap().node;
+    match (found, expected) {
         (None, None) => {}
         (Some((number, attributes)), Some(key)) => {
             assert_eq!(attributes.is_directory, key.is_none(), "{name:?}");
             if let Some(key) = key {
                 assert_eq!(
-                    tree.xattr(number, "user.s3.url".as_ref()).unwrap(),
+                    filesystem.xattr(number, "user.s3.url".as_ref()).unwrap(),
                     format!("s3://granules/{key}")
                 );
             }
         }
-        (found, right) => panic!("{name:?} is {found:?}, should be {right:?}"),
+        (found, expected) => panic!("{name:?} is {found:?}, should be {expected:?}"),
     }
 }
 
 /// The whole tree below the root, every directory in its own disorder.
-async fn check_tree(rng: &mut Rng, tree: &Tree, keys: &[String]) {
+async fn check_tree(rng: &mut Rng, filesystem: &PathFilesystem, keys: &[String]) {
     let mut open = vec![(ROOT, String::new())];
     while !open.is_empty() {
         let (number, prefix) = open.swap_remove(rng.usize(0..open.len()));
-        let right = model(keys, &prefix);
-        check_directory(rng, tree, number, &right).await;
-        for (name, _) in right.iter().filter(|(_, key)| key.is_none()) {
-            let found = soon(tree.lookup(number, OsStr::new(name))).await.unwrap().node.unwrap();
+        let expected = model(keys, &prefix);
+        check_directory(rng, filesystem, number, &expected).await;
+        for (name, _) in expected.iter().filter(|(_, key)| key.is_none()) {
+            let found =
+                in_time(filesystem.lookup(number, OsStr::new(name))).await.unwrap().node.unwrap();
             let component = match name.strip_suffix(DIRECTORY) {
                 Some(stem) => stem.replace("%00", "\0").replace("%25", "%"),
                 None => name.clone(),
@@ -212,12 +223,12 @@ async fn check_tree(rng: &mut Rng, tree: &Tree, keys: &[String]) {
     }
 }
 
-fn furnish(environment: &TestEnvironment, rng: &mut Rng) -> Vec<String> {
+fn fill_bucket(environment: &TestEnvironment, rng: &mut Rng) -> Vec<String> {
     let keys = keys(rng);
     for key in &keys {
         environment.put(key, "x");
     }
-    environment.archive.set(|knobs| {
+    environment.fake_daac.set(|knobs| {
         knobs.page_size = [1, 2, 3, 5, 8, 1000][rng.usize(0..6)];
         knobs.short_pages = rng.bool();
     });
@@ -232,9 +243,9 @@ async fn the_tree_is_that_of_a_plain_map_in_whatever_order_it_is_asked() {
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..10 {
         let environment = TestEnvironment::new();
-        let keys = furnish(&environment, &mut rng);
+        let keys = fill_bucket(&environment, &mut rng);
         let ttl = if rng.bool() { Duration::from_secs(3600) } else { Duration::ZERO };
-        check_tree(&mut rng, &environment.tree_at("", ttl), &keys).await;
+        check_tree(&mut rng, &environment.filesystem_at("", ttl), &keys).await;
     }
 }
 
@@ -245,16 +256,16 @@ async fn the_tree_is_that_of_a_plain_map_through_faults() {
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..6 {
         let environment = TestEnvironment::new();
-        let keys = furnish(&environment, &mut rng);
-        environment.archive.set(|knobs| knobs.page_size = knobs.page_size.max(5));
+        let keys = fill_bucket(&environment, &mut rng);
+        environment.fake_daac.set(|knobs| knobs.page_size = knobs.page_size.max(5));
         for failure in
             [Failure::SlowDown, Failure::Reset, Failure::Truncate(300), Failure::ResetBody(600)]
         {
-            for kind in [Kind::List, Kind::Head] {
-                environment.archive.fault(Fault::new(failure).on(kind).probability(0.04));
+            for kind in [RequestKind::List, RequestKind::Head] {
+                environment.fake_daac.add_fault(Fault::new(failure).on(kind).probability(0.04));
             }
         }
-        check_tree(&mut rng, &environment.tree(), &keys).await;
+        check_tree(&mut rng, &environment.filesystem(), &keys).await;
     }
 }
 
@@ -273,13 +284,13 @@ async fn names_that_stay_are_shown_once_while_others_come_and_go() {
         for key in &stays {
             environment.put(key, "x");
         }
-        environment.archive.set(|knobs| knobs.page_size = rng.usize(1..6));
-        let tree = environment.tree_at("", Duration::ZERO);
-        let (handle, _) = tree.open_directory(ROOT).unwrap();
+        environment.fake_daac.set(|knobs| knobs.page_size = rng.usize(1..6));
+        let filesystem = environment.filesystem_at("", Duration::ZERO);
+        let (handle, _) = filesystem.open_directory(ROOT).unwrap();
         let mut all: Vec<String> = Vec::new();
         let mut from = 0;
         loop {
-            let (listed, _) = soon(tree.read_directory(handle, from)).await.unwrap();
+            let (listed, _) = in_time(filesystem.read_directory(handle, from)).await.unwrap();
             let Some(last) = listed.last() else { break };
             from = last.next;
             all.extend(listed.iter().map(|one| one.shown.name.to_string()));
@@ -292,8 +303,8 @@ async fn names_that_stay_are_shown_once_while_others_come_and_go() {
         assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
         let stayed: Vec<&String> =
             all.iter().filter(|name| name[1..4].parse::<u32>().unwrap() % 3 == 0).collect();
-        let right: Vec<String> =
+        let expected: Vec<String> =
             stays.iter().map(|key| key.trim_end_matches("/y").to_owned()).collect();
-        assert_eq!(stayed, right.iter().collect::<Vec<_>>());
+        assert_eq!(stayed, expected.iter().collect::<Vec<_>>());
     }
 }

@@ -6,32 +6,34 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use fake_daac::{CmrAnswer, Collection, Daac, Family, Hint, Setup};
+use fake_daac::{CmrAnswer, Collection, Daac, DirectDistribution, Family, Setup};
 use serde_json::{Value, json};
 
-use crate::harness::{Mount, Plan, Ran, Site, names};
+use crate::harness::{CommandOutput, Mount, MountCommand, TestEnvironment, names_in};
 
 const BUCKET: &str = "podaac-local-protected";
 
-fn site() -> Option<Site> {
-    let site = Site::of(Setup::three_daacs())?;
+fn environment() -> Option<TestEnvironment> {
+    let environment = TestEnvironment::with_setup(Setup::three_daacs())?;
     for key in ["MUR.v4.1/2002/a.nc", "MUR.v4.1/2020/z.nc", "OTHER.v1/b.nc"] {
-        site.archive.put(BUCKET, key, key);
+        environment.fake_daac.put(BUCKET, key, key);
     }
-    Some(site)
+    Some(environment)
 }
 
-fn plan(site: &Site, collection: &str) -> Plan {
-    site.plan_by_table(&format!("collection:{collection}"))
-        .args(&["--cmr-host", &site.archive.cmr_host()])
+fn mount_command(environment: &TestEnvironment, collection: &str) -> MountCommand {
+    environment
+        .mount_command_with_table(&format!("collection:{collection}"))
+        .args(&["--cmr-host", &environment.fake_daac.cmr_host()])
 }
 
-fn mur(version: &str, hint: Hint) -> Collection {
-    Collection::new("MUR", version, BUCKET, "MUR.v4.1/").hinted(hint)
+fn mur(version: &str, direct_distribution: DirectDistribution) -> Collection {
+    Collection::new("MUR", version, BUCKET, "MUR.v4.1/")
+        .with_direct_distribution(direct_distribution)
 }
 
 /// A collection whose record claims these places, and whose granules have these files.
-fn publish(site: &Site, claims: &[&str], granules: &[&[&str]]) {
+fn publish(environment: &TestEnvironment, claims: &[&str], granules: &[&[&str]]) {
     let granule = |(day, files): (usize, &&[&str])| {
         let urls =
             files.iter().map(|url| json!({ "URL": url, "Type": "GET DATA VIA DIRECT ACCESS" }));
@@ -44,19 +46,19 @@ fn publish(site: &Site, claims: &[&str], granules: &[&[&str]]) {
     let record = json!({ "meta": { "concept-id": "C1-LOCAL" }, "umm": { "ShortName": "WIDE", "Version": "1",
         "DirectDistributionInformation": { "Region": "us-west-2", "S3BucketAndObjectPrefixNames": claims } } });
     let granules = granules.iter().enumerate().map(granule).collect::<Vec<_>>();
-    site.archive.publish_recorded("PODAAC", vec![record], &granules);
+    environment.fake_daac.publish_recorded("PODAAC", vec![record], &granules);
 }
 
 #[track_caller]
-fn must_show_mur((mount, ran): (Mount, Ran), note: &str) {
-    assert_eq!(ran.text(), "");
+fn must_show_mur((mount, output): (Mount, CommandOutput), note: &str) {
+    assert_eq!(output.stdout_text(), "");
     assert_eq!(
-        (ran.stderr.is_empty(), ran.stderr.contains(note)),
+        (output.stderr.is_empty(), output.stderr.contains(note)),
         (note.is_empty(), true),
         "{}",
-        ran.stderr
+        output.stderr
     );
-    assert_eq!(names(&mount.path()), ["2002", "2020"]);
+    assert_eq!(names_in(&mount.path()), ["2002", "2020"]);
     assert_eq!(fs::read_to_string(mount.at("2020/z.nc")).unwrap(), "MUR.v4.1/2020/z.nc");
 }
 
@@ -64,63 +66,77 @@ fn must_show_mur((mount, ran): (Mount, Ran), note: &str) {
 /// after the bucket, sometimes wrong."
 #[test]
 fn a_collection_is_found_however_its_prefix_was_typed() {
-    for (hint, note) in [
-        (Hint::Clean, ""),
-        (Hint::NoScheme, ""),
-        (Hint::NoSlash, ""),
-        (Hint::NoSeparator, ""),
-        (Hint::Bare, ""),
+    for (direct_distribution, note) in [
+        (DirectDistribution::Clean, ""),
+        (DirectDistribution::NoScheme, ""),
+        (DirectDistribution::NoSlash, ""),
+        (DirectDistribution::NoSeparator, ""),
+        (DirectDistribution::Bare, ""),
         (
-            Hint::WrongBucket,
+            DirectDistribution::WrongBucket,
             "CMR says s3://there-is-no-such-bucket/NOWHERE/ for C1000000000-POCLOUD, but its granules are in",
         ),
-        (Hint::WrongPrefix, "but its granules are in s3://podaac-local-protected/MUR.v4.1/"),
         (
-            Hint::Verbatim(vec![
+            DirectDistribution::WrongPrefix,
+            "but its granules are in s3://podaac-local-protected/MUR.v4.1/",
+        ),
+        (
+            DirectDistribution::Verbatim(vec![
                 "podaac-local-public/MUR.v4.1/".into(),
                 format!("{BUCKET}/MUR.v4.1/"),
             ]),
             "",
         ),
-        (Hint::Verbatim(vec!["see the user guide".into()]), "CMR says see the user guide for"),
-        (Hint::Verbatim(vec![]), "CMR says nothing for"),
+        (
+            DirectDistribution::Verbatim(vec!["see the user guide".into()]),
+            "CMR says see the user guide for",
+        ),
+        (DirectDistribution::Verbatim(vec![]), "CMR says nothing for"),
     ] {
-        let Some(site) = site() else { return };
-        site.archive.publish(mur("4.1", hint));
-        must_show_mur(plan(&site, "MUR").mounted(), note);
+        let Some(environment) = environment() else { return };
+        environment.fake_daac.publish(mur("4.1", direct_distribution));
+        must_show_mur(mount_command(&environment, "MUR").mount_with_output(), note);
     }
 }
 
 /// A bucket that no table knows has its endpoint from CMR, which is told: the token goes there.
 #[test]
 fn cmr_names_the_endpoint_of_a_bucket_that_no_table_knows() {
-    let Some(site) = site() else { return };
-    for (version, hint) in [("1", Hint::Clean), ("2", Hint::Bare)] {
-        site.archive.publish(mur(version, hint));
+    let Some(environment) = environment() else { return };
+    for (version, direct_distribution) in
+        [("1", DirectDistribution::Clean), ("2", DirectDistribution::Bare)]
+    {
+        environment.fake_daac.publish(mur(version, direct_distribution));
         let source = format!("collection:MUR@{version}");
-        let plan = site
-            .plan(&source)
-            .without("S3_CREDENTIAL_ENDPOINT")
-            .args(&["--cmr-host", &site.archive.cmr_host()]);
-        let endpoint = site.archive.credentials_url("PODAAC");
+        let mount_command = environment
+            .mount_command(&source)
+            .without_env("S3_CREDENTIAL_ENDPOINT")
+            .args(&["--cmr-host", &environment.fake_daac.cmr_host()]);
+        let endpoint = environment.fake_daac.credentials_url("PODAAC");
         let note = format!(
             "the table of buckets does not know {BUCKET}: the credentials come from {endpoint}, as CMR says"
         );
-        must_show_mur(plan.mounted(), &note);
-        let ran = site.ask(&["doctor", &source, "--cmr-host", &site.archive.cmr_host()]);
+        must_show_mur(mount_command.mount_with_output(), &note);
+        let output = environment.run_granulefs(&[
+            "doctor",
+            &source,
+            "--cmr-host",
+            &environment.fake_daac.cmr_host(),
+        ]);
         assert!(
-            ran.code == Some(0) && ran.text().contains(&format!("note     source        {note}")),
+            output.code == Some(0)
+                && output.stdout_text().contains(&format!("note     source        {note}")),
             "{}",
-            ran.text()
+            output.stdout_text()
         );
-        must_show_mur(plan_naming_the_endpoint(&site, &source).mounted(), "");
+        must_show_mur(mount_command_with_endpoint(&environment, &source).mount_with_output(), "");
     }
-    assert_eq!(site.archive.daac_stats("PODAAC").issued, 6);
+    assert_eq!(environment.fake_daac.daac_stats("PODAAC").issued, 6);
 }
 
 /// With the endpoint from the user, and the catalogue of this machine.
-fn plan_naming_the_endpoint(site: &Site, source: &str) -> Plan {
-    site.plan(source).args(&["--cmr-host", &site.archive.cmr_host()])
+fn mount_command_with_endpoint(environment: &TestEnvironment, source: &str) -> MountCommand {
+    environment.mount_command(source).args(&["--cmr-host", &environment.fake_daac.cmr_host()])
 }
 
 /// A catalogue whose one collection has its credentials at `endpoint`; returns its host.
@@ -155,7 +171,7 @@ fn catalogue_naming(endpoint: &str) -> String {
 /// says, and nowhere else.
 #[test]
 fn an_endpoint_that_cmr_names_is_refused_unless_it_is_nasas_or_the_user_names_it() {
-    let Some(site) = site() else { return };
+    let Some(environment) = environment() else { return };
     for endpoint in [
         "https://tea.example.org/s3credentials",
         "http://archive.podaac.earthdata.nasa.gov/s3credentials",
@@ -163,24 +179,27 @@ fn an_endpoint_that_cmr_names_is_refused_unless_it_is_nasas_or_the_user_names_it
         let cmr = catalogue_naming(endpoint);
         let collection = ["collection:MUR", "--cmr-host", &cmr];
         for verb in ["doctor", "credentials"] {
-            let ran = site.ask(&[&[verb], &collection[..]].concat());
-            let said = format!("{}{}", ran.text(), ran.stderr);
+            let output = environment.run_granulefs(&[&[verb], &collection[..]].concat());
+            let said = format!("{}{}", output.stdout_text(), output.stderr);
             assert!(
-                ran.code == Some(1)
+                output.code == Some(1)
                     && said.contains(endpoint)
                     && said.contains("--credentials-endpoint"),
                 "{verb}: {said}"
             );
         }
-        let plan = site.plan(collection[0]).args(&collection[1..]);
-        let ran = plan.run();
-        assert_eq!(ran.code, Some(0), "the user has named another: {}", ran.stderr);
-        let ran =
-            site.plan(collection[0]).without("S3_CREDENTIAL_ENDPOINT").args(&collection[1..]).run();
+        let mount_command = environment.mount_command(collection[0]).args(&collection[1..]);
+        let output = mount_command.run();
+        assert_eq!(output.code, Some(0), "the user has named another: {}", output.stderr);
+        let output = environment
+            .mount_command(collection[0])
+            .without_env("S3_CREDENTIAL_ENDPOINT")
+            .args(&collection[1..])
+            .run();
         assert!(
-            ran.code == Some(1) && ran.stderr.contains("nothing was sent there"),
+            output.code == Some(1) && output.stderr.contains("nothing was sent there"),
             "{}",
-            ran.stderr
+            output.stderr
         );
     }
 }
@@ -188,36 +207,45 @@ fn an_endpoint_that_cmr_names_is_refused_unless_it_is_nasas_or_the_user_names_it
 /// The newest version unless one is named, and the choice is told; a concept id is one collection.
 #[test]
 fn the_newest_version_is_mounted_unless_another_one_is_named() {
-    let Some(site) = site() else { return };
+    let Some(environment) = environment() else { return };
     let other = |version: &str| Collection::new("MUR", version, BUCKET, "OTHER.v1/");
-    let old = site.archive.publish(other("9"));
-    site.archive.publish(mur("10", Hint::NoSlash));
-    site.archive.publish(other("11").hinted(Hint::Absent));
+    let old = environment.fake_daac.publish(other("9"));
+    environment.fake_daac.publish(mur("10", DirectDistribution::NoSlash));
+    environment.fake_daac.publish(other("11").with_direct_distribution(DirectDistribution::Absent));
     must_show_mur(
-        plan(&site, "MUR").mounted(),
+        mount_command(&environment, "MUR").mount_with_output(),
         "MUR is version 10, the newest; others, as MUR@VERSION: 9",
     );
-    must_show_mur(plan(&site, "MUR@10").mounted(), "");
+    must_show_mur(mount_command(&environment, "MUR@10").mount_with_output(), "");
     for named in ["MUR@9", &old] {
-        let mount = plan(&site, named).mount();
+        let mount = mount_command(&environment, named).mount();
         assert!(mount.at("b.nc").exists(), "{named}");
     }
-    plan(&site, "MUR@8")
-        .must_say(&["knows no collection MUR version 8; its versions are 9, 10, 11"]);
+    mount_command(&environment, "MUR@8")
+        .must_fail_with(&["knows no collection MUR version 8; its versions are 9, 10, 11"]);
 }
 
 /// What CMR does not know, or knows to be elsewhere, is told before anybody logs in.
 #[test]
 fn a_collection_that_is_not_in_the_cloud_is_told() {
-    let Some(site) = site() else { return };
-    site.archive.publish(mur("4.1", Hint::Absent));
-    site.archive.publish(Collection::new("EMPTY", "1", BUCKET, "EMPTY/"));
-    let host = site.archive.cmr_host();
-    plan(&site, "MUR").must_say(&["the collection MUR", "is in no bucket", &host]);
-    plan(&site, "NONE").must_say(&["knows no collection NONE", "short name", &host]);
-    plan(&site, "NONE@9").must_say(&["knows no collection NONE version 9; check its short name"]);
-    assert_eq!(site.archive.stats().credentials, 0);
-    let empty = plan(&site, "EMPTY").run();
+    let Some(environment) = environment() else { return };
+    environment.fake_daac.publish(mur("4.1", DirectDistribution::Absent));
+    environment.fake_daac.publish(Collection::new("EMPTY", "1", BUCKET, "EMPTY/"));
+    let host = environment.fake_daac.cmr_host();
+    mount_command(&environment, "MUR").must_fail_with(&[
+        "the collection MUR",
+        "is in no bucket",
+        &host,
+    ]);
+    mount_command(&environment, "NONE").must_fail_with(&[
+        "knows no collection NONE",
+        "short name",
+        &host,
+    ]);
+    mount_command(&environment, "NONE@9")
+        .must_fail_with(&["knows no collection NONE version 9; check its short name"]);
+    assert_eq!(environment.fake_daac.stats().credentials, 0);
+    let empty = mount_command(&environment, "EMPTY").run();
     assert_eq!(empty.code, Some(1));
     assert!(
         empty.stderr.contains("unchecked: it has no granule")
@@ -230,35 +258,46 @@ fn a_collection_that_is_not_in_the_cloud_is_told() {
 /// "CMR being down is a clear message and no obstacle where the table knows the bucket."
 #[test]
 fn a_catalogue_that_is_down_is_told_and_no_obstacle_to_a_bucket() {
-    let Some(site) = site() else { return };
-    site.archive.publish(mur("4.1", Hint::Clean));
-    let host = site.archive.cmr_host();
+    let Some(environment) = environment() else { return };
+    environment.fake_daac.publish(mur("4.1", DirectDistribution::Clean));
+    let host = environment.fake_daac.cmr_host();
     for (answer, words) in [
         (CmrAnswer::InternalError, "500"),
         (CmrAnswer::Unavailable, "503"),
         (CmrAnswer::TooMany, "429"),
-        (CmrAnswer::Nonsense, "cannot be read"),
+        (CmrAnswer::Malformed, "cannot be read"),
     ] {
-        site.archive.set(|knobs| knobs.cmr = answer);
-        plan(&site, "MUR").must_say(&["no answer from CMR at", &host, words, "granulefs buckets"]);
+        environment.fake_daac.set(|knobs| knobs.cmr = answer);
+        mount_command(&environment, "MUR").must_fail_with(&[
+            "no answer from CMR at",
+            &host,
+            words,
+            "granulefs buckets",
+        ]);
     }
-    site.archive.set(|knobs| (knobs.cmr, knobs.cmr_down) = (CmrAnswer::Normal, true));
-    plan(&site, "MUR").must_say(&["no answer from CMR at", &host]);
-    let mount =
-        site.plan_by_table(&format!("{BUCKET}/MUR.v4.1")).args(&["--cmr-host", &host]).mount();
+    environment.fake_daac.set(|knobs| (knobs.cmr, knobs.cmr_down) = (CmrAnswer::Normal, true));
+    mount_command(&environment, "MUR").must_fail_with(&["no answer from CMR at", &host]);
+    let mount = environment
+        .mount_command_with_table(&format!("{BUCKET}/MUR.v4.1"))
+        .args(&["--cmr-host", &host])
+        .mount();
     assert!(mount.at("2002/a.nc").exists());
-    assert_eq!(site.archive.stats().issued, 1);
+    assert_eq!(environment.fake_daac.stats().issued, 1);
     // In doctor's line as well.
-    let ran = site.ask(&[
+    let output = environment.run_granulefs(&[
         "doctor",
         "collection:MUR",
         "--cmr-host",
         &host,
         "--buckets-file",
-        &site.table(),
+        &environment.buckets_file_path(),
     ]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.text().contains("FAILED   source        no answer from CMR at"), "{}", ran.text());
+    assert_eq!(output.code, Some(1));
+    assert!(
+        output.stdout_text().contains("FAILED   source        no answer from CMR at"),
+        "{}",
+        output.stdout_text()
+    );
 }
 
 /// "CMR's DirectDistributionInformation gives bucket, prefixes and endpoint; (...) check it against
@@ -285,54 +324,58 @@ fn a_collection_over_several_buckets_has_a_directory_for_each_that_its_granules_
             "but its granules are in s3://asf-local-products/W/1/;",
         ),
     ] {
-        let Some(site) = Site::of(Setup::three_daacs()) else { return };
+        let Some(environment) = TestEnvironment::with_setup(Setup::three_daacs()) else { return };
         for url in [OPS, MAPS, OLD, SUM] {
             let (bucket, key) = url.strip_prefix("s3://").unwrap().split_once('/').unwrap();
-            site.archive.put(bucket, key, url);
+            environment.fake_daac.put(bucket, key, url);
         }
-        publish(&site, &claims, granules);
-        let (mount, ran) = plan(&site, "WIDE").mounted();
+        publish(&environment, &claims, granules);
+        let (mount, output) = mount_command(&environment, "WIDE").mount_with_output();
         assert_eq!(
-            (ran.stderr.is_empty(), ran.stderr.contains(note)),
+            (output.stderr.is_empty(), output.stderr.contains(note)),
             (note.is_empty(), true),
             "{}",
-            ran.stderr
+            output.stderr
         );
         if shown.is_empty() {
-            assert_eq!(names(&mount.path()), ["a.nc"]);
+            assert_eq!(names_in(&mount.path()), ["a.nc"]);
             continue;
         }
         let bucket_of = |url: &str| url.split('/').nth(2).unwrap().to_owned();
         assert_eq!(
-            names(&mount.path()),
+            names_in(&mount.path()),
             shown.iter().map(|url| bucket_of(url)).collect::<Vec<_>>()
         );
         for url in shown {
             let name = url.rsplit('/').next().unwrap();
             let path = mount.at(bucket_of(url)).join(name);
             assert_eq!(fs::read_to_string(&path).unwrap(), *url);
-            let told = site.ask(&["path", url, &mount.path().display().to_string()]);
-            assert_eq!(told.text(), format!("{}\n", path.display()));
+            let told =
+                environment.run_granulefs(&["path", url, &mount.path().display().to_string()]);
+            assert_eq!(told.stdout_text(), format!("{}\n", path.display()));
         }
         assert!(
-            mount.place().mounts()[0].contains(" collection:WIDE "),
+            mount.directory().mountinfo_lines()[0].contains(" collection:WIDE "),
             "{:?}",
-            mount.place().mounts()
+            mount.directory().mountinfo_lines()
         );
-        assert_eq!(["PODAAC", "NSIDC"].map(|daac| site.archive.daac_stats(daac).issued), [1, 0]);
-        let doctor = site.ask(&[
+        assert_eq!(
+            ["PODAAC", "NSIDC"].map(|daac| environment.fake_daac.daac_stats(daac).issued),
+            [1, 0]
+        );
+        let doctor = environment.run_granulefs(&[
             "doctor",
             "collection:WIDE",
             "--cmr-host",
-            &site.archive.cmr_host(),
+            &environment.fake_daac.cmr_host(),
             "--buckets-file",
-            &site.table(),
+            &environment.buckets_file_path(),
         ]);
         assert_eq!(
-            (doctor.code, doctor.text().matches("can be read").count()),
+            (doctor.code, doctor.stdout_text().matches("can be read").count()),
             (Some(0), shown.len()),
             "{}",
-            doctor.text()
+            doctor.stdout_text()
         );
     }
 }
@@ -348,7 +391,11 @@ fn a_recorded_collection_shows_both_of_its_buckets() {
         family: Family::Cumulus,
         buckets: buckets.map(Into::into).into(),
     };
-    let Some(site) = Site::of(Setup { daacs: vec![daac], ..Setup::default() }) else { return };
+    let Some(environment) =
+        TestEnvironment::with_setup(Setup { daacs: vec![daac], ..Setup::default() })
+    else {
+        return;
+    };
     let recorded: Value =
         serde_json::from_str(include_str!("../../src/catalog/cmr/recorded/granules-tellus.json"))
             .unwrap();
@@ -358,7 +405,7 @@ fn a_recorded_collection_shows_both_of_its_buckets() {
         if let Some((bucket, key)) =
             url["URL"].as_str().unwrap().strip_prefix("s3://").and_then(|url| url.split_once('/'))
         {
-            site.archive.put(bucket, key, "data");
+            environment.fake_daac.put(bucket, key, "data");
         }
     }
     let collections: Value =
@@ -369,15 +416,17 @@ fn a_recorded_collection_shows_both_of_its_buckets() {
     record["umm"]["ShortName"] = SHORT_NAME.into();
     record["umm"]["Version"] = granules[0]["umm"]["CollectionReference"]["Version"].clone();
     record["umm"]["DirectDistributionInformation"]["S3BucketAndObjectPrefixNames"] = json!(claims);
-    site.archive.publish_recorded("PODAAC", vec![record], granules);
-    let (mount, ran) = plan(&site, SHORT_NAME).mounted();
-    assert!(ran.stderr.contains("is in 2 buckets"), "{}", ran.stderr);
-    assert_eq!(names(&mount.path()), buckets);
+    environment.fake_daac.publish_recorded("PODAAC", vec![record], granules);
+    let (mount, output) = mount_command(&environment, SHORT_NAME).mount_with_output();
+    assert!(output.stderr.contains("is in 2 buckets"), "{}", output.stderr);
+    assert_eq!(names_in(&mount.path()), buckets);
     for (bucket, extension, count) in
         [(buckets[0], ".nc", 12), (buckets[1], ".tif", 12), (buckets[1], ".txt", 12)]
     {
-        let found =
-            names(&mount.at(bucket)).into_iter().filter(|name| name.ends_with(extension)).count();
+        let found = names_in(&mount.at(bucket))
+            .into_iter()
+            .filter(|name| name.ends_with(extension))
+            .count();
         assert_eq!(found, count, "{bucket} {extension}");
     }
 }

@@ -8,13 +8,13 @@ use std::thread;
 use fake_daac::granules;
 use tempfile::TempDir;
 
-use crate::harness::{BUCKET, Mount, Site, tool};
+use crate::harness::{BUCKET, Mount, TestEnvironment, run_tool};
 
 /// A folder as scientists have it, and the same on a mount.
 struct Twins {
     original: TempDir,
     mount: Mount,
-    _site: Site,
+    _site: TestEnvironment,
 }
 
 /// Bytes of the large file: no multiple of any block or page.
@@ -31,32 +31,33 @@ with h5py.File('cube.h5', 'w') as f:
 
 impl Twins {
     fn start() -> Option<Self> {
-        let site = Site::start()?;
+        let environment = TestEnvironment::start()?;
         let original = TempDir::new().unwrap();
         let folder = original.path();
         granules::write(folder, 3).unwrap();
         let large: Vec<u8> =
             (0..LARGE as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         fs::write(folder.join("large.bin"), large).unwrap();
-        tool(folder, "/usr/bin/python3", ["-c", HDF5]).success();
-        tool(
+        run_tool(folder, "/usr/bin/python3", ["-c", HDF5]).must_succeed();
+        run_tool(
             folder,
             "gdal_create",
             "-q -of GTiff -outsize 300 200 -bands 2 -burn 7 -a_srs EPSG:4326 -a_ullr 0 2 3 0 map.tif".split(' '),
         )
-        .success();
-        tool(
+        .must_succeed();
+        run_tool(
             folder,
             "gdal_translate",
             "-q -of GTiff -co TILED=YES -co COMPRESS=DEFLATE map.tif tiled.tif".split(' '),
         )
-        .success();
+        .must_succeed();
         fs::write(folder.join("odd").join("x".repeat(255)), "long\n").unwrap();
         // S3 has no finer time than seconds.
-        tool(folder, "find", ". -exec touch -d 2021-05-06T07:08:09 {} +".split(' ')).success();
-        site.archive.put_folder(BUCKET, "data/", folder).unwrap();
-        let mount = site.mount("granules/data");
-        Some(Self { original, mount, _site: site })
+        run_tool(folder, "find", ". -exec touch -d 2021-05-06T07:08:09 {} +".split(' '))
+            .must_succeed();
+        environment.fake_daac.put_folder(BUCKET, "data/", folder).unwrap();
+        let mount = environment.mount("granules/data");
+        Some(Self { original, mount, _site: environment })
     }
 
     /// Runs a shell script in both folders; both must succeed and print the same, and something.
@@ -64,14 +65,14 @@ impl Twins {
     fn must_agree(&self, script: &str) {
         let strict = format!("set -e; {script}");
         let [expected, seen] = [self.original.path(), &self.mount.path()]
-            .map(|folder| tool(folder, "bash", ["-o", "pipefail", "-c", &strict]));
+            .map(|folder| run_tool(folder, "bash", ["-o", "pipefail", "-c", &strict]));
         assert_eq!(seen.code, Some(0), "{script}: {}", seen.stderr);
         assert!(!expected.stdout.is_empty(), "{script} prints nothing");
         assert!(
             seen.stdout == expected.stdout,
             "{script}:\n{}\ninstead of\n{}",
-            seen.text(),
-            expected.text()
+            seen.stdout_text(),
+            expected.stdout_text()
         );
     }
 }
@@ -115,12 +116,16 @@ fn a_copy_of_the_mount_is_the_original() {
     let Some(twins) = Twins::start() else { return };
     let copy = TempDir::new().unwrap();
     let target = copy.path().join("copy");
-    tool(&twins.mount.path(), "cp", [Path::new("-r"), Path::new("."), &target]).success();
+    run_tool(&twins.mount.path(), "cp", [Path::new("-r"), Path::new("."), &target]).must_succeed();
     for folder in [&target, &twins.mount.path()] {
-        let ran = tool(Path::new("/"), "diff", [Path::new("-r"), twins.original.path(), folder]);
-        assert_eq!((ran.text().as_str(), ran.stderr.as_str(), ran.code), ("", "", Some(0)));
+        let output =
+            run_tool(Path::new("/"), "diff", [Path::new("-r"), twins.original.path(), folder]);
+        assert_eq!(
+            (output.stdout_text().as_str(), output.stderr.as_str(), output.code),
+            ("", "", Some(0))
+        );
     }
-    let listing = |folder: &Path| tool(folder, "bash", ["-c", "find . | sort"]).success();
+    let listing = |folder: &Path| run_tool(folder, "bash", ["-c", "find . | sort"]).must_succeed();
     assert_eq!(listing(&target), listing(twins.original.path()));
 }
 
@@ -154,7 +159,7 @@ fn direct_reads_agree_with_buffered_ones() {
     let read = |options: &str| {
         let script = format!("dd if=large.bin status=none {options} | md5sum");
         String::from_utf8(
-            tool(&twins.mount.path(), "bash", ["-o", "pipefail", "-c", &script]).success(),
+            run_tool(&twins.mount.path(), "bash", ["-o", "pipefail", "-c", &script]).must_succeed(),
         )
         .unwrap()
     };
@@ -240,11 +245,11 @@ fn tools_that_write_are_told_that_the_mount_is_read_only() {
         "chmod u+w large.bin",
         "ln large.bin l",
     ] {
-        let ran = tool(&folder, "bash", ["-c", script]);
+        let output = run_tool(&folder, "bash", ["-c", script]);
         assert!(
-            ran.code != Some(0) && ran.stderr.contains("Read-only file system"),
+            output.code != Some(0) && output.stderr.contains("Read-only file system"),
             "{script}: {}",
-            ran.stderr
+            output.stderr
         );
     }
 }

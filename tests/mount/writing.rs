@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::harness::{BUCKET, Site, errno};
+use crate::harness::{BUCKET, TestEnvironment, errno};
 
 /// A way to change something: the first path exists as a file, the second is new, the third is a
 /// directory that exists.
@@ -52,8 +52,8 @@ const MUTATIONS: [Mutation; 18] = [
 /// "Every mutation is EROFS", whatever is mutated.
 #[test]
 fn every_mutation_is_refused_as_read_only() {
-    let Some(site) = Site::with_one_object() else { return };
-    let mount = site.mount(BUCKET);
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount(BUCKET);
     for (name, mutate) in MUTATIONS {
         let outcome =
             mutate(&mount.at("folder/one.txt"), &mount.at("folder/new"), &mount.at("folder"));
@@ -61,12 +61,15 @@ fn every_mutation_is_refused_as_read_only() {
     }
     assert_eq!(errno(xattr::remove(mount.at("folder/one.txt"), "user.s3.etag")), libc::EROFS);
     assert_eq!(fs::read(mount.at("folder/one.txt")).unwrap(), b"one\n");
-    let strange: Vec<_> = site
-        .archive
+    let strange: Vec<_> = environment
+        .fake_daac
         .log()
         .into_iter()
         .filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"))
         .collect();
     assert!(strange.is_empty(), "{strange:?}");
-    assert_eq!((site.archive.stats().forbidden, site.archive.stats().probes), (0, 0));
+    assert_eq!(
+        (environment.fake_daac.stats().forbidden, environment.fake_daac.stats().probes),
+        (0, 0)
+    );
 }

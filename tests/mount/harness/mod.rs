@@ -1,36 +1,36 @@
 //! What every test stands on: an archive, the program, tools, and guards that leave nothing behind.
 
-mod place;
-mod plan;
+mod command_output;
+mod mount_command;
+mod mount_directory;
 mod process;
-mod ran;
-mod several;
-mod site;
+mod test_environment;
+mod three_daacs;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use place::Place;
-pub(crate) use plan::{Mount, Plan};
+pub(crate) use command_output::{CommandOutput, run, run_tool, wait_for_exit};
+pub(crate) use mount_command::{Mount, MountCommand};
+pub(crate) use mount_directory::MountDirectory;
 pub(crate) use process::Process;
-pub(crate) use ran::{Ran, run, tool, wait};
-pub(crate) use several::{BUCKETS, names};
-pub(crate) use site::{BUCKET, Site};
+pub(crate) use test_environment::{BUCKET, TestEnvironment};
+pub(crate) use three_daacs::{BUCKETS, names_in};
 
 /// The program that is tested.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_granulefs");
 /// Far more than anything healthy takes, on a machine that is busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
 ///
 /// # Panics
 /// When it does not in time.
 #[track_caller]
-pub(crate) fn eventually(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
     const LOOK: Duration = Duration::from_millis(10);
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     while !condition() {
-        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {timeout:?}: {what}");
         std::thread::sleep(LOOK);
     }
 }

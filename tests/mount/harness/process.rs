@@ -17,7 +17,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// The programs that have `mountpoint` on their command line.
-    pub(crate) fn all_for(mountpoint: &Path) -> Vec<Self> {
+    pub(crate) fn serving(mountpoint: &Path) -> Vec<Self> {
         let pids = fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -48,28 +48,28 @@ impl Process {
     }
 
     /// What is below /proc/PID.
-    pub(crate) fn proc(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn proc_path(&self, name: &str) -> std::path::PathBuf {
         Path::new("/proc").join(self.pid.to_string()).join(name)
     }
 
     /// The words, each with a NUL behind it; empty when there is no such process.
     pub(crate) fn command_line(&self) -> Vec<u8> {
-        fs::read(self.proc("cmdline")).unwrap_or_default()
+        fs::read(self.proc_path("cmdline")).unwrap_or_default()
     }
 
     /// Sends a signal; that there is nobody any more to get it is no failure.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn send_signal(&self, signal: Signal) {
         let _ = kill_process(Pid::from_raw(self.pid).unwrap(), signal);
     }
 
     #[track_caller]
-    pub(crate) fn must_end_within(&self, patience: Duration) {
-        eventually(&format!("process {} ends", self.pid), patience, || !self.is_alive());
+    pub(crate) fn must_end_within(&self, timeout: Duration) {
+        eventually(&format!("process {} ends", self.pid), timeout, || !self.is_alive());
     }
 
     /// The fields of proc(5)'s stat from the state on; the name before them may hold anything.
     fn stat(&self) -> Option<Vec<String>> {
-        let stat = fs::read_to_string(self.proc("stat")).ok()?;
+        let stat = fs::read_to_string(self.proc_path("stat")).ok()?;
         let (_, fields) = stat.rsplit_once(") ")?;
         Some(fields.split(' ').map(str::to_owned).collect())
     }

@@ -19,12 +19,12 @@ pub(crate) fn redirect(location: &str) -> String {
 
 /// Answers each request by what its head says.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct CannedServer {
     pub(crate) endpoint: String,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
-impl Server {
+impl CannedServer {
     pub(crate) fn new(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}/s3credentials", listener.local_addr().unwrap());

@@ -8,35 +8,41 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fake_daac::{Content, Failure, Fault, Kind, granules};
+use fake_daac::{Content, Failure, Fault, RequestKind, granules};
 
-use crate::harness::{BUCKETS, PATIENCE, Site, errno, eventually, names, run, tool};
+use crate::harness::{
+    BUCKETS, TIMEOUT, TestEnvironment, errno, eventually, names_in, run, run_tool,
+};
 
 #[test]
 fn the_top_is_free_and_each_endpoint_is_asked_at_the_first_access_below_its_buckets() {
-    let Some(site) = Site::of_several() else { return };
-    let mount = site.plan_by_table("earthdata").mount();
-    assert_eq!(names(&mount.path()), BUCKETS);
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount = environment.mount_command_with_table("earthdata").mount();
+    assert_eq!(names_in(&mount.path()), BUCKETS);
     assert_eq!(
-        String::from_utf8(tool(&mount.path(), "ls", ["-1"]).success())
+        String::from_utf8(run_tool(&mount.path(), "ls", ["-1"]).must_succeed())
             .unwrap()
             .lines()
             .collect::<Vec<_>>(),
         BUCKETS
     );
-    tool(&mount.path(), "ls", ["-l"]).success();
+    run_tool(&mount.path(), "ls", ["-l"]).must_succeed();
     assert_eq!(errno(fs::metadata(mount.at("no-such-bucket"))), libc::ENOENT);
     assert_eq!(errno(fs::metadata(mount.at(BUCKETS[0]))), 0);
     assert_eq!(
-        (site.issued(), site.archive.stats().s3_requests(), site.archive.stats().credentials),
+        (
+            environment.issued(),
+            environment.fake_daac.stats().s3_requests(),
+            environment.fake_daac.stats().credentials
+        ),
         ([0; 3], 0, 0)
     );
-    mount.must_read("nsidc-local-protected");
-    assert_eq!(site.issued(), [0, 1, 0]);
+    mount.must_read_file_of("nsidc-local-protected");
+    assert_eq!(environment.issued(), [0, 1, 0]);
     for bucket in BUCKETS {
-        mount.must_read(bucket);
+        mount.must_read_file_of(bucket);
     }
-    assert_eq!(site.issued(), [1, 1, 1], "buckets of one endpoint share a login");
+    assert_eq!(environment.issued(), [1, 1, 1], "buckets of one endpoint share a login");
     let url = |path: &str| {
         xattr::get(mount.at(path), "user.s3.url")
             .unwrap()
@@ -47,7 +53,8 @@ fn the_top_is_free_and_each_endpoint_is_asked_at_the_first_access_below_its_buck
         (None, Some("s3://asf-local-browse/"))
     );
     let path = |at: &str, from: &Path| {
-        run(site.program(&["path", "s3://asf-local-browse/a/x.nc", at]).current_dir(from)).text()
+        run(environment.granulefs(&["path", "s3://asf-local-browse/a/x.nc", at]).current_dir(from))
+            .stdout_text()
     };
     let told = path(&mount.path().display().to_string(), Path::new("/"));
     assert_eq!(told, format!("{}\n", mount.at("asf-local-browse/a/x.nc").display()));
@@ -63,65 +70,72 @@ fn the_top_is_free_and_each_endpoint_is_asked_at_the_first_access_below_its_buck
 
 #[test]
 fn a_data_center_shows_its_own_buckets() {
-    let Some(site) = Site::of_several() else { return };
-    let mount = site.plan_by_table("PO.DAAC").mount();
-    assert_eq!(names(&mount.path()), BUCKETS[3..]);
-    assert!(mount.place().mounts()[0].contains(" PO.DAAC "), "{:?}", mount.place().mounts());
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount = environment.mount_command_with_table("PO.DAAC").mount();
+    assert_eq!(names_in(&mount.path()), BUCKETS[3..]);
+    assert!(
+        mount.directory().mountinfo_lines()[0].contains(" PO.DAAC "),
+        "{:?}",
+        mount.directory().mountinfo_lines()
+    );
 }
 
 /// "Swapped per endpoint": `cp -r` over all buckets and ncdump in each, while the credentials of
 /// both families die under them.
 #[test]
 fn trees_of_both_families_are_copied_and_dumped_across_expiries() {
-    let Some(site) = Site::of_several() else { return };
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let original = tempfile::tempdir().unwrap();
     let granules = granules::write(original.path(), 2).unwrap();
     for bucket in BUCKETS {
-        site.archive.put_folder(bucket, "g/", granules[0].parent().unwrap()).unwrap();
+        environment.fake_daac.put_folder(bucket, "g/", granules[0].parent().unwrap()).unwrap();
     }
     let told = |folder: &Path, script: &str| {
-        tool(folder, "bash", ["-o", "pipefail", "-c", script]).success()
+        run_tool(folder, "bash", ["-o", "pipefail", "-c", script]).must_succeed()
     };
     let dump =
         "for file in $(find . -name '*.nc' -size +1k | sort); do ncdump $file | md5sum; done";
     let sums = "find . -type f -exec md5sum {} + | sort";
     let original = granules[0].parent().unwrap();
     let expected = [told(original, dump), told(original, sums)];
-    site.archive.set(|knobs| {
+    environment.fake_daac.set(|knobs| {
         (knobs.credential_life, knobs.first_byte_latency) =
             (Duration::from_secs(2), Duration::from_millis(10));
     });
-    let mount = site.plan_by_table("earthdata").mount();
-    eventually("each endpoint has swapped", PATIENCE, || {
+    let mount = environment.mount_command_with_table("earthdata").mount();
+    eventually("each endpoint has swapped", TIMEOUT, || {
         let copy = tempfile::tempdir().unwrap();
         let to = copy.path().display().to_string();
-        tool(&mount.path(), "cp", ["-r", ".", &to]).success();
+        run_tool(&mount.path(), "cp", ["-r", ".", &to]).must_succeed();
         for bucket in BUCKETS {
             let seen =
                 [told(&mount.at(bucket), dump), told(&copy.path().join(bucket).join("g"), sums)];
             assert!(seen == expected, "{bucket}");
-            mount.must_read(bucket);
+            mount.must_read_file_of(bucket);
         }
-        tool(&mount.path(), env!("CARGO_BIN_EXE_granulefs"), ["refresh", "."]).success();
-        site.issued().iter().all(|issued| *issued > 2)
+        run_tool(&mount.path(), env!("CARGO_BIN_EXE_granulefs"), ["refresh", "."]).must_succeed();
+        environment.issued().iter().all(|issued| *issued > 2)
     });
-    assert_eq!((site.archive.stats().denied, mount.log().as_str()), (0, ""));
+    assert_eq!((environment.fake_daac.stats().denied, mount.log().as_str()), (0, ""));
 }
 
 /// Names are taken anew below one bucket, or all of them.
 #[test]
 fn a_refresh_is_of_one_bucket_or_of_all() {
-    let Some(site) = Site::of_several() else { return };
-    let mount = site.plan_by_table("earthdata").args(&["--metadata-ttl=1h"]).mount();
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount =
+        environment.mount_command_with_table("earthdata").args(&["--metadata-ttl=1h"]).mount();
     let (one, other) = (mount.at(BUCKETS[0]).join("a"), mount.at(BUCKETS[4]).join("a"));
-    let seen = || [names(&one).len(), names(&other).len()];
+    let seen = || [names_in(&one).len(), names_in(&other).len()];
     assert_eq!(seen(), [2, 2]);
     for bucket in BUCKETS {
-        site.archive.put(bucket, "a/new.nc", "new");
+        environment.fake_daac.put(bucket, "a/new.nc", "new");
     }
     assert_eq!(seen(), [2, 2]);
     let refresh = |path: &[&str]| {
-        site.ask(&[&["refresh", &mount.path().display().to_string()], path].concat()).success()
+        environment
+            .run_granulefs(&[&["refresh", &mount.path().display().to_string()], path].concat())
+            .must_succeed()
     };
     refresh(&[BUCKETS[0]]);
     assert_eq!(seen(), [3, 2]);
@@ -133,10 +147,11 @@ fn a_refresh_is_of_one_bucket_or_of_all() {
 /// those who want to read at the same time.
 #[test]
 fn a_wrong_password_is_sent_once_for_all_endpoints() {
-    let Some(site) = Site::of_several() else { return };
-    let plan = site.plan_by_table("earthdata").without("EARTHDATA_TOKEN");
-    let mount = plan
-        .env("EARTHDATA_USERNAME", site.archive.user())
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount_command =
+        environment.mount_command_with_table("earthdata").without_env("EARTHDATA_TOKEN");
+    let mount = mount_command
+        .env("EARTHDATA_USERNAME", environment.fake_daac.user())
         .env("EARTHDATA_PASSWORD", "guess")
         .mount();
     let look = |bucket: &str| {
@@ -148,44 +163,46 @@ fn a_wrong_password_is_sent_once_for_all_endpoints() {
             assert_eq!(looks.map(|look| look.join().unwrap()), [libc::EACCES; 5]);
         });
     }
-    assert_eq!((site.archive.stats().rejected, site.issued()), (1, [0; 3]));
-    let told = mount.logged("refused the user name or password from EARTHDATA_USERNAME");
+    assert_eq!((environment.fake_daac.stats().rejected, environment.issued()), (1, [0; 3]));
+    let told = mount.log_lines_with("refused the user name or password from EARTHDATA_USERNAME");
     assert_eq!(told.len(), mount.log().lines().count(), "{}", mount.log());
     drop(mount);
 
-    site.archive.reset_stats();
-    let arguments = ["doctor", "earthdata", "--buckets-file", &site.table()];
-    let mut doctor = site.program(&arguments);
+    environment.fake_daac.reset_stats();
+    let arguments = ["doctor", "earthdata", "--buckets-file", &environment.buckets_file_path()];
+    let mut doctor = environment.granulefs(&arguments);
     doctor
         .env_remove("EARTHDATA_TOKEN")
-        .env("EARTHDATA_USERNAME", site.archive.user())
+        .env("EARTHDATA_USERNAME", environment.fake_daac.user())
         .env("EARTHDATA_PASSWORD", "guess");
-    let ran = run(&mut doctor);
-    let count = |start: &str| ran.text().lines().filter(|line| line.starts_with(start)).count();
+    let output = run(&mut doctor);
+    let count =
+        |start: &str| output.stdout_text().lines().filter(|line| line.starts_with(start)).count();
     assert_eq!(
-        (ran.code, count("FAILED   login"), count("skipped  login")),
+        (output.code, count("FAILED   login"), count("skipped  login")),
         (Some(1), 1, 2),
         "told once: {}",
-        ran.text()
+        output.stdout_text()
     );
-    assert_eq!(site.archive.stats().rejected, 1);
+    assert_eq!(environment.fake_daac.stats().rejected, 1);
 }
 
 /// A password that is right is shown to every endpoint that wants it.
 #[test]
 fn a_right_password_opens_all_endpoints_at_once() {
-    let Some(site) = Site::of_several() else { return };
-    let plan = site.plan_by_table("earthdata").without("EARTHDATA_TOKEN");
-    let mount = plan
-        .env("EARTHDATA_USERNAME", site.archive.user())
-        .env("EARTHDATA_PASSWORD", site.archive.password())
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount_command =
+        environment.mount_command_with_table("earthdata").without_env("EARTHDATA_TOKEN");
+    let mount = mount_command
+        .env("EARTHDATA_USERNAME", environment.fake_daac.user())
+        .env("EARTHDATA_PASSWORD", environment.fake_daac.password())
         .mount();
     thread::scope(|scope| {
         for bucket in BUCKETS {
-            scope.spawn(|| mount.must_read(bucket));
+            scope.spawn(|| mount.must_read_file_of(bucket));
         }
     });
-    assert_eq!((site.issued(), site.archive.stats().authenticated), ([1; 3], 3));
+    assert_eq!((environment.issued(), environment.fake_daac.stats().authenticated), ([1; 3], 3));
 }
 
 /// "One endpoint's failure touches no other bucket": more readers than the kernel sends requests
@@ -194,31 +211,33 @@ fn a_right_password_opens_all_endpoints_at_once() {
 #[test]
 fn many_readers_of_a_bucket_that_stands_still_leave_the_kernels_queue_to_others() {
     const READERS: usize = 80;
-    let Some(site) = Site::of_several() else { return };
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     for reader in 0..READERS {
-        site.archive.put(
+        environment.fake_daac.put(
             "asf-local-products",
             &format!("big/{reader}"),
             Content::synthetic(20 << 20),
         );
     }
-    site.archive.put("podaac-local-public", "b/z.nc", Content::synthetic(20 << 20));
-    let mount = site.plan_by_table("earthdata").mount();
+    environment.fake_daac.put("podaac-local-public", "b/z.nc", Content::synthetic(20 << 20));
+    let mount = environment.mount_command_with_table("earthdata").mount();
     let open =
         |reader| fs::File::open(mount.at(format!("asf-local-products/big/{reader}"))).unwrap();
     let files: Vec<_> = (0..READERS).map(open).collect();
-    mount.must_read("podaac-local-public");
-    site.archive.fault(Fault::new(Failure::Stall).on(Kind::Get).in_bucket("asf-local-products"));
-    site.archive.reset_stats();
+    mount.must_read_file_of("podaac-local-public");
+    environment
+        .fake_daac
+        .add_fault(Fault::new(Failure::Stall).on(RequestKind::Get).in_bucket("asf-local-products"));
+    environment.fake_daac.reset_stats();
     thread::scope(|scope| {
         for mut file in files {
             scope.spawn(move || file.read(&mut vec![0; 1 << 17]));
         }
         // As many as the kernel's default, 12, and our former limit, 64, let through.
-        eventually("the readers stand still", PATIENCE, || site.archive.stats().gets >= 64);
+        eventually("the readers stand still", TIMEOUT, || environment.fake_daac.stats().gets >= 64);
         let began = Instant::now();
         assert_eq!(fs::read(mount.at("podaac-local-public/b/z.nc")).unwrap().len(), 20 << 20);
-        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-        site.archive.set(|knobs| knobs.faults.clear());
+        assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());
+        environment.fake_daac.set(|knobs| knobs.faults.clear());
     });
 }

@@ -16,7 +16,7 @@ use granulefs::login::{Identity, Login};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation, Position};
 
-use crate::environment::{BUCKET, Shows, TestEnvironment, soon};
+use crate::environment::{BUCKET, TestEnvironment, TestIdentity, in_time};
 
 /// Credentials of the environment.
 fn ambient(
@@ -31,13 +31,13 @@ fn ambient(
 
 /// The keys of a role that opens these buckets.
 fn role(environment: &TestEnvironment, buckets: &[&str]) -> Arc<CredentialsCache> {
-    let (key, secret) = environment.archive.static_keys_of(buckets);
+    let (key, secret) = environment.fake_daac.static_keys_of(buckets);
     ambient(key, secret, None)
 }
 
 /// Session keys left in the environment, that live so long.
 fn leftover(environment: &TestEnvironment, life: Duration) -> Arc<CredentialsCache> {
-    let (key, secret, token) = environment.archive.mint(life);
+    let (key, secret, token) = environment.fake_daac.temporary_keys(life);
     ambient(key, secret, Some(token))
 }
 
@@ -67,19 +67,19 @@ fn bucket_with(
     role: Arc<CredentialsCache>,
     fallback: Result<Arc<CredentialsCache>, Error>,
 ) -> Bucket {
-    let place = BucketLocation {
+    let location = BucketLocation {
         bucket: BUCKET.into(),
         region: "us-west-2".into(),
-        endpoint_url: Some(environment.archive.s3_url()),
+        endpoint_url: Some(environment.fake_daac.s3_url()),
         path_style: true,
     };
-    Bucket::with_fallback(place, role, Some(fallback)).unwrap()
+    Bucket::with_fallback(location, role, Some(fallback)).unwrap()
 }
 
 /// How many requests were refused, and how many sessions handed out.
 fn cost(environment: &TestEnvironment) -> (usize, u64) {
-    let refused = environment.archive.log().iter().filter(|logged| logged.status == 403).count();
-    (refused, environment.archive.stats().issued)
+    let refused = environment.fake_daac.log().iter().filter(|logged| logged.status == 403).count();
+    (refused, environment.fake_daac.stats().issued)
 }
 
 /// One refusal, and then every request goes out with what opens the bucket.
@@ -88,7 +88,7 @@ async fn a_role_that_is_refused_gives_way_to_earthdata_once() {
     let environment = TestEnvironment::holding(&["a", "b"]);
     let bucket = bucket(&environment, role(&environment, &["another-bucket"]));
     for key in ["a", "b", "a", "b"] {
-        assert_eq!(soon(bucket.head(key)).await.unwrap().size, 1);
+        assert_eq!(in_time(bucket.head(key)).await.unwrap().size, 1);
     }
     assert_eq!(cost(&environment), (1, 1));
 }
@@ -99,7 +99,7 @@ async fn a_role_that_is_not_there_gives_way_to_earthdata() {
     let environment = TestEnvironment::holding(&["a"]);
     let bucket = bucket(&environment, nobody());
     for _ in 0..3 {
-        soon(bucket.head("a")).await.unwrap();
+        in_time(bucket.head("a")).await.unwrap();
     }
     assert_eq!(cost(&environment), (0, 1));
 }
@@ -109,16 +109,16 @@ async fn a_role_that_is_not_there_gives_way_to_earthdata() {
 #[tokio::test]
 async fn a_role_that_works_is_kept_when_earthdata_knows_no_better() {
     let environment = TestEnvironment::holding(&["a", "closed/b"]);
-    environment.archive.set(|knobs| knobs.unreadable = vec!["closed/".into()]);
+    environment.fake_daac.set(|knobs| knobs.unreadable = vec!["closed/".into()]);
     let bucket = bucket(&environment, role(&environment, &[BUCKET]));
-    soon(bucket.head("a")).await.unwrap();
+    in_time(bucket.head("a")).await.unwrap();
     assert_eq!(cost(&environment), (0, 0));
     for refused in [2, 4] {
-        let error = environment.error_of(soon(bucket.head("closed/b")).await);
+        let error = environment.error_of(in_time(bucket.head("closed/b")).await);
         assert!(matches!(error, Error::Refused(Refusal::Forbidden { .. })), "{error}");
         assert_eq!(cost(&environment), (refused, 1));
     }
-    soon(bucket.head("a")).await.unwrap();
+    in_time(bucket.head("a")).await.unwrap();
     assert_eq!(cost(&environment), (4, 1));
 }
 
@@ -126,12 +126,12 @@ async fn a_role_that_works_is_kept_when_earthdata_knows_no_better() {
 #[tokio::test]
 async fn a_refusal_of_both_settles_nothing() {
     let environment = TestEnvironment::holding(&["a"]);
-    environment.archive.set(|knobs| knobs.listing = Listing::Denied);
+    environment.fake_daac.set(|knobs| knobs.listing = Listing::Denied);
     let bucket = bucket(&environment, role(&environment, &["another-bucket"]));
-    environment.error_of(soon(bucket.page(&Prefix::new(""), &Position::Start)).await);
-    soon(bucket.head("a")).await.unwrap();
+    environment.error_of(in_time(bucket.page(&Prefix::new(""), &Position::Start)).await);
+    in_time(bucket.head("a")).await.unwrap();
     assert_eq!(cost(&environment), (3, 1));
-    soon(bucket.head("a")).await.unwrap();
+    in_time(bucket.head("a")).await.unwrap();
     assert_eq!(cost(&environment), (3, 1));
 }
 
@@ -139,14 +139,14 @@ async fn a_refusal_of_both_settles_nothing() {
 #[tokio::test]
 async fn one_object_that_nobody_may_read_does_not_keep_earthdata_out() {
     let environment = TestEnvironment::holding(&["a", "secret/b"]);
-    environment.archive.set(|knobs| knobs.unreadable = vec!["secret/".into()]);
+    environment.fake_daac.set(|knobs| knobs.unreadable = vec!["secret/".into()]);
     let life = Duration::from_secs(2);
     let bucket = bucket(&environment, leftover(&environment, life));
-    soon(bucket.head("a")).await.unwrap();
-    environment.error_of(soon(bucket.head("secret/b")).await);
+    in_time(bucket.head("a")).await.unwrap();
+    environment.error_of(in_time(bucket.head("secret/b")).await);
     tokio::time::sleep(life).await;
     for _ in 0..2 {
-        soon(bucket.head("a")).await.unwrap();
+        in_time(bucket.head("a")).await.unwrap();
     }
 }
 
@@ -155,13 +155,14 @@ async fn one_object_that_nobody_may_read_does_not_keep_earthdata_out() {
 #[tokio::test]
 async fn each_opens_its_own_part_of_a_bucket() {
     let environment = TestEnvironment::holding(&["mine/a", "theirs/b"]);
-    let token = environment.archive.admit("eve");
-    environment.archive.set(|knobs| {
+    let token = environment.fake_daac.add_user("eve");
+    environment.fake_daac.set(|knobs| {
         knobs.unreadable = vec!["mine/".into()];
         knobs.user("eve", BUCKET).unreadable = Some(vec!["theirs/".into()]);
     });
     let eve = Identity::new(Some(Found { value: token.into(), origin: "here".into() }), None);
-    let login = Login::new(&environment.endpoint(), &environment.archive.edl_host(), eve).unwrap();
+    let login =
+        Login::new(&environment.endpoint(), &environment.fake_daac.login_host(), eve).unwrap();
     let bucket = bucket(&environment, CredentialsCache::new(Source::Earthdata(Box::new(login))));
     for (key, refused) in [
         ("mine/a", 0),
@@ -171,7 +172,7 @@ async fn each_opens_its_own_part_of_a_bucket() {
         ("mine/a", 2),
         ("theirs/b", 3),
     ] {
-        soon(bucket.head(key)).await.unwrap_or_else(|error| panic!("{key}: {error}"));
+        in_time(bucket.head(key)).await.unwrap_or_else(|error| panic!("{key}: {error}"));
         assert_eq!(cost(&environment).0, refused, "{key}");
     }
 }
@@ -183,18 +184,18 @@ async fn keys_that_have_ended_give_way_to_earthdata_whatever_is_asked_first() {
         let environment = TestEnvironment::holding(&["a"]);
         let bucket = bucket(&environment, leftover(&environment, Duration::ZERO));
         if is_head {
-            soon(bucket.head("a")).await.unwrap();
+            in_time(bucket.head("a")).await.unwrap();
         } else {
-            assert!(soon(bucket.has_keys(&Prefix::new(""))).await.unwrap());
+            assert!(in_time(bucket.has_keys(&Prefix::new(""))).await.unwrap());
         }
-        soon(bucket.head("a")).await.unwrap();
+        in_time(bucket.head("a")).await.unwrap();
         let refused =
-            environment.archive.log().iter().filter(|logged| logged.status == 400).count();
-        assert_eq!((refused, environment.archive.stats().issued), (1, 1));
+            environment.fake_daac.log().iter().filter(|logged| logged.status == 400).count();
+        assert_eq!((refused, environment.fake_daac.stats().issued), (1, 1));
     }
     let environment = TestEnvironment::holding(&["a"]);
     let alone = environment.bucket_of(leftover(&environment, Duration::ZERO));
-    let error = environment.error_of(soon(alone.head("a")).await);
+    let error = environment.error_of(in_time(alone.head("a")).await);
     assert!(matches!(&error, Error::Refused(Refusal::CredentialsRejected { .. })), "{error}");
 }
 
@@ -205,10 +206,10 @@ async fn a_wrong_clock_does_not_keep_earthdata_out() {
     let environment = TestEnvironment::with(|knobs| knobs.clock_shift = 7200);
     environment.put("a", "1");
     let bucket = bucket(&environment, role(&environment, &["another-bucket"]));
-    soon(bucket.head("a")).await.unwrap();
+    in_time(bucket.head("a")).await.unwrap();
 }
 
-type Turn = fn(&mut Knobs);
+type ChangeKnobs = fn(&mut Knobs);
 type Environment = fn(&TestEnvironment) -> Arc<CredentialsCache>;
 
 /// "The same words everywhere" (item 6): the reason is that of the credentials which have something
@@ -218,8 +219,8 @@ async fn a_refusal_of_both_gives_both_reasons_the_curable_one_first() {
     let no_role: Environment = |_| nobody();
     let ended: Environment = |environment| leftover(environment, Duration::ZERO);
     let stranger: Environment = |environment| role(environment, &["another-bucket"]);
-    let eula: Turn = |knobs| knobs.bearer = BearerAnswer::Eula;
-    let rows: [(Environment, Turn, &[&str]); 7] = [
+    let eula: ChangeKnobs = |knobs| knobs.bearer = BearerAnswer::Eula;
+    let rows: [(Environment, ChangeKnobs, &[&str]); 7] = [
         (
             no_role,
             eula,
@@ -269,14 +270,15 @@ async fn a_refusal_of_both_gives_both_reasons_the_curable_one_first() {
             &["S3 denies access to s3://granules/", "only from inside AWS us-west-2"],
         ),
     ];
-    for (ambient, turn, words) in rows {
-        let environment = TestEnvironment::of(Family::Tea, turn);
-        let earthdata =
-            CredentialsCache::new(Source::Earthdata(Box::new(environment.login(Shows::Token))));
+    for (ambient, change, words) in rows {
+        let environment = TestEnvironment::of(Family::Tea, change);
+        let earthdata = CredentialsCache::new(Source::Earthdata(Box::new(
+            environment.login(TestIdentity::Token),
+        )));
         let bucket = bucket_with(&environment, ambient(&environment), Ok(earthdata));
         for _ in 0..2 {
-            let error =
-                environment.error_of(soon(bucket.page(&Prefix::new(""), &Position::Start)).await);
+            let error = environment
+                .error_of(in_time(bucket.page(&Prefix::new(""), &Position::Start)).await);
             assert_eq!(error.errno(), 13, "{error}");
             let mut rest = error.to_string();
             for word in words {
@@ -298,7 +300,7 @@ async fn a_refusal_says_why_there_is_nothing_to_fall_back_on() {
         (role(&environment, &["another-bucket"]), "S3 denies access"),
     ] {
         let bucket = bucket_with(&environment, ambient, Err(Error::usage("which data center?")));
-        let error = environment.error_of(soon(bucket.head("a")).await).to_string();
+        let error = environment.error_of(in_time(bucket.head("a")).await).to_string();
         assert!(
             error.starts_with(start)
                 && error.ends_with("with the credentials of Earthdata: which data center?"),
@@ -329,10 +331,10 @@ async fn a_fallback_that_is_down_is_what_is_waited_for() {
 async fn a_role_that_works_does_not_wait_for_an_earthdata_that_is_down() {
     let environment = TestEnvironment::holding(&["a", "closed/b"]);
     environment
-        .archive
+        .fake_daac
         .set(|knobs| (knobs.unreadable, knobs.daac_down) = (vec!["closed/".into()], true));
     let bucket = bucket(&environment, role(&environment, &[BUCKET]));
-    soon(bucket.head("a")).await.unwrap();
+    in_time(bucket.head("a")).await.unwrap();
     for _ in 0..3 {
         let outcome = tokio::time::timeout(Duration::from_secs(10), bucket.head("closed/b")).await;
         let error = environment.error_of(outcome.expect("it waits"));

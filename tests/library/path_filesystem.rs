@@ -8,21 +8,21 @@ use granulefs::filesystem::{Attributes, Filesystem, Listed};
 use granulefs::inodes::ROOT;
 
 #[derive(Debug)]
-pub(crate) struct Tree {
-    volume: Filesystem,
+pub(crate) struct PathFilesystem {
+    filesystem: Filesystem,
 }
 
-impl Deref for Tree {
+impl Deref for PathFilesystem {
     type Target = Filesystem;
 
     fn deref(&self) -> &Filesystem {
-        &self.volume
+        &self.filesystem
     }
 }
 
-impl Tree {
-    pub(crate) fn new(volume: Filesystem) -> Self {
-        Self { volume }
+impl PathFilesystem {
+    pub(crate) fn new(filesystem: Filesystem) -> Self {
+        Self { filesystem }
     }
 
     /// Looks up one component after the other. The empty path is the root.
@@ -68,7 +68,7 @@ impl Tree {
     }
 
     /// Bytes that the cache's budget counts.
-    pub(crate) fn held(&self) -> u64 {
+    pub(crate) fn cached_bytes(&self) -> u64 {
         let statistics = self.xattr(ROOT, OsStr::new("user.granulefs.statistics")).unwrap();
         let line = statistics.lines().find_map(|line| line.strip_prefix("cache.bytes ")).unwrap();
         line.parse().unwrap()

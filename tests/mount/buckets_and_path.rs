@@ -5,21 +5,22 @@ use std::fs;
 
 use fake_daac::Setup;
 
-use crate::harness::{BUCKET, Site};
+use crate::harness::{BUCKET, TestEnvironment};
 
 /// The columns are for people; the JSON is what `--buckets-file` reads.
 #[test]
 fn the_table_is_told_with_endpoint_data_center_and_region() {
-    let Some(site) = Site::of(Setup::three_daacs()) else { return };
-    let table = site.table();
+    let Some(environment) = TestEnvironment::with_setup(Setup::three_daacs()) else { return };
+    let table = environment.buckets_file_path();
     let lines = |wanted: &[&str]| {
-        let ran = site.ask(&[&["buckets", "--buckets-file", &table], wanted].concat());
-        let text = String::from_utf8(ran.success()).unwrap();
+        let output =
+            environment.run_granulefs(&[&["buckets", "--buckets-file", &table], wanted].concat());
+        let text = String::from_utf8(output.must_succeed()).unwrap();
         text.lines()
             .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
             .collect::<Vec<_>>()
     };
-    let endpoint = site.archive.credentials_url("ASF");
+    let endpoint = environment.fake_daac.credentials_url("ASF");
     let asf = [
         ["BUCKET", "DAAC", "REGION", "ENDPOINT"],
         ["asf-local-browse", "ASF", "us-west-2", &endpoint],
@@ -30,36 +31,48 @@ fn the_table_is_told_with_endpoint_data_center_and_region() {
     assert_eq!(lines(&["PO.DAAC"]).len(), 3);
     assert_eq!(lines(&[]).len(), 6);
 
-    let json = site.ask(&["buckets", "--json", "--buckets-file", &table]).success();
+    let json =
+        environment.run_granulefs(&["buckets", "--json", "--buckets-file", &table]).must_succeed();
     let copy = format!("{table}.copy");
     fs::write(&copy, &json).unwrap();
-    assert_eq!(site.ask(&["buckets", "--json", "--buckets-file", &copy]).success(), json);
+    assert_eq!(
+        environment.run_granulefs(&["buckets", "--json", "--buckets-file", &copy]).must_succeed(),
+        json
+    );
     let read: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let row = &read["podaac-local-public"];
     assert_eq!((row["daac"].as_str(), row["region"].as_str()), (Some("PODAAC"), Some("us-west-2")));
-    assert_eq!(row["endpoint"].as_str().unwrap(), site.archive.credentials_url("PODAAC"));
+    assert_eq!(row["endpoint"].as_str().unwrap(), environment.fake_daac.credentials_url("PODAAC"));
 
-    let none = site.ask(&["buckets", "nowhere", "--buckets-file", &table]);
-    assert_eq!((none.code, none.text().as_str()), (Some(1), ""));
+    let none = environment.run_granulefs(&["buckets", "nowhere", "--buckets-file", &table]);
+    assert_eq!((none.code, none.stdout_text().as_str()), (Some(1), ""));
     assert!(none.stderr.contains("nowhere"), "{}", none.stderr);
-    assert_eq!(site.archive.stats().credentials, 0);
+    assert_eq!(environment.fake_daac.stats().credentials, 0);
 }
 
 /// Without a file it is the built-in table, and whoever has read enough may close the pipe.
 #[test]
 fn the_built_in_table_is_told_without_a_question_to_anybody() {
-    let Some(site) = Site::start() else { return };
-    let text = String::from_utf8(site.ask(&["buckets", "GES DISC"]).success()).unwrap();
+    let Some(environment) = TestEnvironment::start() else { return };
+    let text =
+        String::from_utf8(environment.run_granulefs(&["buckets", "GES DISC"]).must_succeed())
+            .unwrap();
     assert!(text.contains("gesdisc-cumulus-prod-protected"), "{text}");
-    assert_eq!(String::from_utf8(site.ask(&["buckets"]).success()).unwrap().lines().count(), 37);
-    assert_eq!(site.archive.stats().s3_requests(), 0);
+    assert_eq!(
+        String::from_utf8(environment.run_granulefs(&["buckets"]).must_succeed())
+            .unwrap()
+            .lines()
+            .count(),
+        37
+    );
+    assert_eq!(environment.fake_daac.stats().s3_requests(), 0);
 }
 
 /// Every URL that has a place in the mount has the path at which it opens; the others are told
 /// apart.
 #[test]
 fn a_url_has_the_path_at_which_it_opens() {
-    let Some(site) = Site::start() else { return };
+    let Some(environment) = TestEnvironment::start() else { return };
     for key in [
         "p/a b/x%+.nc",
         "p/blue",
@@ -69,16 +82,24 @@ fn a_url_has_the_path_at_which_it_opens() {
         "p/dark.nc/y.nc",
         "q/other.nc",
     ] {
-        site.archive.put(BUCKET, key, key);
+        environment.fake_daac.put(BUCKET, key, key);
     }
-    let mount = site.mount("granules/p");
-    let path = |url: &str, at: &str| site.ask(&["path", url, at, "--buckets-file", &site.table()]);
+    let mount = environment.mount("granules/p");
+    let path = |url: &str, at: &str| {
+        environment.run_granulefs(&[
+            "path",
+            url,
+            at,
+            "--buckets-file",
+            &environment.buckets_file_path(),
+        ])
+    };
     let mountpoint = mount.path().display().to_string();
     // A directory shadows the object `p/dark.nc`, which is beside it under another name.
     for key in ["p/a b/x%+.nc", "p/blue/y.nc", "p//z.nc", "p/dark.nc", "p/dark.nc/y.nc"] {
-        let link = site.archive.https_link(BUCKET, key);
+        let link = environment.fake_daac.https_link(BUCKET, key);
         for url in [format!("s3://granules/{key}"), link] {
-            let told = String::from_utf8(path(&url, &mountpoint).success()).unwrap();
+            let told = String::from_utf8(path(&url, &mountpoint).must_succeed()).unwrap();
             assert_eq!(fs::read_to_string(told.strip_suffix('\n').unwrap()).unwrap(), key, "{url}");
         }
     }
@@ -87,7 +108,7 @@ fn a_url_has_the_path_at_which_it_opens() {
         ("s3://granules/p/", ""),
         ("s3://granules/p/blue/", "blue"),
     ] {
-        let told = String::from_utf8(path(url, &mountpoint).success()).unwrap();
+        let told = String::from_utf8(path(url, &mountpoint).must_succeed()).unwrap();
         assert_eq!(
             told.trim_end().trim_start_matches(&mountpoint).trim_start_matches('/'),
             name,
@@ -96,7 +117,7 @@ fn a_url_has_the_path_at_which_it_opens() {
     }
     // From a directory within, too.
     let within = path("s3://granules/p/a b/x%+.nc", &format!("{mountpoint}/a b"));
-    assert_eq!(within.text(), format!("{mountpoint}/a b/x%+.nc\n"));
+    assert_eq!(within.stdout_text(), format!("{mountpoint}/a b/x%+.nc\n"));
     for (url, at, said) in [
         ("s3://granules/q/other.nc", &*mountpoint, "which does not hold s3://granules/q/other.nc"),
         ("s3://elsewhere/p/x.nc", &mountpoint, "which does not hold s3://elsewhere/p/x.nc"),
@@ -105,8 +126,8 @@ fn a_url_has_the_path_at_which_it_opens() {
         ("s3://granules/p/x.nc", "/nowhere", "cannot look at /nowhere"),
         ("podaac", &mountpoint, "s3:// URL"),
     ] {
-        let ran = path(url, at);
-        assert_eq!((ran.code, ran.text().as_str()), (Some(1), ""), "{url}");
-        assert!(ran.stderr.contains(said), "{url}: {}", ran.stderr);
+        let output = path(url, at);
+        assert_eq!((output.code, output.stdout_text().as_str()), (Some(1), ""), "{url}");
+        assert!(output.stderr.contains(said), "{url}: {}", output.stderr);
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use fake_daac::{Content, Kind};
+use fake_daac::{Content, RequestKind};
 use futures_util::future::join_all;
 
-use crate::environment::{TestEnvironment, soon};
+use crate::environment::{TestEnvironment, in_time};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -23,11 +23,15 @@ fn random(count: u64) -> impl Iterator<Item = u64> {
 
 /// GETs and their bytes since the last look, when nothing is on its way any more. A GET that was
 /// sent twice because S3 was late counts once, and such are few: 3 %, and 4 that are saved up.
-async fn spent(environment: &TestEnvironment) -> (u64, u64) {
-    environment.counts(|stats| stats.in_flight == 0).await;
+async fn take_counts(environment: &TestEnvironment) -> (u64, u64) {
+    environment.wait_for_stats(|stats| stats.in_flight == 0).await;
     let mut gets: HashMap<_, u64> = HashMap::new();
-    let log: Vec<_> =
-        environment.archive.log().into_iter().filter(|request| request.kind == Kind::Get).collect();
+    let log: Vec<_> = environment
+        .fake_daac
+        .log()
+        .into_iter()
+        .filter(|request| request.kind == RequestKind::Get)
+        .collect();
     for get in &log {
         let sent = gets.entry((&get.key, &get.range)).or_default();
         *sent = get.sent.max(*sent);
@@ -38,7 +42,7 @@ async fn spent(environment: &TestEnvironment) -> (u64, u64) {
         log.len(),
         gets.len()
     );
-    environment.archive.reset_stats();
+    environment.fake_daac.reset_stats();
     (gets.len() as u64, gets.values().sum())
 }
 
@@ -46,16 +50,18 @@ async fn spent(environment: &TestEnvironment) -> (u64, u64) {
 async fn cost(name: &str, size: u64, reads: impl Iterator<Item = (u64, u64)>) -> (u64, u64) {
     let environment = TestEnvironment::new();
     environment.put(name, Content::synthetic(size));
-    let (tree, object) = (environment.tree(), environment.expected(name));
-    let handle = tree.open(soon(tree.number(name)).await.unwrap()).unwrap();
-    spent(&environment).await;
+    let (filesystem, object) = (environment.filesystem(), environment.expected(name));
+    let handle = filesystem.open(in_time(filesystem.number(name)).await.unwrap()).unwrap();
+    take_counts(&environment).await;
     for (offset, length) in reads {
-        let read =
-            soon(tree.read(handle, offset, u32::try_from(length).unwrap())).await.unwrap().concat();
+        let read = in_time(filesystem.read(handle, offset, u32::try_from(length).unwrap()))
+            .await
+            .unwrap()
+            .concat();
         assert!(read == object.read(offset..(offset + length).min(size)).unwrap()[..], "{offset}");
     }
-    tree.release(handle);
-    spent(&environment).await
+    filesystem.release(handle);
+    take_counts(&environment).await
 }
 
 /// One file, cold: the start of it, random reads, the description of a granule, dense chunks, and
@@ -108,14 +114,14 @@ async fn reads_of_one_file_cost_no_more_than_their_budgets() {
 async fn a_dense_object_is_there_whole() {
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(20 * MIB));
-    let tree = environment.tree();
-    let handle = tree.open(soon(tree.number("f")).await.unwrap()).unwrap();
+    let filesystem = environment.filesystem();
+    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
     for number in [3, 9, 15] {
-        soon(tree.read(handle, number * MIB + 17, 190_000)).await.unwrap();
+        in_time(filesystem.read(handle, number * MIB + 17, 190_000)).await.unwrap();
     }
-    assert!(spent(&environment).await.1 < 2 * 20 * MIB);
-    assert!(soon(tree.bytes("f")).await.unwrap() == environment.bytes("f"));
-    assert_eq!(spent(&environment).await, (0, 0));
+    assert!(take_counts(&environment).await.1 < 2 * 20 * MIB);
+    assert!(in_time(filesystem.bytes("f")).await.unwrap() == environment.bytes("f"));
+    assert_eq!(take_counts(&environment).await, (0, 0));
 }
 
 /// "4 streams": each byte once, in GETs that are worth their latency.
@@ -127,18 +133,18 @@ async fn four_streams_cost_what_four_files_cost() {
     for name in names {
         environment.put(name, Content::synthetic(SIZE));
     }
-    let tree = environment.tree_caching(256 << 20);
+    let filesystem = environment.filesystem_with_cache(256 << 20);
     for (read, name) in
-        soon(join_all(names.map(|name| tree.bytes(name)))).await.into_iter().zip(names)
+        in_time(join_all(names.map(|name| filesystem.bytes(name)))).await.into_iter().zip(names)
     {
         assert!(read.unwrap() == environment.bytes(name), "{name}");
     }
-    let (gets, sent) = spent(&environment).await;
+    let (gets, sent) = take_counts(&environment).await;
     assert!(gets <= 4 * (SIZE / (4 * MIB) + 24) && sent <= 4 * SIZE, "{gets} GETs, {sent} bytes");
     for name in names {
-        soon(tree.bytes(name)).await.unwrap();
+        in_time(filesystem.bytes(name)).await.unwrap();
     }
-    assert_eq!(spent(&environment).await, (0, 0));
+    assert_eq!(take_counts(&environment).await, (0, 0));
 }
 
 /// "100 files of 300 kB" and "10 files of 64 MiB (here 12), one after the other"; and orders in
@@ -161,14 +167,17 @@ async fn files_of_a_directory_cost_their_bytes_in_any_order() {
         for number in 0..files {
             environment.put(&format!("d/{number:03}"), Content::synthetic(size));
         }
-        let tree = environment.tree();
-        soon(tree.names("d")).await.unwrap();
-        spent(&environment).await;
+        let filesystem = environment.filesystem();
+        in_time(filesystem.names("d")).await.unwrap();
+        take_counts(&environment).await;
         for number in &order {
             let key = format!("d/{number:03}");
-            assert!(soon(tree.bytes(&key)).await.unwrap() == environment.bytes(&key), "{key}");
+            assert!(
+                in_time(filesystem.bytes(&key)).await.unwrap() == environment.bytes(&key),
+                "{key}"
+            );
         }
-        let (count, (asked, sent)) = (order.len() as u64, spent(&environment).await);
+        let (count, (asked, sent)) = (order.len() as u64, take_counts(&environment).await);
         assert!(asked <= gets * count, "{what}: {asked} GETs");
         assert!(
             sent <= count * size * percent / 100,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fake_daac::{Expiration, Kind};
+use fake_daac::{Expiration, RequestKind};
 use futures_util::future::join_all;
 use granulefs::credentials::{CredentialsCache, Session};
 use granulefs::error::{Error, Refusal};
 use granulefs::object::Prefix;
 use granulefs::s3::Position;
 
-use crate::environment::{TestEnvironment, soon, within};
+use crate::environment::{TestEnvironment, in_time, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any answer that waits for nothing takes on a busy machine, and much shorter than a
@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_millis(400);
 const LOOK: Duration = Duration::from_millis(20);
 
 async fn session(store: &Arc<CredentialsCache>) -> Arc<Session> {
-    soon(store.session()).await.unwrap()
+    in_time(store.session()).await.unwrap()
 }
 
 /// Fresh credentials are used as they are.
@@ -31,7 +31,7 @@ async fn fresh_credentials_are_asked_for_once_by_everyone_together() {
     assert!(keys.iter().all(|one| one.grant.access_key == keys[0].grant.access_key));
     session(&store).await;
     assert_eq!(
-        (environment.archive.stats().issued, environment.archive.stats().authenticated),
+        (environment.fake_daac.stats().issued, environment.fake_daac.stats().authenticated),
         (1, 1)
     );
 }
@@ -44,8 +44,8 @@ async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
     let store = environment.store();
     let first = session(&store).await;
     let life = first.grant.life.unwrap();
-    environment.archive.reset_stats();
-    environment.archive.set(|knobs| {
+    environment.fake_daac.reset_stats();
+    environment.fake_daac.set(|knobs| {
         knobs.credentials_latency = Duration::from_millis(600);
         knobs.credential_life = Duration::from_secs(3600);
     });
@@ -64,7 +64,7 @@ async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
         started.elapsed()
     );
     assert_eq!(
-        (environment.archive.stats().credentials, environment.archive.stats().logins),
+        (environment.fake_daac.stats().credentials, environment.fake_daac.stats().logins),
         (1, 0)
     );
 }
@@ -78,7 +78,7 @@ async fn a_failing_renewal_costs_nothing_until_death_and_waits_for_earthdata_aft
     let asked = Instant::now();
     let first = session(&store).await;
     let life = first.grant.life.unwrap();
-    environment.archive.set(|knobs| knobs.daac_down = true);
+    environment.fake_daac.set(|knobs| knobs.daac_down = true);
     while asked.elapsed() + SECOND / 10 < life {
         let now = within(AT_ONCE, store.session()).await.unwrap();
         assert_eq!(now.grant.access_key, first.grant.access_key);
@@ -95,7 +95,7 @@ async fn a_failing_renewal_costs_nothing_until_death_and_waits_for_earthdata_aft
         panic!("{timeout_cause:?}")
     };
     assert_eq!(**endpoint, environment.endpoint());
-    environment.archive.set(|knobs| knobs.daac_down = false);
+    environment.fake_daac.set(|knobs| knobs.daac_down = false);
     assert_ne!(session(&store).await.grant.access_key, first.grant.access_key);
     assert!(store.timeout_cause().is_none());
 }
@@ -104,7 +104,7 @@ async fn a_failing_renewal_costs_nothing_until_death_and_waits_for_earthdata_aft
 /// whatever the store's words for it.
 #[tokio::test]
 async fn a_request_that_outlives_its_credentials_is_replayed() {
-    let check = |kind: Kind, is_denied: bool| async move {
+    let check = |kind: RequestKind, is_denied: bool| async move {
         let what = format!("{kind:?}, denied: {is_denied}");
         let environment = TestEnvironment::with(|knobs| {
             knobs.credential_life = 2 * SECOND;
@@ -113,35 +113,35 @@ async fn a_request_that_outlives_its_credentials_is_replayed() {
         environment.put("d/f", "content");
         let (store, asked) = (environment.store(), Instant::now());
         let bucket = environment.bucket_of(store.clone());
-        let object = soon(bucket.head("d/f")).await.unwrap();
+        let object = in_time(bucket.head("d/f")).await.unwrap();
         // Too slow for its credentials: it is signed while they live and looked at when they are
         // dead.
-        environment.archive.set(|knobs| {
+        environment.fake_daac.set(|knobs| {
             knobs.list_latency = Duration::from_millis(2100);
             knobs.first_byte_latency = knobs.list_latency;
         });
-        environment.archive.reset_stats();
+        environment.fake_daac.reset_stats();
         let request = async {
             match kind {
-                Kind::List => {
-                    soon(bucket.page(&Prefix::new("d"), &Position::Start))
+                RequestKind::List => {
+                    in_time(bucket.page(&Prefix::new("d"), &Position::Start))
                         .await
                         .unwrap()
                         .objects
                         .len()
                         == 1
                 }
-                Kind::Head => soon(bucket.head("d/f")).await.unwrap() == object,
+                RequestKind::Head => in_time(bucket.head("d/f")).await.unwrap() == object,
                 _ => {
-                    soon(bucket.download(&object.id, 0..7).next()).await.unwrap().unwrap()
+                    in_time(bucket.download(&object.id, 0..7).next()).await.unwrap().unwrap()
                         == "content"
                 }
             }
         };
         let cure = async {
-            environment.counts(|stats| stats.s3_requests() > 0).await;
+            environment.wait_for_stats(|stats| stats.s3_requests() > 0).await;
             tokio::time::sleep((2 * SECOND).saturating_sub(asked.elapsed())).await;
-            environment.archive.set(|knobs| {
+            environment.fake_daac.set(|knobs| {
                 knobs.list_latency = Duration::ZERO;
                 knobs.first_byte_latency = Duration::ZERO;
                 knobs.credential_life = Duration::from_secs(3600);
@@ -149,14 +149,14 @@ async fn a_request_that_outlives_its_credentials_is_replayed() {
         };
         let (is_right, ()) = futures_util::future::join(request, cure).await;
         assert!(is_right, "{what}");
-        let stats = environment.archive.stats();
+        let stats = environment.fake_daac.stats();
         assert_eq!(
             (stats.s3_requests(), stats.expired + stats.denied, stats.issued),
             (2, 1, 1),
             "{what}"
         );
     };
-    let kinds = [Kind::List, Kind::Head, Kind::Get];
+    let kinds = [RequestKind::List, RequestKind::Head, RequestKind::Get];
     join_all(kinds.into_iter().flat_map(|kind| [check(kind, false), check(kind, true)])).await;
 }
 
@@ -166,19 +166,19 @@ async fn a_request_that_outlives_its_credentials_is_replayed() {
 async fn credentials_that_die_before_their_time_are_renewed() {
     let environment = TestEnvironment::with(|knobs| {
         knobs.credential_life = SECOND;
-        knobs.expiration = Expiration::Garbage;
+        knobs.expiration = Expiration::Malformed;
     });
     environment.put("d/f", "content");
     let bucket = environment.bucket();
-    soon(bucket.head("d/f")).await.unwrap();
+    in_time(bucket.head("d/f")).await.unwrap();
     for round in 2..=3 {
         tokio::time::sleep(SECOND + AT_ONCE / 4).await;
         let prefix = Prefix::new("d");
         let everyone = join_all((0..16).map(|_| bucket.page(&prefix, &Position::Start)));
-        assert!(soon(everyone).await.iter().all(Result::is_ok));
+        assert!(in_time(everyone).await.iter().all(Result::is_ok));
         // HEAD has no body to say why it is refused.
-        soon(bucket.head("d/f")).await.unwrap();
-        assert_eq!(environment.archive.stats().issued, round);
+        in_time(bucket.head("d/f")).await.unwrap();
+        assert_eq!(environment.fake_daac.stats().issued, round);
     }
 }
 
@@ -188,13 +188,13 @@ async fn a_forbidden_prefix_causes_no_login() {
     let environment = TestEnvironment::with(|knobs| knobs.unreadable = vec!["secret/".into()]);
     environment.put("secret/f", "1");
     let bucket = environment.bucket();
-    let refusals = soon(join_all((0..100).map(|_| bucket.head("secret/f")))).await;
+    let refusals = in_time(join_all((0..100).map(|_| bucket.head("secret/f")))).await;
     assert!(
         refusals
             .iter()
             .all(|refused| matches!(refused, Err(Error::Refused(Refusal::Forbidden { .. }))))
     );
-    let stats = environment.archive.stats();
+    let stats = environment.fake_daac.stats();
     assert_eq!((stats.credentials, stats.logins, stats.issued, stats.heads), (2, 1, 1, 100));
 }
 
@@ -217,7 +217,7 @@ async fn an_endpoint_that_repeats_itself_is_not_hammered() {
     assert!(started.elapsed() >= 3 * SECOND);
     // The conversation of the first, then one at ageing and one for each pause of a second and
     // more.
-    assert!(environment.archive.stats().credentials <= 6, "{:?}", environment.archive.stats());
+    assert!(environment.fake_daac.stats().credentials <= 6, "{:?}", environment.fake_daac.stats());
 }
 
 /// "Done when": a reader that runs through expiries with 16 threads sees no error; logins are as
@@ -227,25 +227,25 @@ async fn sixteen_readers_through_expiries_cost_as_many_logins_as_expiries() {
     const RUN: Duration = Duration::from_secs(7);
     let environment = TestEnvironment::with(|knobs| knobs.credential_life = 2 * SECOND);
     environment.put("d/f", fake_daac::Content::synthetic(40_000));
-    let right = environment.bytes("d/f");
+    let expected = environment.bytes("d/f");
     let bucket = environment.bucket();
-    let object = soon(bucket.head("d/f")).await.unwrap();
+    let object = in_time(bucket.head("d/f")).await.unwrap();
     let started = Instant::now();
     let reader = |number: u64| {
-        let (bucket, object, right) = (bucket.clone(), &object, &right);
+        let (bucket, object, expected) = (bucket.clone(), &object, &expected);
         async move {
             while started.elapsed() < RUN {
                 let start = fastrand::u64(0..object.size - 1);
                 let mut download = bucket.download(&object.id, start..object.size);
                 let mut at = start as usize;
-                while let Some(frame) = soon(download.next()).await.unwrap() {
-                    assert_eq!(frame, right[at..at + frame.len()]);
+                while let Some(frame) = in_time(download.next()).await.unwrap() {
+                    assert_eq!(frame, expected[at..at + frame.len()]);
                     at += frame.len();
                 }
-                assert_eq!(at, right.len());
+                assert_eq!(at, expected.len());
                 if number.is_multiple_of(4) {
                     assert_eq!(
-                        soon(bucket.page(&Prefix::new("d"), &Position::Start))
+                        in_time(bucket.page(&Prefix::new("d"), &Position::Start))
                             .await
                             .unwrap()
                             .objects
@@ -258,7 +258,7 @@ async fn sixteen_readers_through_expiries_cost_as_many_logins_as_expiries() {
         }
     };
     join_all((0..16).map(reader)).await;
-    let stats = environment.archive.stats();
+    let stats = environment.fake_daac.stats();
     // Ageing begins at 70 % of a life that may be told a second short.
     assert!((4..=12).contains(&stats.issued), "{stats:?}");
     assert_eq!(stats.authenticated, 1);
@@ -272,13 +272,13 @@ async fn a_clock_that_is_hours_off_is_overcome() {
     for shift in [-7200, 7200] {
         let environment = TestEnvironment::with(|knobs| knobs.clock_shift = shift);
         environment.put("d/f", "content");
-        let tree = environment.tree();
-        assert_eq!(soon(tree.bytes("d/f")).await.unwrap(), b"content");
-        assert!(environment.archive.stats().unauthorized > 0, "the clock was right");
-        let before = environment.archive.stats().s3_requests();
-        soon(environment.bucket().head("d/f")).await.unwrap();
-        assert!(environment.archive.stats().s3_requests() <= before + 2);
-        assert_eq!(environment.archive.stats().issued, 2);
+        let filesystem = environment.filesystem();
+        assert_eq!(in_time(filesystem.bytes("d/f")).await.unwrap(), b"content");
+        assert!(environment.fake_daac.stats().unauthorized > 0, "the clock was right");
+        let before = environment.fake_daac.stats().s3_requests();
+        in_time(environment.bucket().head("d/f")).await.unwrap();
+        assert!(environment.fake_daac.stats().s3_requests() <= before + 2);
+        assert_eq!(environment.fake_daac.stats().issued, 2);
     }
 }
 
@@ -291,15 +291,15 @@ async fn credentials_that_the_store_never_accepts_cause_no_storm_of_logins() {
     let started = Instant::now();
     for _ in 0..20 {
         let error =
-            environment.error_of(soon(bucket.page(&Prefix::new("d"), &Position::Start)).await);
+            environment.error_of(in_time(bucket.page(&Prefix::new("d"), &Position::Start)).await);
         assert!(matches!(error, Error::Refused(Refusal::CredentialsRejected { .. })), "{error:?}");
     }
-    let found = soon(environment.tree_of(bucket, "", SECOND).find("d")).await;
+    let found = in_time(environment.filesystem_of(bucket, "", SECOND).find("d")).await;
     assert!(matches!(found, Err(Error::Refused(_))), "a directory is assumed: {found:?}");
     // The pause after the second is two seconds, give or take a quarter.
     assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
     assert_eq!(
-        (environment.archive.stats().issued, elsewhere.archive.stats().s3_requests()),
+        (environment.fake_daac.stats().issued, elsewhere.fake_daac.stats().s3_requests()),
         (2, 2)
     );
 }
@@ -311,10 +311,10 @@ async fn a_login_outlives_the_operation_that_needed_it() {
     let environment = TestEnvironment::with(|knobs| knobs.credentials_latency = SECOND / 2);
     let store = environment.store();
     assert!(tokio::time::timeout(SECOND / 10, store.session()).await.is_err());
-    environment.counts(|stats| stats.issued == 1).await;
+    environment.wait_for_stats(|stats| stats.issued == 1).await;
     session(&store).await;
     assert_eq!(
-        (environment.archive.stats().issued, environment.archive.stats().authenticated),
+        (environment.fake_daac.stats().issued, environment.fake_daac.stats().authenticated),
         (1, 1)
     );
 }

@@ -2,22 +2,22 @@
 //! clear message.
 
 use fake_daac::{
-    BearerAnswer, EndpointAnswer, Failure, Family, Fault, Kind, Knobs, LoginAnswer, PasswordWays,
-    Trap,
+    BearerAnswer, EndpointAnswer, Failure, Family, Fault, ForeignRedirect, Knobs, LoginAnswer,
+    PasswordMethod, RequestKind,
 };
 use granulefs::error::{Error, Refusal};
 use granulefs::login::Login;
 use granulefs::s3::{Bucket, BucketLocation};
 
-use crate::environment::{FAMILIES, Shows, TestEnvironment, soon};
-use crate::server::{Server, redirect};
+use crate::canned_server::{CannedServer, redirect};
+use crate::environment::{FAMILIES, TestEnvironment, TestIdentity, in_time};
 
-type Turn = fn(&mut Knobs);
+type ChangeKnobs = fn(&mut Knobs);
 type Check = fn(&TestEnvironment, &Error) -> bool;
 
 /// What goes wrong, where, for whom, by which knob; the error to come of it, and how many passwords
 /// were sent.
-type Row = (&'static str, &'static [Family], Shows, Turn, Check, u64);
+type Row = (&'static str, &'static [Family], TestIdentity, ChangeKnobs, Check, u64);
 
 fn is_transient(_: &TestEnvironment, error: &Error) -> bool {
     matches!(error, Error::Transient(_))
@@ -41,7 +41,7 @@ fn is_astray(_: &TestEnvironment, error: &Error) -> bool {
 
 /// A resolution whose words name the page that cures it.
 fn resolves_at(environment: &TestEnvironment, error: &Error, page: &str) -> bool {
-    let url = format!("http://{}/{page}", environment.archive.edl_host());
+    let url = format!("http://{}/{page}", environment.fake_daac.login_host());
     matches!(error, Error::Refused(Refusal::Resolution { resolution_url, .. }) if resolution_url.starts_with(&url))
         && error.to_string().contains(&url)
 }
@@ -53,11 +53,11 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
     use Family::{Cumulus, Tea};
     const ALL: &[Family] = &FAMILIES;
     let rows: [Row; 22] = [
-        ("a wrong password", ALL, Shows::WrongPassword, |_| {}, is_wrong_password, 1),
+        ("a wrong password", ALL, TestIdentity::WrongPassword, |_| {}, is_wrong_password, 1),
         (
             "a locked account",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.login = LoginAnswer::WrongPassword,
             is_wrong_password,
             1,
@@ -65,15 +65,15 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "a wrong password by Basic",
             ALL,
-            Shows::WrongPassword,
-            |k| k.password_ways = PasswordWays::BasicOr405,
+            TestIdentity::WrongPassword,
+            |k| k.password_method = PasswordMethod::BasicOr405,
             is_wrong_password,
             1,
         ),
         (
             "an agreement",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.login = LoginAnswer::Eula,
             |h, e| resolves_at(h, e, "users/ada/unaccepted_eulas"),
             1,
@@ -81,7 +81,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "the profile",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.login = LoginAnswer::Profile,
             |h, e| resolves_at(h, e, "profile"),
             1,
@@ -89,7 +89,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "an agreement, bearer",
             &[Tea],
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.bearer = BearerAnswer::Eula,
             |h, e| resolves_at(h, e, "approve_app?"),
             0,
@@ -97,7 +97,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "an agreement, bearer",
             &[Cumulus],
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.bearer = BearerAnswer::Eula,
             is_token_refused,
             0,
@@ -105,7 +105,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "a refused token",
             ALL,
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.bearer = BearerAnswer::Refuse,
             is_token_refused,
             0,
@@ -113,7 +113,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "a redirected token",
             ALL,
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.bearer = BearerAnswer::Redirect,
             is_token_refused,
             0,
@@ -121,7 +121,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "STS failed",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.endpoint = EndpointAnswer::FailedDependency,
             is_transient,
             1,
@@ -129,7 +129,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "STS failed, bearer",
             ALL,
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.endpoint = EndpointAnswer::FailedDependency,
             is_transient,
             0,
@@ -137,7 +137,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "500",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.endpoint = EndpointAnswer::InternalError,
             is_transient,
             1,
@@ -145,7 +145,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "500, bearer",
             ALL,
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.endpoint = EndpointAnswer::InternalError,
             is_transient,
             0,
@@ -153,7 +153,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "switched off",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.endpoint = EndpointAnswer::Unavailable,
             is_transient,
             0,
@@ -161,7 +161,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "no groups",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.endpoint = EndpointAnswer::NoPermission,
             is_no_data,
             1,
@@ -169,24 +169,31 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "no groups, bearer",
             ALL,
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.endpoint = EndpointAnswer::NoPermission,
             is_no_data,
             0,
         ),
-        ("400", ALL, Shows::Password, |k| k.endpoint = EndpointAnswer::BadRequest, is_astray, 0),
+        (
+            "400",
+            ALL,
+            TestIdentity::Password,
+            |k| k.endpoint = EndpointAnswer::BadRequest,
+            is_astray,
+            0,
+        ),
         (
             "a page instead of credentials",
             ALL,
-            Shows::Password,
-            |k| k.endpoint = EndpointAnswer::Nonsense,
+            TestIdentity::Password,
+            |k| k.endpoint = EndpointAnswer::Malformed,
             is_transient,
             1,
         ),
         (
             "a loop",
             ALL,
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.endpoint = EndpointAnswer::RedirectLoop,
             is_astray,
             1,
@@ -194,22 +201,29 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         (
             "a loop, bearer",
             ALL,
-            Shows::Token,
+            TestIdentity::Token,
             |k| k.endpoint = EndpointAnswer::RedirectLoop,
             is_token_refused,
             0,
         ),
-        ("Earthdata Login is down", ALL, Shows::Password, |k| k.edl_down = true, is_transient, 0),
-        ("the DAAC is down", ALL, Shows::Password, |k| k.daac_down = true, is_transient, 0),
+        (
+            "Earthdata Login is down",
+            ALL,
+            TestIdentity::Password,
+            |k| k.login_down = true,
+            is_transient,
+            0,
+        ),
+        ("the DAAC is down", ALL, TestIdentity::Password, |k| k.daac_down = true, is_transient, 0),
     ];
-    for (what, families, shows, turn, check, passwords) in rows {
+    for (what, families, identity, change, check, passwords) in rows {
         for family in families {
             let what = format!("{family:?}, {what}");
-            let environment = TestEnvironment::of(*family, turn);
-            let outcome = soon(environment.login(shows).grant()).await;
-            let stats = environment.archive.stats();
+            let environment = TestEnvironment::of(*family, change);
+            let outcome = in_time(environment.login(identity).grant()).await;
+            let stats = environment.fake_daac.stats();
             assert_eq!(
-                (stats.authenticated + stats.rejected, stats.leaks),
+                (stats.authenticated + stats.rejected, stats.leaked_secrets),
                 (passwords, 0),
                 "{what}"
             );
@@ -224,27 +238,30 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
 #[tokio::test]
 async fn a_fault_on_any_leg_of_the_login_is_transient() {
     for family in FAMILIES {
-        for (kind, passwords) in [(Kind::Credentials, 0), (Kind::Login, 1), (Kind::Callback, 1)] {
+        for (kind, passwords) in
+            [(RequestKind::Credentials, 0), (RequestKind::Login, 1), (RequestKind::Callback, 1)]
+        {
             for failure in [Failure::SlowDown, Failure::InternalError, Failure::Reset] {
                 let what = format!("{family:?} {kind:?} {failure:?}");
                 let environment = TestEnvironment::of(family, |knobs| {
                     knobs.faults.push(Fault::new(failure).on(kind))
                 });
-                let login = environment.login(Shows::Password);
-                let error = environment.error_of(soon(login.grant()).await);
+                let login = environment.login(TestIdentity::Password);
+                let error = environment.error_of(in_time(login.grant()).await);
                 assert!(is_transient(&environment, &error), "{what}: {error:?}");
-                let log = environment.archive.log();
+                let log = environment.fake_daac.log();
                 // A connection that is reset may have been an idle one: the client tries again, in
                 // the same way.
                 let posts = log.iter().filter(|request| request.method == "POST").count();
                 assert!(posts == passwords || failure == Failure::Reset, "{what}: {log:?}");
                 assert!(
                     log.iter()
-                        .all(|request| request.kind != Kind::Login || request.method == "POST"),
+                        .all(|request| request.kind != RequestKind::Login
+                            || request.method == "POST"),
                     "{what}: {log:?}"
                 );
-                environment.archive.set(|knobs| knobs.faults.clear());
-                soon(login.grant()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                environment.fake_daac.set(|knobs| knobs.faults.clear());
+                in_time(login.grant()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
             }
         }
     }
@@ -254,20 +271,25 @@ async fn a_fault_on_any_leg_of_the_login_is_transient() {
 #[tokio::test]
 async fn a_redirect_to_a_foreign_host_gets_no_secret() {
     for family in FAMILIES {
-        for (trap, shows, visits) in [
-            (Trap::Endpoint, Shows::Password, 0),
-            (Trap::Login, Shows::Password, 1),
-            (Trap::Callback, Shows::Password, 1),
+        for (foreign_redirect, identity, visits) in [
+            (ForeignRedirect::Endpoint, TestIdentity::Password, 0),
+            (ForeignRedirect::Login, TestIdentity::Password, 1),
+            (ForeignRedirect::Callback, TestIdentity::Password, 1),
             // The token is refused, so that the password's way is gone.
-            (Trap::Endpoint, Shows::BadTokenAndPassword, 0),
-            (Trap::Login, Shows::BadTokenAndPassword, 1),
+            (ForeignRedirect::Endpoint, TestIdentity::BadTokenAndPassword, 0),
+            (ForeignRedirect::Login, TestIdentity::BadTokenAndPassword, 1),
         ] {
-            let environment = TestEnvironment::of(family, |knobs| knobs.trap = trap);
-            let error = environment.error_of(soon(environment.login(shows).grant()).await);
-            let stats = environment.archive.stats();
-            assert_eq!((stats.leaks, stats.traps), (0, visits), "{family:?} {trap:?}");
+            let environment =
+                TestEnvironment::of(family, |knobs| knobs.foreign_redirect = foreign_redirect);
+            let error = environment.error_of(in_time(environment.login(identity).grant()).await);
+            let stats = environment.fake_daac.stats();
+            assert_eq!(
+                (stats.leaked_secrets, stats.foreign_requests),
+                (0, visits),
+                "{family:?} {foreign_redirect:?}"
+            );
             let is_named = matches!(error, Error::Refused(Refusal::ForeignLogin { .. }));
-            assert_eq!(is_named, trap == Trap::Endpoint, "{error:?}");
+            assert_eq!(is_named, foreign_redirect == ForeignRedirect::Endpoint, "{error:?}");
         }
     }
 }
@@ -280,19 +302,19 @@ async fn another_earthdata_login_than_the_configured_one_gets_nothing() {
     let login = Login::new(
         &environment.endpoint(),
         "urs.earthdata.nasa.gov",
-        environment.identity(Shows::Password),
+        environment.identity(TestIdentity::Password),
     )
     .unwrap();
-    let error = environment.error_of(soon(login.grant()).await);
+    let error = environment.error_of(in_time(login.grant()).await);
     let Error::Refused(Refusal::ForeignLogin { host, configured, .. }) = &error else {
         panic!("{error:?}")
     };
     assert_eq!(
         (&**host, &**configured),
-        (&*environment.archive.edl_host(), "urs.earthdata.nasa.gov")
+        (&*environment.fake_daac.login_host(), "urs.earthdata.nasa.gov")
     );
     assert!(error.to_string().contains("--earthdata-host"));
-    assert_eq!(environment.archive.stats().logins, 0);
+    assert_eq!(environment.fake_daac.stats().logins, 0);
 }
 
 /// Item 7: https, or http to loopback only.
@@ -306,7 +328,7 @@ fn an_endpoint_that_is_not_private_is_refused_before_any_connection() {
         ("https://archive.podaac.earthdata.nasa.gov/s3credentials", true),
     ] {
         let login =
-            Login::new(url, "urs.earthdata.nasa.gov", environment.identity(Shows::Password));
+            Login::new(url, "urs.earthdata.nasa.gov", environment.identity(TestIdentity::Password));
         assert_eq!(login.is_ok(), is_fit, "{url}");
         if !is_fit {
             assert!(matches!(
@@ -318,7 +340,7 @@ fn an_endpoint_that_is_not_private_is_refused_before_any_connection() {
     let with_password = Login::new(
         "https://ada:hush@a.org/s3credentials",
         "urs",
-        environment.identity(Shows::Token),
+        environment.identity(TestIdentity::Token),
     );
     let error = environment.error_of(with_password);
     assert!(matches!(&error, Error::Usage(words) if !words.contains("hush")), "{error:?}");
@@ -333,13 +355,13 @@ fn an_s3_that_is_not_private_is_refused_before_any_connection() {
         ("http://s3.us-west-2.amazonaws.com", false),
         ("https://minio.example.org", true),
     ] {
-        let place = BucketLocation {
+        let location = BucketLocation {
             bucket: "b".into(),
             region: "r".into(),
             endpoint_url: Some(url.into()),
             path_style: true,
         };
-        let bucket = Bucket::new(place, environment.store());
+        let bucket = Bucket::new(location, environment.store());
         assert_eq!(bucket.is_ok(), is_fit, "{url}");
         assert!(
             is_fit
@@ -371,16 +393,16 @@ async fn redirects_are_bounded_and_stay_private() {
     ];
     for (location, check, requests) in rows {
         let environment = TestEnvironment::new();
-        let server = Server::new(move |_| redirect(location));
+        let server = CannedServer::new(move |_| redirect(location));
         let login = Login::new(
             &server.endpoint,
-            &environment.archive.edl_host(),
-            environment.identity(Shows::Password),
+            &environment.fake_daac.login_host(),
+            environment.identity(TestIdentity::Password),
         )
         .unwrap();
-        let error = environment.error_of(soon(login.grant()).await);
+        let error = environment.error_of(in_time(login.grant()).await);
         assert!(check(&environment, &error), "{location}: {error:?}");
         assert!(requests.contains(&server.heads().len()), "{location}: {:?}", server.heads());
-        assert_eq!(environment.archive.stats().logins, 0);
+        assert_eq!(environment.fake_daac.stats().logins, 0);
     }
 }

@@ -4,9 +4,9 @@
 use std::fs;
 use std::thread;
 
-use fake_daac::{BearerAnswer, EndpointAnswer, Failure, Fault, Kind, Knobs, LoginAnswer};
+use fake_daac::{BearerAnswer, EndpointAnswer, Failure, Fault, Knobs, LoginAnswer, RequestKind};
 
-use crate::harness::{BUCKETS, Mount, PATIENCE, Plan, Site, errno, eventually};
+use crate::harness::{BUCKETS, Mount, MountCommand, TIMEOUT, TestEnvironment, errno, eventually};
 
 const FILES: [&str; 3] = ["a/x.nc", "a/y.nc", "b/z.nc"];
 
@@ -23,10 +23,11 @@ fn read_asf(mount: &Mount) -> Vec<i32> {
     outcomes
 }
 
-fn with_password(plan: Plan, site: &Site) -> Plan {
-    let plan = plan.without("EARTHDATA_TOKEN");
-    plan.env("EARTHDATA_USERNAME", site.archive.user())
-        .env("EARTHDATA_PASSWORD", site.archive.password())
+fn with_password(mount_command: MountCommand, environment: &TestEnvironment) -> MountCommand {
+    let mount_command = mount_command.without_env("EARTHDATA_TOKEN");
+    mount_command
+        .env("EARTHDATA_USERNAME", environment.fake_daac.user())
+        .env("EARTHDATA_PASSWORD", environment.fake_daac.password())
 }
 
 /// "One endpoint's failure touches no other bucket" and "a read that fails later for such a reason
@@ -34,8 +35,8 @@ fn with_password(plan: Plan, site: &Site) -> Plan {
 /// buckets and objects are read, with what to do about it.
 #[test]
 fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
-    type Turn = fn(&mut Knobs);
-    let rows: [(Turn, bool, &[&str]); 5] = [
+    type ChangeKnobs = fn(&mut Knobs);
+    let rows: [(ChangeKnobs, bool, &[&str]); 5] = [
         (
             |knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula),
             false,
@@ -62,14 +63,16 @@ fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
             &["did not end as it should", "400"],
         ),
     ];
-    for (turn, by_password, words) in rows {
-        let Some(site) = Site::of_several() else { return };
-        site.archive.set(turn);
-        let plan = site.plan_by_table("earthdata");
-        let mount = if by_password { with_password(plan, &site) } else { plan }.mount();
+    for (change, by_password, words) in rows {
+        let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+        environment.fake_daac.set(change);
+        let mount_command = environment.mount_command_with_table("earthdata");
+        let mount =
+            if by_password { with_password(mount_command, &environment) } else { mount_command }
+                .mount();
         assert_eq!(read_asf(&mount), [libc::EACCES; 18], "{words:?}");
         for bucket in &BUCKETS[2..] {
-            mount.must_read(bucket);
+            mount.must_read_file_of(bucket);
         }
         let log = mount.log();
         assert!(
@@ -83,25 +86,28 @@ fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
 /// there.
 #[test]
 fn an_endpoint_that_is_down_is_told_once_and_recovers() {
-    let Some(site) = Site::of_several() else { return };
-    site.archive.set(|knobs| knobs.daac("ASF").endpoint = Some(EndpointAnswer::Unavailable));
-    let mount = site.plan_by_table("earthdata").args(&["--timeout=1s"]).mount();
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    environment
+        .fake_daac
+        .set(|knobs| knobs.daac("ASF").endpoint = Some(EndpointAnswer::Unavailable));
+    let mount = environment.mount_command_with_table("earthdata").args(&["--timeout=1s"]).mount();
     for file in FILES {
         assert_eq!(errno(fs::read(mount.at("asf-local-products").join(file))), libc::EACCES);
     }
     for bucket in &BUCKETS[2..] {
-        mount.must_read(bucket);
+        mount.must_read_file_of(bucket);
     }
-    let endpoint = site.archive.credentials_url("ASF");
-    let (failed, renewals) = (mount.logged("failed"), mount.logged("no new S3 credentials"));
+    let endpoint = environment.fake_daac.credentials_url("ASF");
+    let (failed, renewals) =
+        (mount.log_lines_with("failed"), mount.log_lines_with("no new S3 credentials"));
     assert!(
         matches!(&failed[..], [line] if line.contains(&endpoint) && line.contains("503")),
         "{}",
         mount.log()
     );
     assert!(matches!(&renewals[..], [line] if line.contains(&endpoint)), "{}", mount.log());
-    site.archive.set(|knobs| knobs.daacs.clear());
-    eventually("it recovers", PATIENCE, || {
+    environment.fake_daac.set(|knobs| knobs.daacs.clear());
+    eventually("it recovers", TIMEOUT, || {
         errno(fs::read(mount.at("asf-local-products/a/x.nc"))) == 0
     });
 }
@@ -110,8 +116,8 @@ fn an_endpoint_that_is_down_is_told_once_and_recovers() {
 /// is counted at the end.
 #[test]
 fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
-    type Turn = fn(&mut Knobs);
-    let rows: [(Turn, &str); 2] = [
+    type ChangeKnobs = fn(&mut Knobs);
+    let rows: [(ChangeKnobs, &str); 2] = [
         (
             |knobs| knobs.daac("ASF").out_of_region = Some(true),
             "these credentials work only from inside AWS us-west-2",
@@ -125,9 +131,9 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
             "AccessDenied",
         ),
     ];
-    for (turn, words) in rows {
-        let Some(site) = Site::of_several() else { return };
-        let mount = site.plan_by_table("earthdata").mount();
+    for (change, words) in rows {
+        let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+        let mount = environment.mount_command_with_table("earthdata").mount();
         // Listed before, so that all that fails is reading.
         if words == "AccessDenied" {
             let listed = BUCKETS[..2]
@@ -135,10 +141,10 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
                 .flat_map(|bucket| ["a", "b"].map(|folder| mount.at(bucket).join(folder)));
             listed.for_each(|folder| assert!(fs::read_dir(folder).unwrap().count() > 0));
         }
-        site.archive.set(turn);
+        environment.fake_daac.set(change);
         assert_eq!(read_asf(&mount), [libc::EACCES; 18], "{words}");
         for bucket in &BUCKETS[2..] {
-            mount.must_read(bucket);
+            mount.must_read_file_of(bucket);
         }
         let log = mount.log();
         let is_of = |line: &str, bucket: &str| {
@@ -149,12 +155,14 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
             matches!(lines[..], [one, other] if is_of(one, BUCKETS[0]) && is_of(other, BUCKETS[1])),
             "{log}"
         );
-        site.ask(&["unmount", &mount.path().display().to_string()]).success();
-        eventually("the rest is counted", PATIENCE, || mount.logged("came again").len() == 2);
+        environment.run_granulefs(&["unmount", &mount.path().display().to_string()]).must_succeed();
+        eventually("the rest is counted", TIMEOUT, || {
+            mount.log_lines_with("came again").len() == 2
+        });
         let hidden = |line: &String| line.rsplit_once("hidden=").unwrap().1.parse::<u32>().unwrap();
         // The kernel may ask twice for what fails once.
         assert!(
-            mount.logged("came again").iter().all(|line| (8..=17).contains(&hidden(line))),
+            mount.log_lines_with("came again").iter().all(|line| (8..=17).contains(&hidden(line))),
             "{}",
             mount.log()
         );
@@ -165,31 +173,31 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
 /// passed is what *it* waited for.
 #[test]
 fn each_deadline_names_what_its_own_operation_waited_for() {
-    let Some(site) = Site::of_several() else { return };
-    let mount = site.plan_by_table("earthdata").args(&["--timeout=2s"]).mount();
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount = environment.mount_command_with_table("earthdata").args(&["--timeout=2s"]).mount();
     for bucket in &BUCKETS[1..] {
         assert!(fs::read_dir(mount.at(bucket).join("a")).unwrap().count() > 0);
     }
     let [browse, products, nsidc, protected, public] = BUCKETS;
     for (bucket, failure, kind) in [
-        (products, Failure::SlowDown, Kind::Get),
-        (nsidc, Failure::InternalError, Kind::Get),
-        (protected, Failure::Stall, Kind::List),
+        (products, Failure::SlowDown, RequestKind::Get),
+        (nsidc, Failure::InternalError, RequestKind::Get),
+        (protected, Failure::Stall, RequestKind::List),
     ] {
-        site.archive.fault(Fault::new(failure).in_bucket(bucket).on(kind));
+        environment.fake_daac.add_fault(Fault::new(failure).in_bucket(bucket).on(kind));
     }
     let folders = [(products, "a/x.nc"), (nsidc, "a/x.nc"), (protected, "b/z.nc")];
     thread::scope(|scope| {
         for path in folders.map(|(bucket, file)| mount.at(bucket).join(file)) {
             scope.spawn(move || assert_eq!(errno(fs::read(&path)), libc::ETIMEDOUT, "{path:?}"));
         }
-        mount.must_read(public);
-        mount.must_read(browse);
+        mount.must_read_file_of(public);
+        mount.must_read_file_of(browse);
     });
     for (bucket, words) in
         [(products, "SlowDown"), (nsidc, "InternalError"), (protected, "S3 is slow")]
     {
-        let told = mount.logged(&format!("no answer within the deadline: s3://{bucket}/"));
+        let told = mount.log_lines_with(&format!("no answer within the deadline: s3://{bucket}/"));
         assert!(matches!(&told[..], [line] if line.contains(words)), "{bucket}: {}", mount.log());
     }
 }
@@ -197,12 +205,13 @@ fn each_deadline_names_what_its_own_operation_waited_for() {
 /// An endpoint that takes its time is what is waited for, not S3.
 #[test]
 fn a_deadline_during_a_slow_login_names_the_endpoint() {
-    let Some(site) = Site::of_several() else { return };
-    site.archive.set(|knobs| knobs.daac("NSIDC").credentials_latency = Some(PATIENCE));
-    let mount = site.plan_by_table("earthdata").args(&["--timeout=1s"]).mount();
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    environment.fake_daac.set(|knobs| knobs.daac("NSIDC").credentials_latency = Some(TIMEOUT));
+    let mount = environment.mount_command_with_table("earthdata").args(&["--timeout=1s"]).mount();
     assert_eq!(errno(fs::read(mount.at("nsidc-local-protected/a/x.nc"))), libc::EACCES);
-    mount.must_read(BUCKETS[0]);
-    let failed = mount.logged("failed");
-    let words = format!("{} gives none: no answer from", site.archive.credentials_url("NSIDC"));
+    mount.must_read_file_of(BUCKETS[0]);
+    let failed = mount.log_lines_with("failed");
+    let words =
+        format!("{} gives none: no answer from", environment.fake_daac.credentials_url("NSIDC"));
     assert!(matches!(&failed[..], [line] if line.contains(&words)), "{}", mount.log());
 }

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fake_daac::{Content, Failure, Fault, Kind, Object};
+use fake_daac::{Content, Failure, Fault, Object, RequestKind};
 use fastrand::Rng;
 
-use crate::harness::{BUCKET, Mount, PATIENCE, Site, eventually, wait};
+use crate::harness::{BUCKET, Mount, TIMEOUT, TestEnvironment, eventually, wait_for_exit};
 
 const MIB: u64 = 1 << 20;
 const KEY: &str = "folder/data";
@@ -30,19 +30,19 @@ const READS: u64 = 40;
 #[test]
 fn sixty_four_streams_move_within_the_budget_and_a_hundred_mebibytes() {
     const SIZE: u64 = 4 * MIB;
-    let Some(site) = Site::start() else { return };
+    let Some(environment) = TestEnvironment::start() else { return };
     for number in 0..64 {
-        site.archive.put(BUCKET, &format!("folder/{number}"), Content::synthetic(SIZE));
+        environment.fake_daac.put(BUCKET, &format!("folder/{number}"), Content::synthetic(SIZE));
     }
-    let mount = site.plan(BUCKET).args(&["--cache-size=16MiB"]).mount();
+    let mount = environment.mount_command(BUCKET).args(&["--cache-size=16MiB"]).mount();
     thread::scope(|scope| {
         for number in 0..64 {
-            let (site, mount) = (&site, &mount);
+            let (environment, mount) = (&environment, &mount);
             scope.spawn(move || {
                 let key = format!("folder/{number}");
                 let (file, right) = (
                     File::open(mount.at(&key)).unwrap(),
-                    site.archive.expected(BUCKET, &key).unwrap(),
+                    environment.fake_daac.expected(BUCKET, &key).unwrap(),
                 );
                 let mut buffer = vec![0; 128 * 1024];
                 for at in (0..SIZE).step_by(buffer.len()) {
@@ -61,7 +61,7 @@ fn sixty_four_streams_move_within_the_budget_and_a_hundred_mebibytes() {
 
 /// The most that the server of `mount` had resident, MiB.
 fn peak_mib(mount: &Mount) -> u64 {
-    let status = fs::read_to_string(mount.server().proc("status")).unwrap();
+    let status = fs::read_to_string(mount.server().proc_path("status")).unwrap();
     let peak = status.lines().find_map(|line| {
         line.strip_prefix("VmHWM:")?.strip_suffix("kB")?.trim().parse::<u64>().ok()
     });
@@ -75,27 +75,31 @@ fn peak_mib(mount: &Mount) -> u64 {
 /// be had is a SIGBUS to who maps it, so those are processes.
 #[test]
 fn sixteen_readers_of_every_kind_see_one_version_each_while_the_object_is_replaced() {
-    let Some(site) = Site::start() else { return };
-    site.archive.put(BUCKET, KEY, Content::synthetic(SIZE));
-    site.archive.fault(Fault::new(Failure::ResetBody(2000)).on(Kind::Get).probability(0.1));
-    site.archive.set(|knobs| knobs.first_byte_latency = Duration::from_millis(5));
-    let old = site.archive.expected(BUCKET, KEY).unwrap();
-    let mount = site.plan(BUCKET).args(&["--cache-size=16MiB"]).mount();
+    let Some(environment) = TestEnvironment::start() else { return };
+    environment.fake_daac.put(BUCKET, KEY, Content::synthetic(SIZE));
+    environment
+        .fake_daac
+        .add_fault(Fault::new(Failure::ResetBody(2000)).on(RequestKind::Get).probability(0.1));
+    environment.fake_daac.set(|knobs| knobs.first_byte_latency = Duration::from_millis(5));
+    let old = environment.fake_daac.expected(BUCKET, KEY).unwrap();
+    let mount = environment.mount_command(BUCKET).args(&["--cache-size=16MiB"]).mount();
     let (path, is_replaced) = (&mount.at(KEY), &AtomicBool::new(false));
     let began = Instant::now();
     let readers: Vec<_> = (0..12).map(|seed| Reader::open(path, seed)).collect();
     let mut maps: Vec<_> = (0..4)
-        .map(|seed| Map::open(path, mount.place().home().join(format!("seen-{seed}")), seed, None))
+        .map(|seed| {
+            Map::open(path, mount.directory().home().join(format!("seen-{seed}")), seed, None)
+        })
         .collect();
     thread::scope(|scope| {
         let threads: Vec<_> = readers
             .iter()
             .map(|reader| {
-                let (site, old) = (&site, &old);
+                let (environment, old) = (&environment, &old);
                 scope.spawn(move || {
                     let (mut random, mut stale, mut late) = (Rng::with_seed(reader.seed), 0, 0);
                     while late < READS {
-                        assert!(began.elapsed() < 2 * PATIENCE, "it is never replaced");
+                        assert!(began.elapsed() < 2 * TIMEOUT, "it is never replaced");
                         late += u64::from(is_replaced.load(Ordering::SeqCst));
                         stale += u64::from(reader.is_stale(&mut random, old));
                         assert!(
@@ -106,7 +110,7 @@ fn sixteen_readers_of_every_kind_see_one_version_each_while_the_object_is_replac
                     assert!(stale > 0, "all of the old version is still read");
                     let (again, new) = (
                         Reader::open(path, reader.seed),
-                        site.archive.expected(BUCKET, KEY).unwrap(),
+                        environment.fake_daac.expected(BUCKET, KEY).unwrap(),
                     );
                     for _ in 0..READS {
                         assert!(!again.is_stale(&mut random, &new), "the new version is stale");
@@ -114,21 +118,21 @@ fn sixteen_readers_of_every_kind_see_one_version_each_while_the_object_is_replac
                 })
             })
             .collect();
-        eventually("all read", PATIENCE, || {
+        eventually("all read", TIMEOUT, || {
             let are_mapped = maps.iter_mut().all(Map::has_seen_some);
             are_mapped && readers.iter().all(|reader| reader.reads.load(Ordering::Relaxed) > 5)
         });
         is_replaced.store(true, Ordering::SeqCst);
-        site.archive.put(BUCKET, KEY, Content::synthetic(SIZE));
+        environment.fake_daac.put(BUCKET, KEY, Content::synthetic(SIZE));
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     for map in maps {
         assert_eq!(map.end(&old), Some(libc::SIGBUS), "what ends who maps the old version");
     }
-    let new = site.archive.expected(BUCKET, KEY).unwrap();
-    let map = Map::open(path, mount.place().home().join("seen-new"), 99, Some(READS));
+    let new = environment.fake_daac.expected(BUCKET, KEY).unwrap();
+    let map = Map::open(path, mount.directory().home().join("seen-new"), 99, Some(READS));
     assert_eq!(map.end(&new), None, "what ends who maps the new version");
-    assert!(site.archive.stats().faults > 5);
+    assert!(environment.fake_daac.stats().faults > 5);
 }
 
 /// One who reads by pread(2), every second one with O_DIRECT.
@@ -212,12 +216,12 @@ impl Map {
     /// Waits for its end and checks what it saw. Answers the signal that ended it; an exit code is
     /// none to accept.
     fn end(mut self, version: &Object) -> Option<i32> {
-        assert!(matches!(wait(&mut self.child, PATIENCE), None | Some(0)));
+        assert!(matches!(wait_for_exit(&mut self.child, TIMEOUT), None | Some(0)));
         let seen = fs::read(&self.seen).unwrap();
         let mut rest = &seen[..];
-        while let Some((place, behind)) = rest.split_first_chunk::<16>() {
-            let [at, length] =
-                [0, 8].map(|byte| u64::from_le_bytes(place[byte..byte + 8].try_into().unwrap()));
+        while let Some((directory, behind)) = rest.split_first_chunk::<16>() {
+            let [at, length] = [0, 8]
+                .map(|byte| u64::from_le_bytes(directory[byte..byte + 8].try_into().unwrap()));
             let (bytes, behind) = behind.split_at(length as usize);
             assert!(*bytes == version.read(at..at + length).unwrap()[..], "a mix at {at}");
             rest = behind;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use fake_daac::{Content, Failure, Fault, Kind};
+use fake_daac::{Content, Failure, Fault, RequestKind};
 use futures_util::future::join_all;
 
-use crate::environment::{TestEnvironment, soon};
-use crate::tree::Tree;
+use crate::environment::{TestEnvironment, in_time};
+use crate::path_filesystem::PathFilesystem;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -35,7 +35,7 @@ const FAILURES: [Failure; 16] = [
     Failure::StallBody(LAST),
     Failure::PauseBody { at: WITHIN, millis: 700 },
     Failure::PauseBody { at: LAST, millis: 700 },
-    Failure::Late(700),
+    Failure::Delay(700),
 ];
 
 /// Reads of one file, and the byte whose first GET goes wrong.
@@ -90,15 +90,15 @@ fn rows() -> Vec<Reads> {
 struct Cost {
     gets: u64,
     sent: u64,
-    held: u64,
+    cached_bytes: u64,
 }
 
 /// What the budget counts, when that has not changed for a while.
-async fn settled(tree: &Tree) -> u64 {
-    let (mut before, mut same) = (tree.held(), 0);
+async fn settled(filesystem: &PathFilesystem) -> u64 {
+    let (mut before, mut same) = (filesystem.cached_bytes(), 0);
     while same < 25 {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let now = tree.held();
+        let now = filesystem.cached_bytes();
         same = if now == before { same + 1 } else { 0 };
         before = now;
     }
@@ -106,48 +106,52 @@ async fn settled(tree: &Tree) -> u64 {
 }
 
 /// Does the reads with or without the failure, checks every byte, and that the budget comes to
-/// count `held`.
+/// count `cached_bytes`.
 async fn cost(
     environment: &TestEnvironment,
     row: &Reads,
     failure: Option<Failure>,
-    held: Option<u64>,
+    cached_bytes: Option<u64>,
 ) -> Cost {
     let what = format!("{failure:?} on {}", row.what);
     let key = format!("{what}/{}", row.name)
         .replace(|letter: char| !letter.is_alphanumeric() && !"/.".contains(letter), "_");
     environment.put(&key, Content::synthetic(row.size));
     if let Some(failure) = failure {
-        environment
-            .archive
-            .fault(Fault::new(failure).on(Kind::Get).containing(&key).covering(row.at).next(1));
+        environment.fake_daac.add_fault(
+            Fault::new(failure).on(RequestKind::Get).containing(&key).covering(row.at).times(1),
+        );
     }
-    let (tree, object) = (environment.tree(), environment.expected(&key));
-    let handle = tree.open(soon(tree.number(&key)).await.unwrap()).unwrap();
+    let (filesystem, object) = (environment.filesystem(), environment.expected(&key));
+    let handle = filesystem.open(in_time(filesystem.number(&key)).await.unwrap()).unwrap();
     for (offset, size) in &row.reads {
-        let read = soon(tree.read(handle, *offset, u32::try_from(*size).unwrap())).await;
+        let read = in_time(filesystem.read(handle, *offset, u32::try_from(*size).unwrap())).await;
         let read = read.unwrap_or_else(|error| panic!("{what}: {error}")).concat();
         assert!(
             read == object.read(*offset..(offset + size).min(row.size)).unwrap()[..],
             "{what}: wrong bytes at {offset}"
         );
     }
-    tree.release(handle);
-    if let Some(held) = held {
+    filesystem.release(handle);
+    if let Some(cached_bytes) = cached_bytes {
         let settles = async {
-            while tree.held() != held {
+            while filesystem.cached_bytes() != cached_bytes {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let is_settled = tokio::time::timeout(Duration::from_secs(15), settles).await.is_ok();
-        assert!(is_settled, "{what}: {} bytes held rather than {held}", tree.held());
+        assert!(
+            is_settled,
+            "{what}: {} bytes held rather than {cached_bytes}",
+            filesystem.cached_bytes()
+        );
     }
-    let held = settled(&tree).await;
+    let cached_bytes = settled(&filesystem).await;
     let log = environment
-        .archive
+        .fake_daac
         .log()
         .into_iter()
-        .filter(|request| request.kind == Kind::Get && request.key == key);
+        .filter(|request| request.kind == RequestKind::Get && request.key == key);
     let log: Vec<_> = log.collect();
     assert_eq!(
         log.iter().filter(|get| get.fault.is_some()).count(),
@@ -155,7 +159,7 @@ async fn cost(
         "{what}"
     );
     assert!(log.iter().all(|get| get.if_match.is_some()), "{what}");
-    Cost { gets: log.len() as u64, sent: log.iter().map(|get| get.sent).sum(), held }
+    Cost { gets: log.len() as u64, sent: log.iter().map(|get| get.sent).sum(), cached_bytes }
 }
 
 /// Right bytes, no error, one request more for the fault (and one where it was late), no byte twice
@@ -169,12 +173,12 @@ async fn a_flight_that_fails_in_any_phase_goes_on_and_leaves_nothing_behind() {
         let healthy = cost(environment, row, None, None).await;
         let healthy = &healthy;
         join_all(FAILURES.map(|failure| async move {
-            let cost = cost(environment, row, Some(failure), Some(healthy.held)).await;
+            let cost = cost(environment, row, Some(failure), Some(healthy.cached_bytes)).await;
             let what = format!("{failure:?} on {}: {cost:?}, healthy: {healthy:?}", row.what);
             assert!(
                 cost.gets <= healthy.gets + 2
                     && cost.sent <= healthy.sent + MIB
-                    && cost.held == healthy.held,
+                    && cost.cached_bytes == healthy.cached_bytes,
                 "{what}"
             );
         }))

@@ -13,7 +13,7 @@ use granulefs::error::Error;
 use granulefs::object::{ObjectId, Prefix};
 use granulefs::s3::{Bucket, BucketLocation, Position};
 
-use crate::environment::soon;
+use crate::environment::in_time;
 
 /// An object's bytes.
 const BYTES: &[u8] = b"0123456789abcdefghij";
@@ -39,13 +39,13 @@ fn canned(answers: Vec<(String, &'static [u8])>) -> (Bucket, mpsc::Receiver<Stri
         }
     });
     let provider = SharedCredentialsProvider::new(Credentials::new("A", "s", None, None, "test"));
-    let place = BucketLocation {
+    let location = BucketLocation {
         bucket: "granules".into(),
         region: "us-west-2".into(),
         endpoint_url: Some(url),
         path_style: true,
     };
-    (Bucket::new(place, CredentialsCache::new(Source::Ambient(provider))).unwrap(), ranges)
+    (Bucket::new(location, CredentialsCache::new(Source::Ambient(provider))).unwrap(), ranges)
 }
 
 fn version() -> ObjectId {
@@ -62,7 +62,7 @@ async fn download(
     );
     let mut download = bucket.download(&version(), 5..15);
     let mut bytes = Vec::new();
-    let outcome = soon(async {
+    let outcome = in_time(async {
         while let Some(frame) = download.next().await? {
             bytes.extend_from_slice(&frame);
         }
@@ -121,11 +121,11 @@ async fn what_is_no_answer_to_the_question_is_neither_an_absence_nor_a_replaceme
         &BYTES[5..15],
     );
     let (bucket, _) = canned(vec![not_found(), not_found(), not_found(), whole]);
-    assert!(matches!(soon(bucket.head("k")).await, Err(Error::NotFound(_))));
-    let page = soon(bucket.page(&Prefix::new("k"), &Position::Start)).await;
+    assert!(matches!(in_time(bucket.head("k")).await, Err(Error::NotFound(_))));
+    let page = in_time(bucket.page(&Prefix::new("k"), &Position::Start)).await;
     assert!(matches!(page, Err(Error::Store(_))), "{page:?}");
-    let replaced = soon(bucket.download(&version(), 5..15).next()).await;
+    let replaced = in_time(bucket.download(&version(), 5..15).next()).await;
     assert!(matches!(replaced, Err(Error::Replaced(_))), "{replaced:?}");
-    let unversioned = soon(bucket.download(&version(), 5..15).next()).await;
+    let unversioned = in_time(bucket.download(&version(), 5..15).next()).await;
     assert!(matches!(unversioned, Err(Error::Store(_))), "{unversioned:?}");
 }

@@ -8,39 +8,39 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{PATIENCE, PROGRAM, Place, Process, Ran, eventually, run};
+use super::{CommandOutput, MountDirectory, PROGRAM, Process, TIMEOUT, eventually, run};
 
 /// A call of `granulefs mount`. It gets nothing of the test's own environment but the way to the
 /// tools.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct MountCommand {
     /// What comes before the source.
     words: Vec<OsString>,
     source: String,
     /// What comes behind the mount point.
     options: Vec<OsString>,
-    environment: BTreeMap<String, OsString>,
+    variables: BTreeMap<String, OsString>,
     own_group: bool,
-    place: Place,
+    directory: MountDirectory,
 }
 
-impl Plan {
-    pub(crate) fn new(place: Place, source: &str) -> Self {
+impl MountCommand {
+    pub(crate) fn new(directory: MountDirectory, source: &str) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let environment =
-            BTreeMap::from([("PATH".into(), path), ("HOME".into(), place.home().into())]);
+        let variables =
+            BTreeMap::from([("PATH".into(), path), ("HOME".into(), directory.home().into())]);
         let words = vec![PROGRAM.into(), "mount".into()];
-        let options = vec!["--log-file".into(), place.log().into()];
-        Self { words, source: source.into(), options, environment, own_group: false, place }
+        let options = vec!["--log-file".into(), directory.log().into()];
+        Self { words, source: source.into(), options, variables, own_group: false, directory }
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        self.environment.insert(name.into(), value.into());
+        self.variables.insert(name.into(), value.into());
         self
     }
 
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.environment.remove(name);
+    pub(crate) fn without_env(mut self, name: &str) -> Self {
+        self.variables.remove(name);
         self
     }
 
@@ -50,34 +50,36 @@ impl Plan {
     }
 
     /// As the helper that mount(8) calls: a link named `mount.granulefs`.
-    pub(crate) fn called_as_helper(mut self, options: &str) -> Self {
-        let helper = self.place.home().join("mount.granulefs");
+    pub(crate) fn as_mount_helper(mut self, options: &str) -> Self {
+        let helper = self.directory.home().join("mount.granulefs");
         symlink(PROGRAM, &helper).unwrap();
         self.words = vec![helper.into()];
         self.with_only(options)
     }
 
     /// As `mount -t granulefs`.
-    pub(crate) fn by_mount_8(mut self, options: &str) -> Self {
+    pub(crate) fn by_mount_program(mut self, options: &str) -> Self {
         self.words = ["mount", "-t", "granulefs"].map(OsString::from).into();
         self.with_only(options)
     }
 
     fn with_only(mut self, options: &str) -> Self {
-        self.options =
-            vec!["-o".into(), format!("{options},log_file={}", self.place.log().display()).into()];
+        self.options = vec![
+            "-o".into(),
+            format!("{options},log_file={}", self.directory.log().display()).into(),
+        ];
         self
     }
 
     /// As another user than root, who must have the place already.
-    pub(crate) fn by_user(mut self, id: &str) -> Self {
+    pub(crate) fn as_user(mut self, id: &str) -> Self {
         let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
     }
 
     /// As a user who wants core files.
-    pub(crate) fn with_core_files(mut self) -> Self {
+    pub(crate) fn allowing_core_files(mut self) -> Self {
         let prefix = ["bash", "-c", "ulimit -c unlimited; cd \"$HOME\"; exec \"$@\"", "-"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
@@ -89,13 +91,13 @@ impl Plan {
     }
 
     /// In a process group of its own, as a shell starts it.
-    pub(crate) fn in_own_group(mut self) -> Self {
+    pub(crate) fn in_own_process_group(mut self) -> Self {
         self.own_group = true;
         self
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn directory(&self) -> &MountDirectory {
+        &self.directory
     }
 
     /// Mounts in the background.
@@ -104,43 +106,43 @@ impl Plan {
     /// When the program does not say that it did, says anything else, or has not.
     #[track_caller]
     pub(crate) fn mount(self) -> Mount {
-        let (mount, warning) = self.mount_warned();
+        let (mount, warning) = self.mount_with_warning();
         assert_eq!(warning, "");
         mount
     }
 
     /// [`Self::mount`] that may say something on standard error.
     #[track_caller]
-    pub(crate) fn mount_warned(self) -> (Mount, String) {
-        let (mount, ran) = self.mounted();
-        assert_eq!(ran.text(), "");
-        (mount, ran.stderr)
+    pub(crate) fn mount_with_warning(self) -> (Mount, String) {
+        let (mount, output) = self.mount_with_output();
+        assert_eq!(output.stdout_text(), "");
+        (mount, output.stderr)
     }
 
     /// [`Self::mount`] that may say something, in what it says.
     #[track_caller]
-    pub(crate) fn mounted(self) -> (Mount, Ran) {
-        let ran = self.run();
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert_eq!(self.place.mounted(), ["fuse.granulefs"]);
-        let servers = Process::all_for(&self.place.mountpoint());
+    pub(crate) fn mount_with_output(self) -> (Mount, CommandOutput) {
+        let output = self.run();
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        assert_eq!(self.directory.mounted_types(), ["fuse.granulefs"]);
+        let servers = Process::serving(&self.directory.mountpoint());
         let [server] = servers[..] else { panic!("{servers:?} serve one mount") };
-        (Mount { server, place: self.place }, ran)
+        (Mount { server, directory: self.directory }, output)
     }
 
     /// Starts `--foreground`, and waits until it is mounted.
     #[track_caller]
-    pub(crate) fn serve(self) -> (Mount, Child) {
-        let mut child = self.start("--foreground");
-        eventually("it is mounted", PATIENCE, || {
+    pub(crate) fn mount_in_foreground(self) -> (Mount, Child) {
+        let mut child = self.spawn_with("--foreground");
+        eventually("it is mounted", TIMEOUT, || {
             assert_eq!(child.try_wait().unwrap(), None, "it ended");
-            !self.place.mounted().is_empty()
+            !self.directory.mounted_types().is_empty()
         });
-        (Mount { server: Process::new(child.id()), place: self.place }, child)
+        (Mount { server: Process::new(child.id()), directory: self.directory }, child)
     }
 
     /// Starts it with one more argument and waits for nothing.
-    pub(crate) fn start(&self, argument: &str) -> Child {
+    pub(crate) fn spawn_with(&self, argument: &str) -> Child {
         let mut command = self.command();
         command
             .arg(argument)
@@ -153,7 +155,7 @@ impl Plan {
 
     /// Runs it to its end, whatever that is.
     #[track_caller]
-    pub(crate) fn run(&self) -> Ran {
+    pub(crate) fn run(&self) -> CommandOutput {
         run(&mut self.command())
     }
 
@@ -162,9 +164,9 @@ impl Plan {
         command
             .args(&self.words[1..])
             .arg(&self.source)
-            .arg(self.place.mountpoint())
+            .arg(self.directory.mountpoint())
             .args(&self.options);
-        command.env_clear().envs(&self.environment);
+        command.env_clear().envs(&self.variables);
         if self.own_group {
             command.process_group(0);
         }
@@ -176,22 +178,27 @@ impl Plan {
     /// # Panics
     /// When it does not fail with exit code 1 and one line, or leaves a process or a mount behind.
     #[track_caller]
-    pub(crate) fn refusal(self) -> String {
-        let ran = self.run();
-        assert_eq!((ran.code, ran.text().as_str()), (Some(1), ""), "stderr: {}", ran.stderr);
-        assert_eq!(Process::all_for(&self.place.mountpoint()), []);
-        assert_eq!(self.place.mounted(), [""; 0]);
+    pub(crate) fn must_fail(self) -> String {
+        let output = self.run();
+        assert_eq!(
+            (output.code, output.stdout_text().as_str()),
+            (Some(1), ""),
+            "stderr: {}",
+            output.stderr
+        );
+        assert_eq!(Process::serving(&self.directory.mountpoint()), []);
+        assert_eq!(self.directory.mounted_types(), [""; 0]);
         let message =
-            ran.stderr.strip_prefix("granulefs: ").and_then(|rest| rest.strip_suffix('\n'));
-        let message = message.unwrap_or_else(|| panic!("not one message: {:?}", ran.stderr));
+            output.stderr.strip_prefix("granulefs: ").and_then(|rest| rest.strip_suffix('\n'));
+        let message = message.unwrap_or_else(|| panic!("not one message: {:?}", output.stderr));
         assert!(!message.contains('\n'), "more than one line: {message:?}");
         message.to_owned()
     }
 
-    /// [`Self::refusal`] whose message has all these parts.
+    /// [`Self::must_fail`] whose message has all these parts.
     #[track_caller]
-    pub(crate) fn must_say(self, parts: &[&str]) {
-        let message = self.refusal();
+    pub(crate) fn must_fail_with(self, parts: &[&str]) {
+        let message = self.must_fail();
         for part in parts {
             assert!(message.contains(part), "no {part:?} in {message:?}");
         }
@@ -202,12 +209,12 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Mount {
     server: Process,
-    place: Place,
+    directory: MountDirectory,
 }
 
 impl Mount {
     pub(crate) fn path(&self) -> PathBuf {
-        self.place.mountpoint()
+        self.directory.mountpoint()
     }
 
     /// A path below the mount point.
@@ -219,17 +226,17 @@ impl Mount {
         self.server
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn directory(&self) -> &MountDirectory {
+        &self.directory
     }
 
     /// Leaves the place as it is, for another mount there.
-    pub(crate) fn into_place(self) -> Place {
-        self.place
+    pub(crate) fn into_directory(self) -> MountDirectory {
+        self.directory
     }
 
     /// What the program has logged so far.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.place.log()).unwrap_or_default()
+        fs::read_to_string(self.directory.log()).unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use fake_daac::{Content, Failure, Fault, Kind};
+use fake_daac::{Content, Failure, Fault, RequestKind};
 use futures_util::future::join_all;
 use granulefs::credentials::{CredentialsCache, Source};
 use granulefs::error::Error;
@@ -17,8 +17,8 @@ use granulefs::object::Prefix;
 use granulefs::s3::Position;
 use granulefs::s3::{Bucket, BucketLocation};
 
-use crate::environment::{TestEnvironment, soon};
-use crate::tree::Tree;
+use crate::environment::{TestEnvironment, in_time};
+use crate::path_filesystem::PathFilesystem;
 
 const SIZE: u64 = 500_001;
 
@@ -37,18 +37,22 @@ fn all_names() -> Vec<String> {
 }
 
 /// Does what sends requests of `kind`, and checks all that comes of it.
-async fn operate(environment: &TestEnvironment, tree: &Tree, kind: Kind) -> Result<(), Error> {
+async fn operate(
+    environment: &TestEnvironment,
+    filesystem: &PathFilesystem,
+    kind: RequestKind,
+) -> Result<(), Error> {
     match kind {
-        Kind::List => assert_eq!(tree.names("d").await?, all_names()),
-        Kind::Head => {
-            let attributes = tree
+        RequestKind::List => assert_eq!(filesystem.names("d").await?, all_names()),
+        RequestKind::Head => {
+            let attributes = filesystem
                 .find("d/big")
                 .await?
                 .map(|(_, attributes)| (attributes.is_directory, attributes.size));
             assert_eq!(attributes, Some((false, SIZE)));
-            assert_eq!(tree.find("d/none").await?, None);
+            assert_eq!(filesystem.find("d/none").await?, None);
         }
-        _ => assert!(tree.bytes("d/big").await? == environment.bytes("d/big"), "wrong bytes"),
+        _ => assert!(filesystem.bytes("d/big").await? == environment.bytes("d/big"), "wrong bytes"),
     }
     Ok(())
 }
@@ -57,30 +61,30 @@ async fn operate(environment: &TestEnvironment, tree: &Tree, kind: Kind) -> Resu
 /// and is right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_that_passes_is_never_seen() {
-    const ALL: [Kind; 3] = [Kind::List, Kind::Head, Kind::Get];
-    const WITH_BODY: [Kind; 2] = [Kind::List, Kind::Get];
-    let rows: [(Failure, &[Kind], u64); 10] = [
+    const ALL: [RequestKind; 3] = [RequestKind::List, RequestKind::Head, RequestKind::Get];
+    const WITH_BODY: [RequestKind; 2] = [RequestKind::List, RequestKind::Get];
+    let rows: [(Failure, &[RequestKind], u64); 10] = [
         (Failure::SlowDown, &ALL, 5),
         (Failure::InternalError, &ALL, 3),
         (Failure::Reset, &ALL, 3),
         (Failure::Truncate(0), &WITH_BODY, 2),
         (Failure::Truncate(500), &WITH_BODY, 2),
         (Failure::ResetBody(300), &WITH_BODY, 2),
-        (Failure::Truncate(300_000), &[Kind::Get], 1),
-        (Failure::ResetBody(270_000), &[Kind::Get], 1),
+        (Failure::Truncate(300_000), &[RequestKind::Get], 1),
+        (Failure::ResetBody(270_000), &[RequestKind::Get], 1),
         (Failure::StallBody(400), &WITH_BODY, 1),
         (Failure::Stall, &ALL, 1),
     ];
-    let check = |failure: Failure, kind: Kind, times: u64| async move {
+    let check = |failure: Failure, kind: RequestKind, times: u64| async move {
         let environment = environment();
-        let tree = environment.tree();
+        let filesystem = environment.filesystem();
         // The way there, so that the fault meets the operation itself.
-        let parent = if kind == Kind::Get { "d/big" } else { "d" };
-        soon(tree.find(parent)).await.unwrap();
-        environment.archive.fault(Fault::new(failure).on(kind).next(times));
-        let outcome = soon(operate(&environment, &tree, kind)).await;
+        let parent = if kind == RequestKind::Get { "d/big" } else { "d" };
+        in_time(filesystem.find(parent)).await.unwrap();
+        environment.fake_daac.add_fault(Fault::new(failure).on(kind).times(times));
+        let outcome = in_time(operate(&environment, &filesystem, kind)).await;
         outcome.unwrap_or_else(|error| panic!("{failure:?} on {kind:?}: {error}"));
-        assert_eq!(environment.archive.stats().faults, times, "{failure:?} on {kind:?}");
+        assert_eq!(environment.fake_daac.stats().faults, times, "{failure:?} on {kind:?}");
     };
     join_all(rows.iter().flat_map(|(failure, kinds, times)| {
         kinds.iter().map(|kind| check(*failure, *kind, *times))
@@ -101,32 +105,32 @@ async fn a_bad_day_at_s3_changes_nothing_but_the_time() {
         Failure::Truncate(100),
     ];
     for failure in failures {
-        for kind in [Kind::List, Kind::Head, Kind::Get] {
-            environment.archive.fault(Fault::new(failure).on(kind).probability(0.1));
+        for kind in [RequestKind::List, RequestKind::Head, RequestKind::Get] {
+            environment.fake_daac.add_fault(Fault::new(failure).on(kind).probability(0.1));
         }
     }
-    for kind in [Kind::List, Kind::Head, Kind::Get] {
+    for kind in [RequestKind::List, RequestKind::Head, RequestKind::Get] {
         for _ in 0..5 {
-            soon(operate(&environment, &environment.tree(), kind)).await.unwrap();
+            in_time(operate(&environment, &environment.filesystem(), kind)).await.unwrap();
         }
     }
-    assert!(environment.archive.stats().faults > 10);
+    assert!(environment.fake_daac.stats().faults > 10);
 }
 
 /// Principle 9: a page that is cut without saying where it goes on is no listing.
 #[tokio::test]
 async fn a_truncated_page_without_a_token_is_never_a_whole_listing() {
     let environment = environment();
-    let tree = environment.tree();
-    soon(tree.find("d")).await.unwrap();
-    environment.archive.set(|knobs| knobs.tokenless_pages = true);
-    let names = tree.names("d");
+    let filesystem = environment.filesystem();
+    in_time(filesystem.find("d")).await.unwrap();
+    environment.fake_daac.set(|knobs| knobs.tokenless_pages = true);
+    let names = filesystem.names("d");
     assert!(
         tokio::time::timeout(Duration::from_secs(1), names).await.is_err(),
         "a part was taken for the whole"
     );
-    environment.archive.set(|knobs| knobs.tokenless_pages = false);
-    assert_eq!(soon(tree.names("d")).await.unwrap(), all_names());
+    environment.fake_daac.set(|knobs| knobs.tokenless_pages = false);
+    assert_eq!(in_time(filesystem.names("d")).await.unwrap(), all_names());
 }
 
 /// Principle 9, when the cut is in the document and the connection knows nothing of it.
@@ -147,13 +151,14 @@ async fn a_page_that_ends_in_the_middle_is_never_a_whole_listing() {
         ));
         let provider =
             SharedCredentialsProvider::new(Credentials::new("A", "s", None, None, "test"));
-        let place = BucketLocation {
+        let location = BucketLocation {
             bucket: "granules".into(),
             region: "us-west-2".into(),
             endpoint_url: Some(url),
             path_style: true,
         };
-        let bucket = Bucket::new(place, CredentialsCache::new(Source::Ambient(provider))).unwrap();
+        let bucket =
+            Bucket::new(location, CredentialsCache::new(Source::Ambient(provider))).unwrap();
         let prefix = Prefix::new("d");
         let listed = tokio::time::timeout(
             Duration::from_millis(300),
@@ -168,10 +173,10 @@ async fn a_page_that_ends_in_the_middle_is_never_a_whole_listing() {
 #[tokio::test]
 async fn short_and_empty_pages_are_followed_to_the_end() {
     let environment = environment();
-    environment.archive.set(|knobs| knobs.short_pages = true);
+    environment.fake_daac.set(|knobs| knobs.short_pages = true);
     for _ in 0..10 {
-        let tree = environment.tree();
-        assert_eq!(soon(tree.names("d")).await.unwrap(), all_names());
+        let filesystem = environment.filesystem();
+        assert_eq!(in_time(filesystem.names("d")).await.unwrap(), all_names());
     }
 }
 
@@ -181,15 +186,15 @@ async fn short_and_empty_pages_are_followed_to_the_end() {
 async fn an_empty_page_is_not_the_absence_of_a_directory() {
     for tokenless in [false, true] {
         let environment = TestEnvironment::holding(&["d/x/f"]);
-        environment.archive.set(|knobs| {
+        environment.fake_daac.set(|knobs| {
             knobs.page_size = 0;
             knobs.tokenless_pages = tokenless;
         });
-        let tree = environment.tree();
-        let found = soon(tree.find("d"));
+        let filesystem = environment.filesystem();
+        let found = in_time(filesystem.find("d"));
         let more = async {
-            environment.counts(|stats| stats.lists > 2).await;
-            environment.archive.set(|knobs| knobs.page_size = 1000);
+            environment.wait_for_stats(|stats| stats.lists > 2).await;
+            environment.fake_daac.set(|knobs| knobs.page_size = 1000);
         };
         let (found, ()) = futures_util::future::join(found, more).await;
         assert!(
@@ -203,19 +208,19 @@ async fn an_empty_page_is_not_the_absence_of_a_directory() {
 #[tokio::test]
 async fn a_failed_flight_is_shared_and_not_kept() {
     let environment = environment();
-    let tree = environment.tree();
-    let handle = tree.open(soon(tree.number("d/big")).await.unwrap()).unwrap();
-    environment.archive.set(|knobs| knobs.first_byte_latency = Duration::from_millis(200));
-    environment.archive.fault(Fault::new(Failure::Denied).on(Kind::Get).next(1));
-    environment.archive.reset_stats();
-    let outcomes = soon(join_all((0..16).map(|_| tree.read(handle, 0, 1000)))).await;
+    let filesystem = environment.filesystem();
+    let handle = filesystem.open(in_time(filesystem.number("d/big")).await.unwrap()).unwrap();
+    environment.fake_daac.set(|knobs| knobs.first_byte_latency = Duration::from_millis(200));
+    environment.fake_daac.add_fault(Fault::new(Failure::Denied).on(RequestKind::Get).times(1));
+    environment.fake_daac.reset_stats();
+    let outcomes = in_time(join_all((0..16).map(|_| filesystem.read(handle, 0, 1000)))).await;
     assert!(
         outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Refused(_)))),
         "{outcomes:?}"
     );
-    assert_eq!(environment.archive.stats().gets, 1);
+    assert_eq!(environment.fake_daac.stats().gets, 1);
     assert_eq!(
-        soon(tree.read(handle, 0, 1000)).await.unwrap().concat(),
+        in_time(filesystem.read(handle, 0, 1000)).await.unwrap().concat(),
         environment.bytes("d/big")[..1000]
     );
 }
@@ -225,9 +230,9 @@ async fn a_failed_flight_is_shared_and_not_kept() {
 #[tokio::test]
 async fn a_denied_head_is_made_good_by_the_listing() {
     let environment = environment();
-    let tree = environment.tree();
-    environment.archive.fault(Fault::new(Failure::Denied).on(Kind::Head).next(1));
-    let (_, attributes) = soon(tree.find("d/05")).await.unwrap().unwrap();
+    let filesystem = environment.filesystem();
+    environment.fake_daac.add_fault(Fault::new(Failure::Denied).on(RequestKind::Head).times(1));
+    let (_, attributes) = in_time(filesystem.find("d/05")).await.unwrap().unwrap();
     assert_eq!(
         (attributes.is_directory, attributes.size),
         (false, environment.bytes("d/05").len() as u64)

@@ -12,11 +12,11 @@ use super::Process;
 
 /// A temporary directory with a mount point and the home of whoever mounts there.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct MountDirectory {
     folder: TempDir,
 }
 
-impl Place {
+impl MountDirectory {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("granulefs-")
@@ -40,15 +40,15 @@ impl Place {
     }
 
     /// The types of what the kernel has mounted here.
-    pub(crate) fn mounted(&self) -> Vec<String> {
-        let here = self.mounts();
+    pub(crate) fn mounted_types(&self) -> Vec<String> {
+        let here = self.mountinfo_lines();
         here.iter()
             .map(|line| line.split(" - ").nth(1).unwrap().split(' ').next().unwrap().to_owned())
             .collect()
     }
 
     /// The lines of proc(5)'s mountinfo for this place.
-    pub(crate) fn mounts(&self) -> Vec<String> {
+    pub(crate) fn mountinfo_lines(&self) -> Vec<String> {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mountpoint = self.mountpoint();
         table
@@ -59,11 +59,11 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for MountDirectory {
     fn drop(&mut self) {
         let mountpoint = self.mountpoint();
-        for process in Process::all_for(&mountpoint) {
-            process.signal(Signal::KILL);
+        for process in Process::serving(&mountpoint) {
+            process.send_signal(Signal::KILL);
         }
         // Until nothing is mounted: EINVAL.
         while unmount(&mountpoint, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok() {}

@@ -8,25 +8,25 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// What came of a program.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     /// The exit code; `None` when a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
 }
 
-impl Ran {
-    pub(crate) fn text(&self) -> String {
+impl CommandOutput {
+    pub(crate) fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// The standard output of a program that must not have failed.
     #[track_caller]
-    pub(crate) fn success(self) -> Vec<u8> {
+    pub(crate) fn must_succeed(self) -> Vec<u8> {
         assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
         self.stdout
     }
@@ -37,26 +37,26 @@ impl Ran {
 /// # Panics
 /// When that does not happen in time: something that it started may hold on to its outputs.
 #[track_caller]
-pub(crate) fn run(command: &mut Command) -> Ran {
+pub(crate) fn run(command: &mut Command) -> CommandOutput {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = collect(child.stdout.take().unwrap());
     let stderr = collect(child.stderr.take().unwrap());
-    let code = wait(&mut child, PATIENCE);
-    let rest = |output: mpsc::Receiver<Vec<u8>>| output.recv_timeout(PATIENCE);
+    let code = wait_for_exit(&mut child, TIMEOUT);
+    let rest = |output: mpsc::Receiver<Vec<u8>>| output.recv_timeout(TIMEOUT);
     let (Ok(stdout), Ok(stderr)) = (rest(stdout), rest(stderr)) else {
         panic!("{command:?} has ended, but something holds its outputs open");
     };
-    Ran { code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
+    CommandOutput { code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
 }
 
 /// Runs a tool of the system in a directory.
 #[track_caller]
-pub(crate) fn tool(
+pub(crate) fn run_tool(
     folder: &Path,
     program: &str,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
-) -> Ran {
+) -> CommandOutput {
     run(Command::new(program)
         .args(arguments)
         .current_dir(folder)
@@ -69,15 +69,15 @@ pub(crate) fn tool(
 /// # Panics
 /// When it does not end in time; it is killed then.
 #[track_caller]
-pub(crate) fn wait(child: &mut Child, patience: Duration) -> Option<i32> {
-    let deadline = Instant::now() + patience;
+pub(crate) fn wait_for_exit(child: &mut Child, timeout: Duration) -> Option<i32> {
+    let deadline = Instant::now() + timeout;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
         }
         if Instant::now() > deadline {
             let _ = child.kill();
-            panic!("process {} does not end within {patience:?}", child.id());
+            panic!("process {} does not end within {timeout:?}", child.id());
         }
         thread::sleep(Duration::from_millis(5));
     }

@@ -2,7 +2,7 @@
 
 use fake_daac::Content;
 
-use crate::environment::{TestEnvironment, soon};
+use crate::environment::{TestEnvironment, in_time};
 
 /// Reads at one distance are each fetched once, and from the fourth on before they come.
 #[tokio::test]
@@ -10,18 +10,22 @@ async fn a_slice_through_a_large_array_is_fetched_before_it_is_read() {
     const DISTANCE: u64 = 20 << 20;
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(4 << 30));
-    let tree = environment.tree();
-    let handle = tree.open(soon(tree.number("f")).await.unwrap()).unwrap();
+    let filesystem = environment.filesystem();
+    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
     for number in 1..=40 {
         assert_eq!(
-            soon(tree.read(handle, number * DISTANCE, 100_000)).await.unwrap().concat().len(),
+            in_time(filesystem.read(handle, number * DISTANCE, 100_000))
+                .await
+                .unwrap()
+                .concat()
+                .len(),
             100_000
         );
         if number == 4 {
-            environment.counts(|stats| stats.gets > 8).await;
+            environment.wait_for_stats(|stats| stats.gets > 8).await;
         }
     }
-    let stats = environment.archive.stats();
+    let stats = environment.fake_daac.stats();
     // Two blocks each; the bytes sent count the login and the listing, too.
     assert!(stats.gets <= 40 + 16 && stats.sent < 57 * 2 * (64 << 10), "{stats:?}");
 }

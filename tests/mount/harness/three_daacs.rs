@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fake_daac::Setup;
 
-use super::{Mount, Site};
+use super::{Mount, TestEnvironment};
 
 /// In the order in which a mount shows them.
 pub(crate) const BUCKETS: [&str; 5] = [
@@ -19,28 +19,28 @@ pub(crate) const BUCKETS: [&str; 5] = [
 /// The data centers with an endpoint each.
 const DAACS: [&str; 3] = ["PODAAC", "NSIDC", "ASF"];
 
-impl Site {
+impl TestEnvironment {
     /// An archive that plays three data centers, with the same few files in each of their buckets.
-    pub(crate) fn of_several() -> Option<Self> {
-        let site = Self::of(Setup::three_daacs())?;
+    pub(crate) fn with_three_daacs() -> Option<Self> {
+        let environment = Self::with_setup(Setup::three_daacs())?;
         for bucket in BUCKETS {
             for key in ["a/x.nc", "a/y.nc", "b/z.nc"] {
-                site.archive.put(bucket, key, format!("{bucket} {key}").into_bytes());
+                environment.fake_daac.put(bucket, key, format!("{bucket} {key}").into_bytes());
             }
         }
-        Some(site)
+        Some(environment)
     }
 
     /// How often each data center has handed out credentials.
     pub(crate) fn issued(&self) -> [u64; 3] {
-        DAACS.map(|daac| self.archive.daac_stats(daac).issued)
+        DAACS.map(|daac| self.fake_daac.daac_stats(daac).issued)
     }
 }
 
 impl Mount {
-    /// Reads a file of a bucket of [`Site::of_several`].
+    /// Reads a file of a bucket of [`TestEnvironment::with_three_daacs`].
     #[track_caller]
-    pub(crate) fn must_read(&self, bucket: &str) {
+    pub(crate) fn must_read_file_of(&self, bucket: &str) {
         let path = self.at(bucket).join("a/x.nc");
         assert_eq!(
             fs::read_to_string(&path).unwrap_or_else(|e| panic!("{bucket}: {e}")),
@@ -49,7 +49,7 @@ impl Mount {
     }
 
     /// The lines of the log that hold `words`.
-    pub(crate) fn logged(&self, words: &str) -> Vec<String> {
+    pub(crate) fn log_lines_with(&self, words: &str) -> Vec<String> {
         self.log().lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
     }
 }
@@ -59,7 +59,7 @@ impl Mount {
 /// # Panics
 /// When it cannot be read.
 #[track_caller]
-pub(crate) fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }

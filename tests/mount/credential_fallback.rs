@@ -1,0 +1,184 @@
+//! "Hubs: `--aws-credentials` with the instance's or pod's role, per bucket falls back to Earthdata
+//! when the role is refused, and the other way round, once, remembered." (issue 5, item 8), on a
+//! mount of several buckets.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use fake_daac::{BearerAnswer, Failure, Fault, Listing};
+
+use crate::harness::{BUCKETS, MountCommand, TIMEOUT, TestEnvironment, errno, eventually};
+
+/// A mount of everything by one who has a role that opens these buckets.
+fn with_role(environment: &TestEnvironment, buckets: &[&str]) -> MountCommand {
+    let (key, secret) = environment.fake_daac.static_keys_of(buckets);
+    let mount_command =
+        environment.mount_command_with_table("earthdata").args(&["--aws-credentials"]);
+    mount_command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret)
+}
+
+/// How often the role was refused, by bucket.
+fn refused(environment: &TestEnvironment) -> BTreeMap<String, usize> {
+    let mut refused = BTreeMap::new();
+    let log = environment.fake_daac.log();
+    for logged in log.iter().filter(|logged| logged.status == 403) {
+        *refused.entry(logged.bucket.clone()).or_default() += 1;
+    }
+    refused
+}
+
+/// The role is refused for one data center's buckets: Earthdata is asked for those and there only,
+/// and what was found out is remembered.
+#[test]
+fn a_role_gives_way_to_earthdata_in_the_buckets_that_refuse_it_only() {
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount = with_role(&environment, &BUCKETS[2..]).mount();
+    for bucket in BUCKETS {
+        mount.must_read_file_of(bucket);
+    }
+    assert_eq!(environment.issued(), [0, 0, 1]);
+    let once = refused(&environment);
+    assert_eq!(once.keys().collect::<Vec<_>>(), BUCKETS[..2].iter().collect::<Vec<_>>());
+    for bucket in BUCKETS {
+        for file in ["a/y.nc", "b/z.nc"] {
+            assert_eq!(
+                fs::read_to_string(mount.at(bucket).join(file)).unwrap(),
+                format!("{bucket} {file}")
+            );
+        }
+    }
+    assert_eq!((refused(&environment), environment.issued()), (once, [0, 0, 1]), "remembered");
+    let told = mount.log_lines_with("preferred from now on");
+    assert_eq!((told.len(), mount.log().lines().count()), (2, 2), "{}", mount.log());
+    let is_told = |bucket: &&str| {
+        told.iter().any(|line| {
+            line.contains(*bucket) && line.contains(&environment.fake_daac.credentials_url("ASF"))
+        })
+    };
+    assert!(BUCKETS[..2].iter().all(is_told), "{told:?}");
+}
+
+/// The other way round: Earthdata serves a bucket that refused the role, until it is refused itself
+/// and the role is let in.
+#[test]
+fn earthdata_gives_way_to_the_role_where_it_is_refused() {
+    const BUCKET: &str = "nsidc-local-protected";
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount = with_role(&environment, &BUCKETS).mount();
+    // A lookup asks twice: for a file and for a directory.
+    environment.fake_daac.add_fault(Fault::new(Failure::Denied).in_bucket(BUCKET).times(2));
+    mount.must_read_file_of(BUCKET);
+    assert_eq!(
+        (environment.issued(), mount.log_lines_with("preferred from now on").len()),
+        ([0, 1, 0], 1),
+        "{}",
+        mount.log()
+    );
+    environment.fake_daac.set(|knobs| knobs.daac("NSIDC").out_of_region = Some(true));
+    let read = |file: &str| fs::read_to_string(mount.at(BUCKET).join(file)).unwrap();
+    assert_eq!(read("a/y.nc"), format!("{BUCKET} a/y.nc"));
+    let told = mount.log_lines_with("preferred from now on");
+    assert!(
+        matches!(&told[..], [_, back] if back.contains("refusal=S3 denies") && back.contains("from=\"the environment\"")),
+        "{told:?}"
+    );
+    let once = refused(&environment);
+    assert_eq!(read("b/z.nc"), format!("{BUCKET} b/z.nc"));
+    assert_eq!((refused(&environment), environment.issued()), (once, [0, 1, 0]), "remembered");
+    assert_eq!(mount.log().lines().count(), 2, "{}", mount.log());
+}
+
+/// What neither opens is the role's refusal; that Earthdata was no help, and why, is told once.
+#[test]
+fn what_neither_opens_is_told_with_both_reasons() {
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    environment.fake_daac.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
+    let mount = with_role(&environment, &BUCKETS[2..]).mount();
+    for _ in 0..3 {
+        assert_eq!(
+            errno(
+                fs::read_dir(mount.at("asf-local-products/a"))
+                    .and_then(|mut names| names.next().unwrap())
+            ),
+            libc::EACCES
+        );
+    }
+    let tried = mount.log_lines_with("do not help either");
+    assert!(
+        matches!(&tried[..], [line] if line.contains("asf-local-products") && line.contains("/approve_app?")),
+        "{}",
+        mount.log()
+    );
+    assert!(
+        matches!(&mount.log_lines_with("failed")[..], [line] if line.contains("s3://asf-local-products/")),
+        "{}",
+        mount.log()
+    );
+    mount.must_read_file_of(BUCKETS[2]);
+}
+
+/// Keys that are dead or not there say nothing: the mount says what Earthdata says, and works where
+/// Earthdata works.
+#[test]
+fn without_usable_keys_what_earthdata_says_is_told() {
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let bucket = "asf-local-products";
+    let none = |mount_command: MountCommand| {
+        mount_command.args(&["--aws-credentials"]).env("AWS_EC2_METADATA_DISABLED", "true")
+    };
+    let dead = |mount_command: MountCommand| {
+        none(mount_command)
+            .env("AWS_ACCESS_KEY_ID", "ASIADEAD")
+            .env("AWS_SECRET_ACCESS_KEY", "guess")
+    };
+    let mount_command = || environment.mount_command_with_table(bucket);
+    for (mount_command, own) in [
+        (none(mount_command()), "no AWS credentials in the environment"),
+        (dead(mount_command()), "InvalidAccessKeyId"),
+    ] {
+        environment.fake_daac.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
+        mount_command.must_fail_with(&[
+            "Earthdata Login wants something",
+            "/approve_app?",
+            "of the environment: ",
+            own,
+        ]);
+    }
+    environment.fake_daac.set(|knobs| knobs.daacs.clear());
+    none(mount_command().without_env("EARTHDATA_TOKEN")).must_fail_with(&[
+        "no AWS credentials in",
+        "of Earthdata: no Earthdata Login identity found",
+    ]);
+    environment.fake_daac.set(|knobs| knobs.bucket(bucket).listing = Some(Listing::Denied));
+    for mount_command in [none(mount_command()), dead(mount_command())] {
+        let (mount, warning) = mount_command.mount_with_warning();
+        assert!(warning.contains("names given in full may still open"), "{warning}");
+        assert_eq!(fs::read_to_string(mount.at("a/x.nc")).unwrap(), format!("{bucket} a/x.nc"));
+    }
+}
+
+/// "Credentials dead and none to be had in time: EACCES" (semantics.md): the line in the log names
+/// the endpoint that is waited for.
+#[test]
+fn a_fallback_that_is_down_is_named_and_recovers() {
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    environment.fake_daac.set(|knobs| knobs.daac("ASF").down = Some(true));
+    let mount_command = environment
+        .mount_command_with_table("earthdata")
+        .args(&["--aws-credentials", "--timeout=2"]);
+    let mount = mount_command
+        .env("AWS_ACCESS_KEY_ID", "AKIADEAD")
+        .env("AWS_SECRET_ACCESS_KEY", "guess")
+        .mount();
+    let file = mount.at("asf-local-products/a/x.nc");
+    assert_eq!(errno(fs::metadata(&file)), libc::EACCES);
+    let endpoint = environment.fake_daac.credentials_url("ASF");
+    let told = mount.log_lines_with("gives none");
+    assert!(
+        matches!(&told[..], [line] if line.contains(&endpoint) && line.contains("no answer from")),
+        "{}",
+        mount.log()
+    );
+    environment.fake_daac.set(|knobs| knobs.daacs.clear());
+    eventually("it is served", TIMEOUT, || fs::metadata(&file).is_ok());
+}
