@@ -14,15 +14,16 @@ pub const ROOT: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// The directory that has a name for each of several trees.
-    Top,
+    BucketsRoot,
     /// An entry of the tree with this number.
-    In(usize, Entry),
+    InTree(usize, Entry),
 }
 
 /// What the kernel holds a number of, and how many lookups it will give back.
 ///
-/// A number is a hash of the tree and the prefix, or the key and its etag. So it stays the same while the mount lives, also when the
-/// kernel forgot it in between, and another version of an object is another inode: the kernel cannot mix their pages.
+/// A number is a hash of the tree and the prefix, or the key and its etag. So it stays the same
+/// while the mount lives, also when the kernel forgot it in between, and another version of an
+/// object is another inode: the kernel cannot mix their pages.
 #[derive(Debug)]
 pub struct Inodes {
     hasher: RandomState,
@@ -57,14 +58,14 @@ impl Inodes {
         loop {
             match nodes.entry(number) {
                 Slot::Vacant(slot) => {
-                    slot.insert(Known { node: Node::In(tree, entry.clone()), lookups: 1 });
+                    slot.insert(Known { node: Node::InTree(tree, entry.clone()), lookups: 1 });
                     return number;
                 }
                 Slot::Occupied(mut slot) if slot.get().node.is_same(tree, entry) => {
                     let known = slot.get_mut();
                     known.lookups += 1;
                     // The same bytes, put again, are the same version with another time.
-                    known.node = Node::In(tree, entry.clone());
+                    known.node = Node::InTree(tree, entry.clone());
                     return number;
                 }
                 // Two nodes of one hash: about one mount in 10^5 with 10 million inodes.
@@ -102,7 +103,11 @@ impl Inodes {
     pub fn objects_below(&self, tree: usize, prefix: &Prefix) -> Vec<Arc<Object>> {
         let nodes = self.nodes();
         let objects = nodes.values().filter_map(|known| match &known.node {
-            Node::In(within, Entry::File(object)) if *within == tree && prefix.holds(&object.id.key) => Some(object.clone()),
+            Node::InTree(within, Entry::File(object))
+                if *within == tree && prefix.holds(&object.id.key) =>
+            {
+                Some(object.clone())
+            }
             _ => None,
         });
         objects.collect()
@@ -123,8 +128,12 @@ impl Node {
     /// Whether it is `entry` of `tree`, and the same version.
     fn is_same(&self, tree: usize, entry: &Entry) -> bool {
         match (self, entry) {
-            (Self::In(within, Entry::Directory(prefix)), Entry::Directory(other)) => *within == tree && prefix == other,
-            (Self::In(within, Entry::File(object)), Entry::File(other)) => *within == tree && object.id == other.id,
+            (Self::InTree(within, Entry::Directory(prefix)), Entry::Directory(other)) => {
+                *within == tree && prefix == other
+            }
+            (Self::InTree(within, Entry::File(object)), Entry::File(other)) => {
+                *within == tree && object.id == other.id
+            }
             _ => false,
         }
     }
@@ -139,26 +148,34 @@ mod tests {
 
     #[test]
     fn the_same_version_put_again_shows_its_new_time() {
-        let inodes = Inodes::new(Node::In(0, Entry::Directory(Prefix::new(""))));
+        let inodes = Inodes::new(Node::InTree(0, Entry::Directory(Prefix::new(""))));
         let put_at = |modified| {
             let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: "e".into() };
-            Entry::File(Arc::new(Object { id, size: 1, modified, storage_class: "STANDARD".into() }))
+            Entry::File(Arc::new(Object {
+                id,
+                size: 1,
+                modified,
+                storage_class: "STANDARD".into(),
+            }))
         };
-        let (old, new) = (put_at(SystemTime::UNIX_EPOCH), put_at(SystemTime::UNIX_EPOCH + Duration::from_secs(9)));
+        let (old, new) = (
+            put_at(SystemTime::UNIX_EPOCH),
+            put_at(SystemTime::UNIX_EPOCH + Duration::from_secs(9)),
+        );
         let number = inodes.remember(0, &old);
         assert_eq!(inodes.remember(0, &new), number);
-        assert_eq!(inodes.get(number), Some(Node::In(0, new)));
+        assert_eq!(inodes.get(number), Some(Node::InTree(0, new)));
     }
 
     #[test]
     fn a_number_stays_the_same_and_is_forgotten_with_its_last_lookup() {
-        let inodes = Inodes::new(Node::In(0, Entry::Directory(Prefix::new(""))));
+        let inodes = Inodes::new(Node::InTree(0, Entry::Directory(Prefix::new(""))));
         let entry = Entry::Directory(Prefix::new("a"));
         let number = inodes.remember(0, &entry);
         assert_eq!(inodes.remember(0, &entry), number);
         assert_eq!(inodes.number(0, &entry), number);
         inodes.forget(number, 1);
-        assert_eq!(inodes.get(number), Some(Node::In(0, entry.clone())));
+        assert_eq!(inodes.get(number), Some(Node::InTree(0, entry.clone())));
         inodes.forget(number, 1);
         assert_eq!((inodes.get(number), inodes.count()), (None, 1));
         assert_eq!(inodes.remember(0, &entry), number);

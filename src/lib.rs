@@ -1,7 +1,8 @@
-//! NASA's Earthdata buckets as a folder: a read-only FUSE filesystem that logs in, and stays logged in, by itself.
+//! NASA's Earthdata buckets as a folder: a read-only FUSE filesystem that logs in, and stays logged
+//! in, by itself.
 //!
-//! The rooms of the house, bottom up. A module imports only from modules above it in this table, and each foreign crate has
-//! one door (`tests/fast/architecture.rs` sees to both).
+//! The rooms of the house, bottom up. A module imports only from modules above it in this table,
+//! and each foreign crate has one door (`tests/fast/architecture.rs` sees to both).
 //!
 //! | module | holds |
 //! |---|---|
@@ -20,21 +21,26 @@
 //! | [`fuse`] | the kernel's door: decode, run, reply; mount and unmount |
 //! | [`cli`], [`commands`] | flags and defaults; one file a verb |
 //!
-//! Where to start reading: [`fuse`] shows how a request comes in and how its error goes out, [`volume::Volume`] what is done
-//! about it. `docs/architecture.md` follows one read and one swap of credentials through all of it.
+//! Where to start reading: [`fuse`] shows how a request comes in and how its error goes out,
+//! [`volume::Filesystem`] what is done about it. `docs/architecture.md` follows one read and one
+//! swap of credentials through all of it.
 
-pub mod bounded;
 pub mod cache;
+pub mod catalog;
 pub mod cli;
 pub mod commands;
+pub mod connect;
 pub mod credentials;
-pub mod earthdata;
 pub mod error;
-pub mod flight;
+pub mod filesystem;
 pub mod fuse;
+pub mod http;
 pub mod inodes;
 pub mod listing;
+pub mod login;
 pub mod object;
+pub mod prefetch;
 pub mod reader;
 pub mod s3;
-pub mod volume;
+pub mod single_flight;
+pub mod weighted_lru;

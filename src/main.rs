@@ -8,7 +8,8 @@ use granulefs::commands;
 use granulefs::error::Error;
 use tracing_subscriber::EnvFilter;
 
-/// Blocks come and go by the hundred a second; glibc gives their pages back each time, and faults them in again.
+/// Blocks come and go by the hundred a second; glibc gives their pages back each time, and faults
+/// them in again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -19,8 +20,12 @@ fn main() -> ExitCode {
         Verb::Path(args) => commands::path::run(&args).map(|()| ExitCode::SUCCESS),
         Verb::Credentials(args) => commands::credentials::run(&args).map(|()| ExitCode::SUCCESS),
         Verb::Doctor(args) => commands::doctor::run(&args),
-        Verb::Refresh { mountpoint, path } => commands::refresh::run(&mountpoint, path.as_deref()).map(|()| ExitCode::SUCCESS),
-        Verb::Unmount { mountpoint } => commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS),
+        Verb::Refresh { mountpoint, path } => {
+            commands::refresh::run(&mountpoint, path.as_deref()).map(|()| ExitCode::SUCCESS)
+        }
+        Verb::Unmount { mountpoint } => {
+            commands::unmount::run(&mountpoint).map(|()| ExitCode::SUCCESS)
+        }
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("granulefs: {error}");
@@ -36,11 +41,15 @@ fn log_to(args: &MountArgs) -> Result<(), Error> {
         _ => "trace",
     };
     // Other crates at these levels would log request headers, and in them secrets.
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(format!("off,granulefs={level}"))).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(format!("off,granulefs={level}")))
+        .with_target(false);
     match &args.log_file {
         Some(path) => {
             let file = File::options().create(true).append(true).open(path);
-            let file = file.map_err(|e| Error::usage(format!("cannot write the log file {}: {e}", path.display())))?;
+            let file = file.map_err(|e| {
+                Error::usage(format!("cannot write the log file {}: {e}", path.display()))
+            })?;
             log.with_ansi(false).with_writer(file).init();
         }
         None if args.foreground => log.with_writer(std::io::stderr).init(),

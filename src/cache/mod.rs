@@ -1,37 +1,38 @@
 //! Blocks of object versions in memory: bounded in bytes over all files, one flight per block.
 
-mod budget;
-mod flight;
-mod shelf;
+mod block_map;
+mod fetch_task;
+mod memory_limiter;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use budget::{Budget, Ticket};
+pub use block_map::Block;
+use block_map::{BlockMap, BlockRange, ranges};
 use bytes::{Bytes, BytesMut};
-use flight::Flight;
-pub use shelf::Block;
-use shelf::{Run, Shelf, runs};
+use fetch_task::FetchTask;
+use memory_limiter::{MemoryLimiter, Waiter};
 
 use crate::error::Error;
 use crate::object::{Object, ObjectId};
 use crate::s3::Bucket;
 
-/// Bytes of a block. Small enough that a scattered read waits for little beside it (a connection of S3 brings it in less than a
-/// millisecond), large enough that a stream costs few of them.
+/// Bytes of a block. Small enough that a scattered read waits for little beside it (a connection of
+/// S3 brings it in less than a millisecond), large enough that a stream costs few of them.
 pub const BLOCK: u64 = 64 * 1024;
 /// The most blocks of one GET, 4 MiB: of these, several at a time fill a link.
 const LONGEST_RUN: u64 = 64;
 /// The fewest blocks, 512 KiB, that are worth a GET of their own when more are wanted at once.
 const WORTH_A_GET: u64 = 8;
-/// For how long a fetch may stand still before it is given up, where nobody waits for it, or its bytes of the budget go to
-/// others, where somebody does: longer than a few of S3's daily faults take.
+/// For how long a fetch may stand still before it is given up, where nobody waits for it, or its
+/// bytes of the limiter go to others, where somebody does: longer than a few of S3's daily faults
+/// take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A version of an object, and the bucket that it is fetched from.
 #[derive(Clone, Copy, Debug)]
-pub struct Remote<'a> {
+pub struct RemoteObject<'a> {
     /// Answers with the bytes.
     pub bucket: &'a Bucket,
     /// What is known of it.
@@ -43,94 +44,117 @@ pub struct Remote<'a> {
 /// The blocks of all files of a mount.
 #[derive(Debug)]
 pub struct BlockCache {
-    budget: Arc<Budget>,
-    /// Locked before the budget's ledger, never while it is.
-    shelf: Mutex<Shelf>,
+    limiter: Arc<MemoryLimiter>,
+    /// Locked before the limiter's state, never while it is.
+    blocks_map: Mutex<BlockMap>,
 }
 
 impl BlockCache {
     /// An empty cache of `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { budget: Budget::new(capacity), shelf: Mutex::new(Shelf::new(capacity)) })
-    }
-
-    /// The blocks `range` of `remote`; those that nobody has fetched are on their way, or in line for the budget, when this
-    /// returns. Where any is missing, those behind it up to `until` come along if room can be made for them. Says whether
-    /// any was missing.
-    #[must_use]
-    pub fn blocks(self: &Arc<Self>, remote: Remote<'_>, range: Range<u64>, until: u64) -> (Vec<Block>, bool) {
-        let Remote { object, id, .. } = remote;
-        let mut shelf = self.shelf();
-        let found: Vec<Option<Block>> = range.clone().map(|index| shelf.find(id, index)).collect();
-        let mut missing: Vec<u64> =
-            range.clone().zip(&found).filter(|(_, block)| block.is_none()).map(|(index, _)| index).collect();
-        let is_missing = !missing.is_empty();
-        let wanted = bytes(object.size, &(range.start..until));
-        while is_missing && !self.budget.has_room(wanted) && shelf.evict_read() {}
-        if is_missing && self.budget.has_room(wanted) {
-            missing.extend((range.end..until).filter(|index| !shelf.contains(id, *index)));
-        }
-        let longest = (missing.len() as u64).div_ceil(2).clamp(WORTH_A_GET, LONGEST_RUN);
-        let mut launched = Vec::new();
-        for blocks in runs(missing.into_iter(), longest) {
-            let ticket = self.budget.ask(bytes(object.size, &blocks));
-            let run = shelf.launch(id, blocks, &range);
-            launched.extend(run.landings.iter().cloned().map(Block::Aloft));
-            self.fly(remote, run, ticket);
-        }
-        self.make_room(&mut shelf);
-        drop(shelf);
-        let mut launched = launched.into_iter();
-        (found.into_iter().filter_map(|block| block.or_else(|| launched.next())).collect(), is_missing)
-    }
-
-    /// The bytes `range` of an object for one reader, kept by nobody: for reads so scattered that a block for each would be
-    /// mostly waste. `None`: some of its blocks are known, so [`Self::blocks`] is the better way.
-    pub fn alone(
-        self: &Arc<Self>,
-        Remote { bucket, object, id }: Remote<'_>,
-        range: Range<u64>,
-    ) -> Option<impl Future<Output = Result<Bytes, Error>> + use<>> {
-        let mut shelf = self.shelf();
-        let mut blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);
-        if blocks.any(|index| shelf.contains(id, index)) {
-            return None;
-        }
-        let length = usize::try_from(range.end.min(object.size).saturating_sub(range.start)).unwrap_or(usize::MAX);
-        let mut ticket = self.budget.ask(length);
-        self.make_room(&mut shelf);
-        let mut download = bucket.download(id, range);
-        Some(async move {
-            let mut reservation = ticket.turn().await?;
-            let mut bytes = BytesMut::with_capacity(length);
-            while let Some(frame) = reservation.lend_during(download.next()).await?? {
-                bytes.extend_from_slice(&frame);
-            }
-            Ok(reservation.hold(bytes))
+        Arc::new(Self {
+            limiter: MemoryLimiter::new(capacity),
+            blocks_map: Mutex::new(BlockMap::new(capacity)),
         })
     }
 
-    /// Sets the blocks `range` of `remote` on their way over about `connections` at once, as far as they are missing and there is
-    /// room for them, and answers up to which block it came.
-    pub fn prefetch(self: &Arc<Self>, remote: Remote<'_>, range: Range<u64>, connections: u64) -> u64 {
-        let Remote { object, id, .. } = remote;
-        let mut shelf = self.shelf();
+    /// The blocks `range` of `remote`; those that nobody has fetched are on their way, or in line
+    /// for the limiter, when this returns. Where any is missing, those behind it up to `until` come
+    /// along if room can be made for them. Says whether any was missing.
+    #[must_use]
+    pub fn blocks(
+        self: &Arc<Self>,
+        remote: RemoteObject<'_>,
+        range: Range<u64>,
+        until: u64,
+    ) -> (Vec<Block>, bool) {
+        let RemoteObject { object, id, .. } = remote;
+        let mut blocks_map = self.blocks_map();
+        let found: Vec<Option<Block>> =
+            range.clone().map(|index| blocks_map.find(id, index)).collect();
+        let mut missing: Vec<u64> = range
+            .clone()
+            .zip(&found)
+            .filter(|(_, block)| block.is_none())
+            .map(|(index, _)| index)
+            .collect();
+        let is_missing = !missing.is_empty();
+        let wanted = bytes(object.size, &(range.start..until));
+        while is_missing && !self.limiter.has_room(wanted) && blocks_map.evict_read() {}
+        if is_missing && self.limiter.has_room(wanted) {
+            missing.extend((range.end..until).filter(|index| !blocks_map.contains(id, *index)));
+        }
+        let longest = (missing.len() as u64).div_ceil(2).clamp(WORTH_A_GET, LONGEST_RUN);
+        let mut launched = Vec::new();
+        for blocks in ranges(missing.into_iter(), longest) {
+            let waiter = self.limiter.ask(bytes(object.size, &blocks));
+            let range_ = blocks_map.launch(id, blocks, &range);
+            launched.extend(range_.pending.iter().cloned().map(Block::Pending));
+            self.fly(remote, range_, waiter);
+        }
+        self.make_room(&mut blocks_map);
+        drop(blocks_map);
+        let mut launched = launched.into_iter();
+        (
+            found.into_iter().filter_map(|block| block.or_else(|| launched.next())).collect(),
+            is_missing,
+        )
+    }
+
+    /// The bytes `range` of an object for one reader, kept by nobody: for reads so scattered that a
+    /// block for each would be mostly waste. `None`: some of its blocks are known, so
+    /// [`Self::blocks`] is the better way.
+    pub fn alone(
+        self: &Arc<Self>,
+        RemoteObject { bucket, object, id }: RemoteObject<'_>,
+        range: Range<u64>,
+    ) -> Option<impl Future<Output = Result<Bytes, Error>> + use<>> {
+        let mut blocks_map = self.blocks_map();
+        let mut blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);
+        if blocks.any(|index| blocks_map.contains(id, index)) {
+            return None;
+        }
+        let length = usize::try_from(range.end.min(object.size).saturating_sub(range.start))
+            .unwrap_or(usize::MAX);
+        let mut waiter = self.limiter.ask(length);
+        self.make_room(&mut blocks_map);
+        let mut download = bucket.download(id, range);
+        Some(async move {
+            let mut permit = waiter.turn().await?;
+            let mut bytes = BytesMut::with_capacity(length);
+            while let Some(frame) = permit.lend_during(download.next()).await?? {
+                bytes.extend_from_slice(&frame);
+            }
+            Ok(permit.hold(bytes))
+        })
+    }
+
+    /// Sets the blocks `range` of `remote` on their way over about `connections` at once, as far as
+    /// they are missing and there is room for them, and answers up to which block it came.
+    pub fn prefetch(
+        self: &Arc<Self>,
+        remote: RemoteObject<'_>,
+        range: Range<u64>,
+        connections: u64,
+    ) -> u64 {
+        let RemoteObject { object, id, .. } = remote;
+        let mut blocks_map = self.blocks_map();
         let longest = ((range.end - range.start) / connections).clamp(2 * WORTH_A_GET, LONGEST_RUN);
-        let missing = range.clone().filter(|index| !shelf.contains(id, *index));
-        for blocks in runs(missing, longest) {
+        let missing = range.clone().filter(|index| !blocks_map.contains(id, *index));
+        for blocks in ranges(missing, longest) {
             let wanted = bytes(object.size, &blocks);
-            if self.budget.is_busy() {
+            if self.limiter.is_busy() {
                 return blocks.start;
             }
-            while !self.budget.has_room(wanted) {
-                if !shelf.evict_read() {
+            while !self.limiter.has_room(wanted) {
+                if !blocks_map.evict_read() {
                     return blocks.start;
                 }
             }
-            let ticket = self.budget.ask(wanted);
-            let run = shelf.launch(id, blocks, &(0..0));
-            self.fly(remote, run, ticket);
+            let waiter = self.limiter.ask(wanted);
+            let range_ = blocks_map.launch(id, blocks, &(0..0));
+            self.fly(remote, range_, waiter);
         }
         range.end
     }
@@ -138,30 +162,35 @@ impl BlockCache {
     /// The most bytes to hold.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.budget.capacity()
+        self.limiter.capacity()
     }
 
     /// Bytes of blocks kept, on their way, and in the hands of readers.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.budget.held()
+        self.limiter.held()
     }
 
-    fn fly(self: &Arc<Self>, Remote { bucket, object, .. }: Remote<'_>, run: Run, ticket: Ticket) {
-        let start = run.first * BLOCK;
-        let end = (start + run.landings.len() as u64 * BLOCK).min(object.size);
-        let download = bucket.download(&run.id, start..end);
-        let flight = Flight { cache: self.clone(), size: object.size, run };
-        tokio::spawn(flight.land(ticket, download));
+    fn fly(
+        self: &Arc<Self>,
+        RemoteObject { bucket, object, .. }: RemoteObject<'_>,
+        range_: BlockRange,
+        waiter: Waiter,
+    ) {
+        let start = range_.first * BLOCK;
+        let end = (start + range_.pending.len() as u64 * BLOCK).min(object.size);
+        let download = bucket.download(&range_.id, start..end);
+        let flight = FetchTask { cache: self.clone(), size: object.size, range_ };
+        tokio::spawn(flight.land(waiter, download));
     }
 
     /// Lets go of blocks for those who wait in line.
-    fn make_room(&self, shelf: &mut Shelf) {
-        while self.budget.is_short() && shelf.evict() {}
+    fn make_room(&self, blocks_map: &mut BlockMap) {
+        while self.limiter.is_short() && blocks_map.evict() {}
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn blocks_map(&self) -> MutexGuard<'_, BlockMap> {
+        self.blocks_map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::earthdata::host::normal_host;
-use crate::earthdata::{Hearsay, Holding, Holdings, Table};
+use crate::catalog::{BucketTable, ResolvedBucket, ResolvedSource, UntrustedEndpoint};
 use crate::error::Error;
+use crate::http::host::normal_host;
 
 /// How Earthdata is spoken to.
 #[derive(Debug, Args)]
@@ -15,7 +15,8 @@ pub struct EarthdataArgs {
     #[arg(long, value_name = "URL", env = "S3_CREDENTIAL_ENDPOINT", help_heading = "Earthdata")]
     credentials_endpoint: Option<String>,
 
-    /// The Earthdata Login host, the only place that gets the password (UAT: uat.urs.earthdata.nasa.gov)
+    /// The Earthdata Login host, the only place that gets the password (UAT:
+    /// uat.urs.earthdata.nasa.gov)
     #[arg(
         long,
         value_name = "HOST[:PORT]",
@@ -44,7 +45,8 @@ pub struct EarthdataArgs {
 /// The table of buckets.
 #[derive(Debug, Args)]
 pub struct BucketsFile {
-    /// Another table of buckets, as `granulefs buckets --json` prints it [default: the built-in one]
+    /// Another table of buckets, as `granulefs buckets --json` prints it [default: the built-in
+    /// one]
     #[arg(long, value_name = "FILE", help_heading = "Earthdata")]
     pub buckets_file: Option<PathBuf>,
 }
@@ -54,8 +56,8 @@ impl BucketsFile {
     ///
     /// # Errors
     /// [`Error::Usage`] when the file cannot be read.
-    pub fn table(&self) -> Result<Table, Error> {
-        self.buckets_file.as_deref().map_or_else(|| Ok(Table::built_in()), Table::read)
+    pub fn table(&self) -> Result<BucketTable, Error> {
+        self.buckets_file.as_deref().map_or_else(|| Ok(BucketTable::built_in()), BucketTable::read)
     }
 }
 
@@ -74,20 +76,26 @@ impl EarthdataArgs {
         self.credentials_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
     }
 
-    /// The endpoint for `place`, one of `all`. What the user names is for the one place that is asked for; of several, it serves
-    /// those that the table does not know. What CMR says counts last.
+    /// The endpoint for `place`, one of `all`. What the user names is for the one place that is
+    /// asked for; of several, it serves those that the table does not know. What CMR says counts
+    /// last.
     #[must_use]
-    pub fn endpoint<'a>(&'a self, place: &'a Holding, all: &Holdings) -> Option<&'a str> {
+    pub fn endpoint<'a>(
+        &'a self,
+        place: &'a ResolvedBucket,
+        all: &ResolvedSource,
+    ) -> Option<&'a str> {
         let (named, known) = (self.named_endpoint(), place.endpoint.as_deref());
         let sure = if all.places.len() == 1 { named.or(known) } else { known.or(named) };
-        sure.or_else(|| place.told.as_ref().and_then(Hearsay::believed))
+        sure.or_else(|| place.told.as_ref().and_then(UntrustedEndpoint::believed))
     }
 }
 
 /// How S3 is spoken to.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
-    /// Use the environment's own AWS credentials (variables, profile, role), and Earthdata's only where those are refused
+    /// Use the environment's own AWS credentials (variables, profile, role), and Earthdata's only
+    /// where those are refused
     #[arg(long, help_heading = "Earthdata")]
     pub aws_credentials: bool,
 
@@ -115,7 +123,8 @@ impl StoreArgs {
 /// The region.
 #[derive(Debug, Args)]
 pub struct RegionArg {
-    /// The bucket's AWS region [default: from the table of buckets; for others AWS_REGION, AWS_DEFAULT_REGION, or us-west-2]
+    /// The bucket's AWS region [default: from the table of buckets; for others AWS_REGION,
+    /// AWS_DEFAULT_REGION, or us-west-2]
     #[arg(long = "region", value_name = "REGION", help_heading = "S3")]
     given: Option<String>,
 }
@@ -123,13 +132,18 @@ pub struct RegionArg {
 impl RegionArg {
     /// The region to sign for at `place`.
     #[must_use]
-    pub fn of(&self, place: &Holding) -> String {
+    pub fn of(&self, place: &ResolvedBucket) -> String {
         self.of_with(place, |name| std::env::var(name).ok())
     }
 
-    fn of_with(&self, place: &Holding, variable: impl Fn(&str) -> Option<String>) -> String {
+    fn of_with(&self, place: &ResolvedBucket, variable: impl Fn(&str) -> Option<String>) -> String {
         // A machine's own region says nothing about a bucket that is known to be elsewhere.
-        let environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(&variable).find(|name| !name.is_empty());
+        let environment = || {
+            ["AWS_REGION", "AWS_DEFAULT_REGION"]
+                .into_iter()
+                .filter_map(&variable)
+                .find(|name| !name.is_empty())
+        };
         let known = || place.region.clone();
         self.given.clone().or_else(known).or_else(environment).unwrap_or_else(|| "us-west-2".into())
     }
@@ -141,10 +155,16 @@ mod tests {
 
     #[test]
     fn a_known_bucket_is_where_it_is_whatever_region_the_machine_is_in() {
-        let table = Table::built_in();
+        let table = BucketTable::built_in();
         let region = |bucket: &str, given: Option<&str>, variables: &[(&str, &str)]| {
-            let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-            RegionArg { given: given.map(Into::into) }.of_with(&Holding::new(bucket, "", table.get(bucket)), variable)
+            let variable = |name: &str| {
+                variables
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned())
+            };
+            RegionArg { given: given.map(Into::into) }
+                .of_with(&ResolvedBucket::new(bucket, "", table.get(bucket)), variable)
         };
         let (own, other) = (("AWS_REGION", "eu-central-1"), ("AWS_DEFAULT_REGION", "eu-west-1"));
         assert_eq!(region("bucket", None, &[]), "us-west-2");
@@ -163,12 +183,18 @@ mod tests {
             cmr_host: String::new(),
             buckets: BucketsFile { buckets_file: None },
         };
-        let known = Holding { endpoint: Some("known".into()), ..Holding::new("b-1", "", None) };
-        let unknown = Holding::new("b-2", "", None);
-        let holdings =
-            |places: &[&Holding]| Holdings { places: places.iter().copied().cloned().collect(), file: None, note: None };
-        assert_eq!(named.endpoint(&known, &holdings(&[&known])), Some("named"));
-        assert_eq!(named.endpoint(&known, &holdings(&[&known, &unknown])), Some("known"));
-        assert_eq!(named.endpoint(&unknown, &holdings(&[&known, &unknown])), Some("named"));
+        let known = ResolvedBucket {
+            endpoint: Some("known".into()),
+            ..ResolvedBucket::new("b-1", "", None)
+        };
+        let unknown = ResolvedBucket::new("b-2", "", None);
+        let resolved = |places: &[&ResolvedBucket]| ResolvedSource {
+            places: places.iter().copied().cloned().collect(),
+            file: None,
+            note: None,
+        };
+        assert_eq!(named.endpoint(&known, &resolved(&[&known])), Some("named"));
+        assert_eq!(named.endpoint(&known, &resolved(&[&known, &unknown])), Some("known"));
+        assert_eq!(named.endpoint(&unknown, &resolved(&[&known, &unknown])), Some("named"));
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{EarthdataArgs, RegionArg, SOURCES};
-use crate::earthdata::Source;
+use crate::catalog::Source;
 
 /// `granulefs credentials`
 #[derive(Debug, Args)]
@@ -38,7 +38,8 @@ pub enum Format {
     Json,
     /// The AWS tools' credential_process
     Process,
-    /// ~/.aws/config: a profile that asks granulefs for credentials whenever it needs them; holds no secret
+    /// ~/.aws/config: a profile that asks granulefs for credentials whenever it needs them; holds
+    /// no secret
     AwsProfile,
 }
 

@@ -6,13 +6,14 @@ use clap::Args;
 
 use super::values::patience;
 use super::{EarthdataArgs, SOURCES, StoreArgs};
-use crate::earthdata::Source;
+use crate::catalog::Source;
 
 /// `granulefs doctor`
 #[derive(Debug, Args)]
 #[command(after_long_help = SOURCES)]
 pub struct DoctorArgs {
-    /// What is to be mounted (see below); without it only this machine and the login host are looked at
+    /// What is to be mounted (see below); without it only this machine and the login host are
+    /// looked at
     pub source: Option<Source>,
 
     /// As JSON

@@ -32,7 +32,8 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the program's own arguments. Help and complaints are printed here, and end the program.
+    /// Reads the program's own arguments. Help and complaints are printed here, and end the
+    /// program.
     #[must_use]
     pub fn read() -> Self {
         Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -40,7 +41,8 @@ impl Cli {
 
     fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(options::expanded(given)).map_err(without_password)?;
+        let matches =
+            command.try_get_matches_from_mut(options::expanded(given)).map_err(without_password)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
@@ -50,7 +52,8 @@ fn without_password(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && let Some((before, host)) = value.rsplit_once('@')
     {
-        let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+        let scheme =
+            before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
         let value = ContextValue::String(format!("{scheme}...@{host}"));
         error.insert(ContextKind::InvalidValue, value);
     }
@@ -108,7 +111,8 @@ pub enum Verb {
     /// Look at everything that a mount needs, and say what to do about what does not work
     #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
-    /// Forget what is known of names, so that they are asked for anew (SIGHUP to the mount's process does it as well)
+    /// Forget what is known of names, so that they are asked for anew (SIGHUP to the mount's
+    /// process does it as well)
     Refresh {
         /// The directory it is mounted on
         mountpoint: PathBuf,
@@ -134,10 +138,14 @@ mod tests {
 
     #[test]
     fn the_long_help_of_a_verb_says_more_than_the_list_of_verbs() {
-        let help = |verb: &str| Cli::of(["granulefs", verb, "--help"].map(OsString::from)).unwrap_err().to_string();
-        for (verb, words) in
-            [("mount", "Returns when"), ("credentials", "They live for an hour"), ("doctor", "Exits with status 0")]
-        {
+        let help = |verb: &str| {
+            Cli::of(["granulefs", verb, "--help"].map(OsString::from)).unwrap_err().to_string()
+        };
+        for (verb, words) in [
+            ("mount", "Returns when"),
+            ("credentials", "They live for an hour"),
+            ("doctor", "Exits with status 0"),
+        ] {
             let help = help(verb).split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(help.contains(words) && help.contains("SOURCE is one of"), "{help}");
         }
@@ -150,7 +158,9 @@ mod tests {
             ["mount", "--earthdata-host=jane:secret@h", "b"],
             ["mount", "--credentials-endpoint=https://jane:secret@h/", "b"],
         ] {
-            let complaint = Cli::of(["granulefs"].into_iter().chain(given).map(OsString::from)).unwrap_err().to_string();
+            let complaint = Cli::of(["granulefs"].into_iter().chain(given).map(OsString::from))
+                .unwrap_err()
+                .to_string();
             assert!(!complaint.contains("secret"), "{complaint}");
         }
     }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::values::{cache_size, duration, patience, read_only_mode};
 use super::{EarthdataArgs, SOURCES, StoreArgs};
-use crate::earthdata::Source;
+use crate::catalog::Source;
 
 /// `granulefs mount`
 #[derive(Debug, Args)]
@@ -35,7 +35,8 @@ pub struct MountArgs {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = cache_size, help_heading = "Caches")]
     pub cache_size: usize,
 
-    /// How long names and attributes are believed (like 5m or 90s); absence for a tenth of it, 30 s at most
+    /// How long names and attributes are believed (like 5m or 90s); absence for a tenth of it, 30 s
+    /// at most
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration, help_heading = "Caches")]
     pub metadata_ttl: Duration,
 
@@ -44,27 +45,27 @@ pub struct MountArgs {
     pub timeout: Duration,
 
     /// Let other users in (for those who are not root, /etc/fuse.conf must say user_allow_other)
-    #[arg(long, help_heading = "Appearance")]
+    #[arg(long, help_heading = "OwnerAndModes")]
     pub allow_other: bool,
 
     /// Owner of everything [default: who mounts]
-    #[arg(long, help_heading = "Appearance")]
+    #[arg(long, help_heading = "OwnerAndModes")]
     pub uid: Option<u32>,
 
     /// Group of everything [default: that of who mounts]
-    #[arg(long, help_heading = "Appearance")]
+    #[arg(long, help_heading = "OwnerAndModes")]
     pub gid: Option<u32>,
 
     /// Permissions of files, octal, without write bits
-    #[arg(long, value_name = "MODE", default_value = "0444", value_parser = read_only_mode, help_heading = "Appearance")]
+    #[arg(long, value_name = "MODE", default_value = "0444", value_parser = read_only_mode, help_heading = "OwnerAndModes")]
     pub file_mode: u16,
 
     /// Permissions of directories, octal, without write bits
-    #[arg(long, value_name = "MODE", default_value = "0555", value_parser = read_only_mode, help_heading = "Appearance")]
+    #[arg(long, value_name = "MODE", default_value = "0555", value_parser = read_only_mode, help_heading = "OwnerAndModes")]
     pub dir_mode: u16,
 
     /// Let nobody execute files
-    #[arg(long, help_heading = "Appearance")]
+    #[arg(long, help_heading = "OwnerAndModes")]
     pub noexec: bool,
 
     /// Append the log to this file; without it only --foreground logs, to standard error
@@ -75,8 +76,8 @@ pub struct MountArgs {
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Log")]
     pub verbose: u8,
 
-    /// Options as mount(8) passes them: any long option of this page (cache_size=1GiB,allow_other), and ro, noauto, _netdev
-    /// and their like, which change nothing
+    /// Options as mount(8) passes them: any long option of this page (cache_size=1GiB,allow_other),
+    /// and ro, noauto, _netdev and their like, which change nothing
     // Taken apart by `arguments` before clap sees them; here for the help only.
     #[arg(short = 'o', value_name = "OPTION,...")]
     pub options: Vec<String>,
@@ -105,21 +106,49 @@ mod tests {
 
     #[test]
     fn mount_options_are_the_long_options() {
-        let given =
-            ["/sbin/mount.granulefs", "bucket/p", "/mnt", "-n", "-o", "rw,_netdev,cache_size=1GiB,allow_other,x-a=b", "-ouid=7"];
+        let given = [
+            "/sbin/mount.granulefs",
+            "bucket/p",
+            "/mnt",
+            "-n",
+            "-o",
+            "rw,_netdev,cache_size=1GiB,allow_other,x-a=b",
+            "-ouid=7",
+        ];
         let args = mount_args(&given).unwrap();
         assert_eq!((args.cache_size, args.allow_other, args.uid), (1 << 30, true, Some(7)));
-        let unknown = mount_args(&["granulefs", "mount", "bucket", "/mnt", "-o", "colour=blue"]).unwrap_err();
+        let unknown =
+            mount_args(&["granulefs", "mount", "bucket", "/mnt", "-o", "colour=blue"]).unwrap_err();
         assert!(unknown.to_string().contains("--colour"));
     }
 
     #[test]
     fn values_are_read_as_people_write_them_and_bad_ones_refused() {
-        let args = mount_args(&["granulefs", "mount", "bucket", "/mnt", "--metadata-ttl", "90", "--dir-mode", "755"]);
+        let args = mount_args(&[
+            "granulefs",
+            "mount",
+            "bucket",
+            "/mnt",
+            "--metadata-ttl",
+            "90",
+            "--dir-mode",
+            "755",
+        ]);
         assert!(args.unwrap_err().to_string().contains("write bits"));
-        let args = mount_args(&["granulefs", "mount", "bucket", "/mnt", "--metadata-ttl=90", "--timeout=2m", "--file-mode=440"])
-            .unwrap();
-        assert_eq!((args.metadata_ttl.as_secs(), args.timeout.as_secs(), args.file_mode), (90, 120, 0o440));
+        let args = mount_args(&[
+            "granulefs",
+            "mount",
+            "bucket",
+            "/mnt",
+            "--metadata-ttl=90",
+            "--timeout=2m",
+            "--file-mode=440",
+        ])
+        .unwrap();
+        assert_eq!(
+            (args.metadata_ttl.as_secs(), args.timeout.as_secs(), args.file_mode),
+            (90, 120, 0o440)
+        );
         for bad in ["--cache-size=1k", "--timeout=0"] {
             assert!(mount_args(&["granulefs", "mount", "bucket", "/mnt", bad]).is_err(), "{bad}");
         }

@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// What mount(8) and fstab(5) pass that changes nothing here: the mount is read-only, nosuid and nodev in any case.
+/// What mount(8) and fstab(5) pass that changes nothing here: the mount is read-only, nosuid and
+/// nodev in any case.
 const PASSIVE: [&str; 22] = [
     "ro",
     "rw",
@@ -29,12 +30,14 @@ const PASSIVE: [&str; 22] = [
     "default_permissions",
 ];
 
-/// The arguments with `-o name=value` written as `--name=value`, and `mount.granulefs SOURCE MOUNTPOINT`, as mount(8) calls its
-/// helper, as `granulefs mount SOURCE MOUNTPOINT`.
+/// The arguments with `-o name=value` written as `--name=value`, and `mount.granulefs SOURCE
+/// MOUNTPOINT`, as mount(8) calls its helper, as `granulefs mount SOURCE MOUNTPOINT`.
 pub(super) fn expanded(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut given = given.into_iter();
     let program = given.next().unwrap_or_else(|| "granulefs".into());
-    let is_helper = Path::new(&program).file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"mount."));
+    let is_helper = Path::new(&program)
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"mount."));
     let mut arguments = vec![program];
     if is_helper {
         arguments.push("mount".into());
@@ -59,8 +62,11 @@ fn expand(options: &OsStr, arguments: &mut Vec<OsString>) {
         if PASSIVE.contains(&option) || option.starts_with("x-") {
             continue;
         }
-        let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+        let (name, value) =
+            option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
         let name = name.replace('_', "-");
-        arguments.push(value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}")).into());
+        arguments.push(
+            value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}")).into(),
+        );
     }
 }

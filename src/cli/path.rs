@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::BucketsFile;
-use crate::earthdata::Source;
+use crate::catalog::Source;
 
 /// `granulefs path`
 #[derive(Debug, Args)]

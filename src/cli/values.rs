@@ -17,7 +17,10 @@ pub(super) fn cache_size(text: &str) -> Result<usize, String> {
 
 /// A plain number is seconds, as in other programs' mount options.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    text.parse().map(Duration::from_secs).or_else(|_| humantime::parse_duration(text)).map_err(|e| e.to_string())
+    text.parse()
+        .map(Duration::from_secs)
+        .or_else(|_| humantime::parse_duration(text))
+        .map_err(|e| e.to_string())
 }
 
 /// A time in which something can happen.

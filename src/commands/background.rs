@@ -1,7 +1,8 @@
 //! A second process that goes on serving when the command has returned.
 //!
-//! The program starts itself again with the same arguments: nothing is forked after threads exist. The child tells through its
-//! standard output that the mount can be used; until then it shares the terminal, its errors and its interrupts.
+//! The program starts itself again with the same arguments: nothing is forked after threads exist.
+//! The child tells through its standard output that the mount can be used; until then it shares the
+//! terminal, its errors and its interrupts.
 
 use std::env;
 use std::fs::File;
@@ -23,7 +24,8 @@ pub(super) fn is_child() -> bool {
 
 /// Starts the child and waits until it is ready, or has failed and said why.
 pub(super) fn start() -> Result<ExitCode, Error> {
-    let failed = |e: std::io::Error| Error::store(format!("cannot start the background process: {e}"));
+    let failed =
+        |e: std::io::Error| Error::store(format!("cannot start the background process: {e}"));
     let program = env::current_exe().map_err(failed)?;
     let mut arguments = env::args_os();
     let mut child = Command::new(program)
@@ -40,14 +42,18 @@ pub(super) fn start() -> Result<ExitCode, Error> {
         output.read_to_end(&mut told).map_err(failed)?;
     }
     if let Some(words) = told.strip_prefix(READY) {
-        std::io::stdout().write_all(words).map_err(|e| Error::store(format!("cannot write the output: {e}")))?;
+        std::io::stdout()
+            .write_all(words)
+            .map_err(|e| Error::store(format!("cannot write the output: {e}")))?;
         return Ok(ExitCode::SUCCESS);
     }
     let status = child.wait().map_err(failed)?;
     // It has said why, unless it was killed.
     match status.code() {
         Some(_) => Ok(ExitCode::FAILURE),
-        None => Err(Error::store(format!("the background process ended before the mount was ready: {status}"))),
+        None => Err(Error::store(format!(
+            "the background process ended before the mount was ready: {status}"
+        ))),
     }
 }
 
@@ -56,13 +62,19 @@ pub(super) fn start() -> Result<ExitCode, Error> {
 /// # Errors
 /// [`Error::Store`] when the parent is gone: nobody waits for this mount any more.
 pub(super) fn ready(words: &str) -> Result<(), Error> {
-    let failed = |e: std::io::Error| Error::store(format!("the command that started this mount is gone: {e}"));
+    let failed = |e: std::io::Error| {
+        Error::store(format!("the command that started this mount is gone: {e}"))
+    };
     let nothing = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
     rustix::process::setsid().map_err(|e| failed(e.into()))?;
     // A mount must not keep the directory busy that it was started from.
     env::set_current_dir("/").map_err(failed)?;
     let mut output = std::io::stdout();
-    output.write_all(READY).and_then(|()| output.write_all(words.as_bytes())).and_then(|()| output.flush()).map_err(failed)?;
+    output
+        .write_all(READY)
+        .and_then(|()| output.write_all(words.as_bytes()))
+        .and_then(|()| output.flush())
+        .map_err(failed)?;
     rustix::stdio::dup2_stderr(&nothing).map_err(|e| failed(e.into()))?;
     // Last, since the parent returns at the end of this stream.
     rustix::stdio::dup2_stdout(&nothing).map_err(|e| failed(e.into()))

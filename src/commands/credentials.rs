@@ -8,20 +8,24 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{logins, output, reach};
+use crate::catalog::{ResolvedBucket, ResolvedSource};
 use crate::cli::{CredentialsArgs, Format};
-use crate::credentials::{CredentialStore, Source};
-use crate::earthdata::{Grant, Holding, Holdings};
+use crate::credentials::{CredentialsCache, Source};
 use crate::error::Error;
+use crate::login::TemporaryCredentials;
 
 /// Prints credentials, or a profile that fetches them.
 ///
 /// # Errors
-/// [`Error::Usage`] when the output is a terminal, or when the source has more than one endpoint; those of the login.
+/// [`Error::Usage`] when the output is a terminal, or when the source has more than one endpoint;
+/// those of the login.
 pub fn run(args: &CredentialsArgs) -> Result<(), Error> {
     reach::hide_memory();
     let is_secret = args.format != Format::AwsProfile;
     if is_secret && !args.show && std::io::stdout().is_terminal() {
-        return Err(Error::usage("that would print secrets to the terminal; send it elsewhere, or add --show"));
+        return Err(Error::usage(
+            "that would print secrets to the terminal; send it elsewhere, or add --show",
+        ));
     }
     let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
     let text = runtime.block_on(text(args))?;
@@ -29,29 +33,42 @@ pub fn run(args: &CredentialsArgs) -> Result<(), Error> {
 }
 
 async fn text(args: &CredentialsArgs) -> Result<String, Error> {
-    let holdings = reach::holdings(&args.source, &args.earthdata).await?;
-    let place = one_endpoint(&holdings, args)?;
-    let login = logins::login(place, &holdings, &args.earthdata)?;
+    let resolved = reach::resolved(&args.source, &args.earthdata).await?;
+    let place = one_endpoint(&resolved, args)?;
+    let login = logins::login(place, &resolved, &args.earthdata)?;
     let region = args.region.of(place);
     if args.format == Format::AwsProfile {
         return profile(place, login.endpoint(), &region, args);
     }
-    let session = logins::first_session(&CredentialStore::new(Source::Earthdata(Box::new(login)))).await?;
+    let session =
+        logins::first_session(&CredentialsCache::new(Source::Earthdata(Box::new(login)))).await?;
     written(&session.grant, &region, args.format)
 }
 
 /// A place to have credentials for; all others there are have the same endpoint.
-fn one_endpoint<'h>(holdings: &'h Holdings, args: &CredentialsArgs) -> Result<&'h Holding, Error> {
-    let endpoint = |place| args.earthdata.endpoint(place, holdings);
-    let [first, others @ ..] = &holdings.places[..] else { return Err(Error::usage("that is no bucket")) };
+fn one_endpoint<'h>(
+    resolved: &'h ResolvedSource,
+    args: &CredentialsArgs,
+) -> Result<&'h ResolvedBucket, Error> {
+    let endpoint = |place| args.earthdata.endpoint(place, resolved);
+    let [first, others @ ..] = &resolved.places[..] else {
+        return Err(Error::usage("that is no bucket"));
+    };
     if others.iter().any(|other| endpoint(other) != endpoint(first)) {
-        let names = holdings.places.iter().map(|place| place.location.bucket.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(Error::usage(format!("credentials are for one endpoint, and those are several; name a bucket: {names}")));
+        let names = resolved
+            .places
+            .iter()
+            .map(|place| place.location.bucket.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Error::usage(format!(
+            "credentials are for one endpoint, and those are several; name a bucket: {names}"
+        )));
     }
     Ok(first)
 }
 
-fn written(grant: &Grant, region: &str, format: Format) -> Result<String, Error> {
+fn written(grant: &TemporaryCredentials, region: &str, format: Format) -> Result<String, Error> {
     let (key, secret) = (&grant.access_key, grant.secret_key.expose_secret());
     let token = grant.session_token.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     let expiration = grant.expiration(SystemTime::now());
@@ -72,19 +89,31 @@ fn written(grant: &Grant, region: &str, format: Format) -> Result<String, Error>
                 ("AWS_DEFAULT_REGION", region),
             ];
             // No quote is in any of them; a shell must not read on if one were.
-            Ok(variables.iter().map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''"))).collect())
+            Ok(variables
+                .iter()
+                .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
+                .collect())
         }
     }
 }
 
 /// A section of ~/.aws/config. All that is not in the user's environment for ever is written out.
-fn profile(place: &Holding, endpoint: &str, region: &str, args: &CredentialsArgs) -> Result<String, Error> {
-    let failed = |e: std::io::Error| Error::store(format!("cannot find the program's own path: {e}"));
+fn profile(
+    place: &ResolvedBucket,
+    endpoint: &str,
+    region: &str,
+    args: &CredentialsArgs,
+) -> Result<String, Error> {
+    let failed =
+        |e: std::io::Error| Error::store(format!("cannot find the program's own path: {e}"));
     let program = std::env::current_exe().map_err(failed)?;
     let bucket = &place.location.bucket;
     let mut words = vec![program.display().to_string()];
     let source = format!("s3://{bucket}/");
-    words.extend(["credentials", &source, "--format", "process", "--credentials-endpoint", endpoint].map(Into::into));
+    words.extend(
+        ["credentials", &source, "--format", "process", "--credentials-endpoint", endpoint]
+            .map(Into::into),
+    );
     words.extend(["--earthdata-host", &args.earthdata.earthdata_host].map(Into::into));
     let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     let name = format!("earthdata-{bucket}");
@@ -99,7 +128,9 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
-    let escaped = word.chars().flat_map(|c| matches!(c, '"' | '\\' | '$' | '`').then_some('\\').into_iter().chain([c]));
+    let escaped = word
+        .chars()
+        .flat_map(|c| matches!(c, '"' | '\\' | '$' | '`').then_some('\\').into_iter().chain([c]));
     format!("\"{}\"", escaped.collect::<String>())
 }
 
@@ -109,9 +140,14 @@ mod tests {
 
     use super::*;
 
-    fn grant(secret: &str) -> Grant {
+    fn grant(secret: &str) -> TemporaryCredentials {
         let life = Some(Duration::from_secs(3600));
-        Grant { access_key: "ASIA1".into(), secret_key: secret.into(), session_token: Some("tok/en+=".into()), life }
+        TemporaryCredentials {
+            access_key: "ASIA1".into(),
+            secret_key: secret.into(),
+            session_token: Some("tok/en+=".into()),
+            life,
+        }
     }
 
     #[test]
@@ -142,9 +178,12 @@ mod tests {
 
     #[test]
     fn words_of_a_command_are_quoted_where_they_must_be() {
-        for (word, written) in
-            [("/usr/bin/x-y_z", "/usr/bin/x-y_z"), ("a b", "\"a b\""), ("", "\"\""), ("a\"$`\\", "\"a\\\"\\$\\`\\\\\"")]
-        {
+        for (word, written) in [
+            ("/usr/bin/x-y_z", "/usr/bin/x-y_z"),
+            ("a b", "\"a b\""),
+            ("", "\"\""),
+            ("a\"$`\\", "\"a\\\"\\$\\`\\\\\""),
+        ] {
             assert_eq!(quoted(word), written);
         }
     }

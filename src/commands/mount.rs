@@ -8,13 +8,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logins::Logins;
 use super::{background, output, reach};
+use crate::catalog::Location;
 use crate::cli::MountArgs;
-use crate::earthdata::Location;
 use crate::error::{Error, Refusal};
+use crate::filesystem::{Filesystem, Limits, OwnerAndModes};
 use crate::fuse::{MountSettings, Mounted, Mountpoint};
 use crate::inodes::ROOT;
 use crate::object::Name;
-use crate::volume::{Appearance, Limits, Volume};
 
 /// Mounts, and returns when the mount can be used, or with `--foreground` when it has ended.
 ///
@@ -40,11 +40,16 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
         opened = open(args) => opened?,
         () = signals.stop(|| {}) => return Err(Error::mount("interrupted before the mount was ready")),
     };
-    let settings =
-        MountSettings { source: source.clone(), allow_other: args.allow_other, no_exec: args.noexec, deadline: args.timeout };
+    let settings = MountSettings {
+        source: source.clone(),
+        allow_other: args.allow_other,
+        no_exec: args.noexec,
+        deadline: args.timeout,
+    };
     let mounted = Mounted::new(volume, mountpoint, settings, runtime.handle().clone())?;
     tracing::info!(source, mountpoint = %args.mountpoint.display(), "mounted");
-    let told = file.map(|file| format!("{}\n", args.mountpoint.join(file).display())).unwrap_or_default();
+    let told =
+        file.map(|file| format!("{}\n", args.mountpoint.join(file).display())).unwrap_or_default();
     let told = if args.foreground { output::print(&told) } else { background::ready(&told) };
     if let Err(error) = told {
         mounted.abandon()?;
@@ -58,44 +63,47 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
 
 /// A volume that can be used, and what it is called.
 struct Opened {
-    volume: Arc<Volume>,
+    volume: Arc<Filesystem>,
     source: String,
     /// The path in the mount of the file that was pointed at.
     file: Option<String>,
 }
 
-/// One bucket is logged in to, and its first page asked for: what can be wrong shows now, in the user's terminal. Of several,
-/// nobody knows yet which will be needed.
+/// One bucket is logged in to, and its first page asked for: what can be wrong shows now, in the
+/// user's terminal. Of several, nobody knows yet which will be needed.
 async fn open(args: &MountArgs) -> Result<Opened, Error> {
-    let holdings = reach::holdings(&args.source, &args.earthdata).await?;
-    let appearance = Appearance {
+    let resolved = reach::resolved(&args.source, &args.earthdata).await?;
+    let appearance = OwnerAndModes {
         uid: args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
         gid: args.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
         file_mode: args.file_mode,
         dir_mode: args.dir_mode,
     };
     let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
-    let [place] = &holdings.places[..] else {
-        let buckets = reach::buckets(&holdings, &args.earthdata, &args.store).await?;
-        let volume = Arc::new(Volume::of_several(buckets, appearance, limits));
+    let [place] = &resolved.places[..] else {
+        let buckets = reach::buckets(&resolved, &args.earthdata, &args.store).await?;
+        let volume = Arc::new(Filesystem::of_several(buckets, appearance, limits));
         return Ok(Opened { volume, source: args.source.to_string(), file: None });
     };
-    let credentials = Logins::new(&holdings, &args.earthdata, &args.store).credentials(place).await?;
+    let credentials =
+        Logins::new(&resolved, &args.earthdata, &args.store).credentials(place).await?;
     credentials.first_session().await?;
     let bucket = reach::bucket(place, &args.store, credentials)?;
-    let volume = Volume::new(bucket, place.location.prefix.clone(), appearance, limits);
+    let volume = Filesystem::new(bucket, place.location.prefix.clone(), appearance, limits);
     let first = async {
-        match holdings.file.as_deref() {
+        match resolved.file.as_deref() {
             Some(key) => first_file(&volume, &place.location, key).await.map(Some),
             None => first_names(&volume, &place.location).await.map(|()| None),
         }
     };
     // The login has limits of its own.
-    let file = tokio::time::timeout(args.timeout, first).await.unwrap_or_else(|_| Err(volume.trouble(ROOT)))?;
+    let file = tokio::time::timeout(args.timeout, first)
+        .await
+        .unwrap_or_else(|_| Err(volume.timeout_cause(ROOT)))?;
     Ok(Opened { volume: Arc::new(volume), source: place.location.to_string(), file })
 }
 
-async fn first_names(volume: &Volume, location: &Location) -> Result<(), Error> {
+async fn first_names(volume: &Filesystem, location: &Location) -> Result<(), Error> {
     match volume.first_names().await {
         Ok(true) => {}
         Ok(false) if location.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
@@ -113,10 +121,12 @@ async fn first_names(volume: &Volume, location: &Location) -> Result<(), Error> 
 }
 
 /// The path below the mount point of the object `key`, which must be there.
-async fn first_file(volume: &Volume, location: &Location, key: &str) -> Result<String, Error> {
+async fn first_file(volume: &Filesystem, location: &Location, key: &str) -> Result<String, Error> {
     let missing = || Error::NotFound(format!("s3://{}/{key}", location.bucket).into());
-    let name = Name::path_of(key.strip_prefix(location.prefix.as_str()).unwrap_or(key)).ok_or(Error::NameTooLong)?;
-    let (number, attributes) = volume.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
+    let name = Name::path_of(key.strip_prefix(location.prefix.as_str()).unwrap_or(key))
+        .ok_or(Error::NameTooLong)?;
+    let (number, attributes) =
+        volume.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
     // What may neither be looked at nor listed is taken for a directory.
     if attributes.is_directory {
         let (handle, _) = volume.open_directory(number)?;
@@ -130,7 +140,8 @@ async fn first_file(volume: &Volume, location: &Location, key: &str) -> Result<S
     Ok(name)
 }
 
-/// The signals that mean something to a mount. A terminal that closes sends a SIGHUP, and must not leave a dead mount behind.
+/// The signals that mean something to a mount. A terminal that closes sends a SIGHUP, and must not
+/// leave a dead mount behind.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -139,8 +150,11 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(|e| Error::store(format!("cannot listen for signals: {e}")));
-        let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let listen = |kind| {
+            signal(kind).map_err(|e| Error::store(format!("cannot listen for signals: {e}")))
+        };
+        let (terminate, interrupt) =
+            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         Ok(Self { terminate, interrupt, hangup: listen(SignalKind::hangup())? })
     }
 

@@ -8,14 +8,17 @@ use crate::error::Error;
 pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::store(format!("cannot write the output: {e}"))),
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::store(format!("cannot write the output: {e}")))
+        }
         _ => Ok(()),
     }
 }
 
 /// `value` as JSON for people and programs.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::store(format!("cannot write JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::store(format!("cannot write JSON: {e}")))?;
     Ok(text + "\n")
 }
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::output;
+use crate::catalog::Source;
+use crate::catalog::resolve::look_up;
 use crate::cli::PathArgs;
-use crate::earthdata::Source;
-use crate::earthdata::resolve::look_up;
 use crate::error::Error;
 use crate::object::{Name, Prefix};
 
@@ -18,13 +18,19 @@ use crate::object::{Name, Prefix};
 /// [`Error::Usage`] when the mount does not have it, [`Error::NotFound`] when nobody has it.
 pub fn run(args: &PathArgs) -> Result<(), Error> {
     let (bucket, key) = match &args.url {
-        Source::Place(_) | Source::File { .. } | Source::Link { .. } => {
-            let holdings = look_up(&args.url, &args.buckets.table()?)?;
-            let [place] = &holdings.places[..] else { return Err(Error::usage("that is several places")) };
-            let key = holdings.file.unwrap_or_else(|| place.location.prefix.as_str().to_owned());
+        Source::Prefix(_) | Source::File { .. } | Source::Link { .. } => {
+            let resolved = look_up(&args.url, &args.buckets.table()?)?;
+            let [place] = &resolved.places[..] else {
+                return Err(Error::usage("that is several places"));
+            };
+            let key = resolved.file.unwrap_or_else(|| place.location.prefix.as_str().to_owned());
             (place.location.bucket.clone(), key)
         }
-        _ => return Err(Error::usage("a path is that of an s3:// URL or of a granule's https link")),
+        _ => {
+            return Err(Error::usage(
+                "a path is that of an s3:// URL or of a granule's https link",
+            ));
+        }
     };
     let url = format!("s3://{bucket}/{key}");
     let path = path_in(&args.mountpoint, &bucket, &key)?;
@@ -49,21 +55,34 @@ fn beside_directory(path: &Path) -> Option<PathBuf> {
     object.is_file().then_some(object)
 }
 
-/// The path of `key`, by what the mount says of itself: its root is a prefix, or has buckets as directories.
+/// The path of `key`, by what the mount says of itself: its root is a prefix, or has buckets as
+/// directories.
 fn path_in(mountpoint: &Path, bucket: &str, key: &str) -> Result<PathBuf, Error> {
     let below = |directory: &Path, url: &str| {
         let rest = rest_below(url, bucket, key)?;
         // Joined to nothing, a path gets a slash.
-        let join = |path: String| if path.is_empty() { directory.to_owned() } else { directory.join(path) };
+        let join = |path: String| {
+            if path.is_empty() { directory.to_owned() } else { directory.join(path) }
+        };
         Some(Name::path_of(rest).map(join).ok_or(Error::NameTooLong))
     };
     if let Some(url) = url_of(mountpoint)? {
-        let elsewhere = || Error::usage(format!("{} shows {url}, which does not hold s3://{bucket}/{key}", mountpoint.display()));
+        let elsewhere = || {
+            Error::usage(format!(
+                "{} shows {url}, which does not hold s3://{bucket}/{key}",
+                mountpoint.display()
+            ))
+        };
         return below(mountpoint, &url).ok_or_else(elsewhere)?;
     }
     let directory = mountpoint.join(bucket);
     let found = url_of(&directory)?.and_then(|url| below(&directory, &url));
-    found.unwrap_or_else(|| Err(Error::usage(format!("{} is in no granulefs mount that has {bucket}", mountpoint.display()))))
+    found.unwrap_or_else(|| {
+        Err(Error::usage(format!(
+            "{} is in no granulefs mount that has {bucket}",
+            mountpoint.display()
+        )))
+    })
 }
 
 /// What `key` has behind the prefix that `url` names. `None`: it is not below.

@@ -3,21 +3,22 @@
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 
 use super::logins::{Credentials, Logins};
+use crate::catalog::{self, ResolvedBucket, ResolvedSource, resolve};
 use crate::cli::{EarthdataArgs, StoreArgs};
-use crate::earthdata;
-use crate::earthdata::{Holding, Holdings, resolve};
 use crate::error::Error;
 use crate::object::Prefix;
 use crate::s3;
 
-/// Secrets live in this process, and in the environment of the one that waits for it: no core file, no reading by others.
+/// Secrets live in this process, and in the environment of the one that waits for it: no core file,
+/// no reading by others.
 pub(super) fn hide_memory() {
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::debug!(%error, "core files stay possible");
     }
 }
 
-/// Lets this process open as many files, which connections are, as it may: the default of 1,024 is for programs that use select(2).
+/// Lets this process open as many files, which connections are, as it may: the default of 1,024 is
+/// for programs that use select(2).
 pub(super) fn raise_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -26,35 +27,41 @@ pub(super) fn raise_file_limit() {
 }
 
 /// What `source` means, with a note in the terminal where there is something to know of it.
-pub(super) async fn holdings(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
-    let holdings = resolved(source, earthdata).await?;
-    if let Some(note) = &holdings.note {
+pub(super) async fn resolved(
+    source: &catalog::Source,
+    earthdata: &EarthdataArgs,
+) -> Result<ResolvedSource, Error> {
+    let resolved = resolve_source(source, earthdata).await?;
+    if let Some(note) = &resolved.note {
         eprintln!("granulefs: note: {note}");
     }
-    Ok(holdings)
+    Ok(resolved)
 }
 
 /// What `source` means. A collection costs requests to CMR.
-pub(super) async fn resolved(source: &earthdata::Source, earthdata: &EarthdataArgs) -> Result<Holdings, Error> {
-    let mut holdings = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
-    holdings.keep_known_to(&earthdata.earthdata_host)?;
-    let notes = holdings
+pub(super) async fn resolve_source(
+    source: &catalog::Source,
+    earthdata: &EarthdataArgs,
+) -> Result<ResolvedSource, Error> {
+    let mut resolved = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
+    resolved.keep_known_to(&earthdata.earthdata_host)?;
+    let notes = resolved
         .note
         .take()
         .into_iter()
-        .chain(hearsay(&holdings, earthdata))
-        .chain(overruled(&holdings, earthdata))
+        .chain(hearsay(&resolved, earthdata))
+        .chain(overruled(&resolved, earthdata))
         .collect::<Vec<_>>();
-    holdings.note = (!notes.is_empty()).then(|| notes.join("; "));
-    Ok(holdings)
+    resolved.note = (!notes.is_empty()).then(|| notes.join("; "));
+    Ok(resolved)
 }
 
-/// Whose word it is that a known bucket's credentials come from another endpoint, if it is the user's, or that it is not heeded: a
-/// variable may be left over from another data center.
-fn overruled(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
+/// Whose word it is that a known bucket's credentials come from another endpoint, if it is the
+/// user's, or that it is not heeded: a variable may be left over from another data center.
+fn overruled(resolved: &ResolvedSource, earthdata: &EarthdataArgs) -> Option<String> {
     let named = earthdata.named_endpoint()?;
-    let [place] = &holdings.places[..] else {
-        let is_unused = holdings.places.iter().all(|place| place.endpoint.is_some());
+    let [place] = &resolved.places[..] else {
+        let is_unused = resolved.places.iter().all(|place| place.endpoint.is_some());
         return is_unused.then(|| {
             "--credentials-endpoint or S3_CREDENTIAL_ENDPOINT is not used: the table of buckets knows an endpoint for each of these".into()
         });
@@ -70,25 +77,34 @@ fn overruled(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
 }
 
 /// Whose word it is that a token goes where it goes, if that is CMR's.
-fn hearsay(holdings: &Holdings, earthdata: &EarthdataArgs) -> Option<String> {
+fn hearsay(resolved: &ResolvedSource, earthdata: &EarthdataArgs) -> Option<String> {
     let is_named = earthdata.named_endpoint().is_some();
-    let told = holdings.places.iter().filter_map(|place| Some((&*place.location.bucket, place.told.as_ref()?.believed()?)));
+    let told = resolved
+        .places
+        .iter()
+        .filter_map(|place| Some((&*place.location.bucket, place.told.as_ref()?.believed()?)));
     let told = told.filter(|_| !is_named).collect::<Vec<_>>();
     let (_, endpoint) = told.first()?;
     let buckets = told.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>().join(", ");
-    Some(format!("the table of buckets does not know {buckets}: the credentials come from {endpoint}, as CMR says"))
+    Some(format!(
+        "the table of buckets does not know {buckets}: the credentials come from {endpoint}, as CMR says"
+    ))
 }
 
-/// The buckets of several places, without a login: one login serves all that have its endpoint. What cannot be used is left out
-/// with a warning, as long as there is something else.
+/// The buckets of several places, without a login: one login serves all that have its endpoint.
+/// What cannot be used is left out with a warning, as long as there is something else.
 pub(super) async fn buckets(
-    holdings: &Holdings,
+    resolved: &ResolvedSource,
     earthdata: &EarthdataArgs,
     store: &StoreArgs,
 ) -> Result<Vec<(s3::Bucket, Prefix)>, Error> {
-    let (mut logins, mut buckets, mut left_out) = (Logins::new(holdings, earthdata, store), Vec::new(), Vec::new());
-    for place in &holdings.places {
-        let usable = logins.credentials(place).await.and_then(|credentials| bucket(place, store, credentials));
+    let (mut logins, mut buckets, mut left_out) =
+        (Logins::new(resolved, earthdata, store), Vec::new(), Vec::new());
+    for place in &resolved.places {
+        let usable = logins
+            .credentials(place)
+            .await
+            .and_then(|credentials| bucket(place, store, credentials));
         match usable {
             Ok(bucket) => buckets.push((bucket, place.location.prefix.clone())),
             Err(error) => left_out.push((&place.location, error)),
@@ -104,8 +120,12 @@ pub(super) async fn buckets(
 }
 
 /// The bucket of `place`.
-pub(super) fn bucket(place: &Holding, store: &StoreArgs, credentials: Credentials) -> Result<s3::Bucket, Error> {
-    let place = s3::Place {
+pub(super) fn bucket(
+    place: &ResolvedBucket,
+    store: &StoreArgs,
+    credentials: Credentials,
+) -> Result<s3::Bucket, Error> {
+    let place = s3::BucketLocation {
         bucket: place.location.bucket.as_str().into(),
         region: store.region.of(place),
         endpoint_url: store.endpoint_url().map(Into::into),

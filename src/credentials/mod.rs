@@ -4,7 +4,8 @@
 //! fresh --(the last quarter of their life)--> ageing --(their end, or S3 says so)--> expired
 //!   used as they are           used, while one renewal runs          everyone waits for the renewal
 //! ```
-//! Time is that since boot, which a wrong or stepped wall clock does not touch and which goes on while the machine is suspended.
+//! Time is that since boot, which a wrong or stepped wall clock does not touch and which goes on
+//! while the machine is suspended.
 
 mod instance;
 mod session;
@@ -21,11 +22,12 @@ pub use instance::instance_region;
 pub use session::{Age, Session};
 use state::State;
 
-use crate::earthdata::{Grant, Login};
 use crate::error::{self, Error, Refusal};
-use crate::flight::Flights;
+use crate::login::{Login, TemporaryCredentials};
+use crate::single_flight::SingleFlight;
 
-/// A denial to credentials younger than this is believed, so that a forbidden prefix causes no storm of logins.
+/// A denial to credentials younger than this is believed, so that a forbidden prefix causes no
+/// storm of logins.
 const BELIEVED_WHEN_YOUNGER: Duration = Duration::from_secs(60);
 /// Why a request's credentials are doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +50,13 @@ pub enum Source {
 impl Source {
     /// The AWS SDK's default chain: environment, profile, web identity, container, instance.
     pub async fn ambient() -> Self {
-        let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder().build().await;
+        let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder()
+            .build()
+            .await;
         Self::Ambient(SharedCredentialsProvider::new(chain))
     }
 
-    async fn grant(&self) -> Result<Grant, Error> {
+    async fn grant(&self) -> Result<TemporaryCredentials, Error> {
         match self {
             Self::Earthdata(login) => login.grant().await,
             Self::Ambient(provider) => {
@@ -60,11 +64,13 @@ impl Source {
                     // The SDK writes a list of what it tried.
                     Refusal::NoAmbient { cause: error::chain(&e).into() }
                 })?;
-                Ok(Grant {
+                Ok(TemporaryCredentials {
                     access_key: credentials.access_key_id().to_owned(),
                     secret_key: credentials.secret_access_key().into(),
                     session_token: credentials.session_token().map(Into::into),
-                    life: credentials.expiry().map(|expiry| expiry.duration_since(SystemTime::now()).unwrap_or_default()),
+                    life: credentials
+                        .expiry()
+                        .map(|expiry| expiry.duration_since(SystemTime::now()).unwrap_or_default()),
                 })
             }
         }
@@ -88,20 +94,21 @@ impl Source {
 
 /// The credentials of one endpoint.
 #[derive(Debug)]
-pub struct CredentialStore {
+pub struct CredentialsCache {
     source: Source,
     state: Mutex<State>,
-    renewals: Flights<(), Arc<Session>>,
+    renewals: SingleFlight<(), Arc<Session>>,
 }
 
-impl CredentialStore {
+impl CredentialsCache {
     /// A store that has no credentials yet.
     #[must_use]
     pub fn new(source: Source) -> Arc<Self> {
-        Arc::new(Self { source, state: Mutex::default(), renewals: Flights::default() })
+        Arc::new(Self { source, state: Mutex::default(), renewals: SingleFlight::default() })
     }
 
-    /// The session to use now. Waits only when there is none that works, then for as long as it takes.
+    /// The session to use now. Waits only when there is none that works, then for as long as it
+    /// takes.
     ///
     /// # Errors
     /// [`Error::Refused`] when there is none and the source refuses to give one.
@@ -120,7 +127,9 @@ impl CredentialStore {
                     }
                     _ => {}
                 }
-                if let Some(refused @ Error::Refused(_)) = state.last_failure.as_ref().filter(|_| now < state.not_before) {
+                if let Some(refused @ Error::Refused(_)) =
+                    state.last_failure.as_ref().filter(|_| now < state.not_before)
+                {
                     return Err(refused.clone());
                 }
             }
@@ -147,14 +156,17 @@ impl CredentialStore {
                 Err(Error::Transient(_)) if tries < TRIES && began.elapsed() < LATEST => tries += 1,
                 Err(Error::Transient(cause)) => {
                     let seconds = began.elapsed().as_secs();
-                    return Err(Error::transient(format!("{cause}; given up after {seconds} s, try again later")));
+                    return Err(Error::transient(format!(
+                        "{cause}; given up after {seconds} s, try again later"
+                    )));
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    /// Waits for a session no longer than one login takes, for a caller who has something to say without.
+    /// Waits for a session no longer than one login takes, for a caller who has something to say
+    /// without.
     ///
     /// # Errors
     /// [`Error::Refused`], also for a failure that may pass.
@@ -174,16 +186,25 @@ impl CredentialStore {
             },
         };
         Err(match failed {
-            Error::Transient(cause) => Refusal::NoCredentials { endpoint: self.name().into(), cause }.into(),
+            Error::Transient(cause) => {
+                Refusal::NoCredentials { endpoint: self.name().into(), cause }.into()
+            }
             refused => refused,
         })
     }
 
-    /// Answers whether a request that S3 refused with `error` is worth a replay, after a renewal where that can help.
+    /// Answers whether a request that S3 refused with `error` is worth a replay, after a renewal
+    /// where that can help.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the credentials are dead and the source refuses to give others, or S3 to accept them.
-    pub async fn renewed_after(self: &Arc<Self>, refused: &Session, doubt: Doubt, error: &Error) -> Result<bool, Error> {
+    /// [`Error::Refused`] when the credentials are dead and the source refuses to give others, or
+    /// S3 to accept them.
+    pub async fn renewed_after(
+        self: &Arc<Self>,
+        refused: &Session,
+        doubt: Doubt,
+        error: &Error,
+    ) -> Result<bool, Error> {
         let is_dead = {
             let mut state = self.state();
             let now = since_boot();
@@ -196,8 +217,10 @@ impl CredentialStore {
             let is_young = now.saturating_sub(refused.issued) < BELIEVED_WHEN_YOUNGER;
             let is_static = refused.grant.life.is_none();
             let is_dead = state.age(now) == Age::Expired;
-            // A source that has just refused, or repeated itself, has nothing else to give; one that is down may have.
-            let may_renew = now >= state.not_before || matches!(state.last_failure, Some(Error::Transient(_)));
+            // A source that has just refused, or repeated itself, has nothing else to give; one
+            // that is down may have.
+            let may_renew =
+                now >= state.not_before || matches!(state.last_failure, Some(Error::Transient(_)));
             if !is_dead && (is_young || is_static || !may_renew) {
                 return Ok(false);
             }
@@ -219,18 +242,22 @@ impl CredentialStore {
 
     /// What an operation whose deadline has passed was waiting for, if that was credentials.
     #[must_use]
-    pub fn trouble(&self) -> Option<Error> {
+    pub fn timeout_cause(&self) -> Option<Error> {
         let state = self.state();
-        let is_waited_for = state.age(since_boot()) == Age::Expired && (state.last_failure.is_some() || self.is_renewing());
-        let cause = || state.last_failure.as_ref().map_or_else(|| self.source.waits_for(), ToString::to_string);
-        let trouble = || Refusal::NoCredentials { endpoint: self.name().into(), cause: cause().into() };
-        is_waited_for.then(|| trouble().into())
+        let is_waited_for = state.age(since_boot()) == Age::Expired
+            && (state.last_failure.is_some() || self.is_renewing());
+        let cause = || {
+            state.last_failure.as_ref().map_or_else(|| self.source.waits_for(), ToString::to_string)
+        };
+        let timeout_cause =
+            || Refusal::NoCredentials { endpoint: self.name().into(), cause: cause().into() };
+        is_waited_for.then(|| timeout_cause().into())
     }
 
     /// Whether a login is under way.
     #[must_use]
     pub fn is_renewing(&self) -> bool {
-        self.renewals.is_aloft(&())
+        self.renewals.is_in_flight(&())
     }
 
     /// The /s3credentials URL, or words for the environment.
@@ -243,9 +270,12 @@ impl CredentialStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one renewal under way: after the pause that the last failure asked for, a grant from the source. It goes on when nobody
-    /// waits any more: a login that takes longer than an operation may is there for the next one.
-    fn renewal(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Session>, Error>> + Send + 'static {
+    /// The one renewal under way: after the pause that the last failure asked for, a grant from the
+    /// source. It goes on when nobody waits any more: a login that takes longer than an operation
+    /// may is there for the next one.
+    fn renewal(
+        self: &Arc<Self>,
+    ) -> impl Future<Output = Result<Arc<Session>, Error>> + Send + 'static {
         let store = self.clone();
         let is_new = !self.is_renewing();
         let renewal = self.renewals.join((), || async move {
@@ -261,14 +291,20 @@ impl CredentialStore {
         renewal
     }
 
-    fn accept(&self, granted: Result<Grant, Error>, asked: Duration) -> Result<Arc<Session>, Error> {
+    fn accept(
+        &self,
+        granted: Result<TemporaryCredentials, Error>,
+        asked: Duration,
+    ) -> Result<Arc<Session>, Error> {
         let mut state = self.state();
         let now = since_boot();
         let grant = match granted {
             Ok(grant) => grant,
             Err(error) => {
-                // Whoever waits hears of a refusal, and logs it; of the rest the first of a row tells enough.
-                let is_told = state.failures > 0 || matches!(error, Error::Refused(_)) && state.age(now) == Age::Expired;
+                // Whoever waits hears of a refusal, and logs it; of the rest the first of a row
+                // tells enough.
+                let is_told = state.failures > 0
+                    || matches!(error, Error::Refused(_)) && state.age(now) == Age::Expired;
                 if is_told {
                     tracing::debug!(source = self.name(), %error, "no new S3 credentials");
                 } else {
@@ -278,14 +314,19 @@ impl CredentialStore {
                 return Err(error);
             }
         };
-        let repeated = state.current.as_ref().filter(|current| current.grant.access_key == grant.access_key).cloned();
+        let repeated = state
+            .current
+            .as_ref()
+            .filter(|current| current.grant.access_key == grant.access_key)
+            .cloned();
         if let Some(current) = repeated {
             if let (None, Some(rejection)) = (current.grant.life, state.rejection.clone()) {
                 // Nothing will change them by itself.
                 state.failed(rejection.clone(), now);
                 return Err(rejection);
             }
-            let error = Error::transient(format!("{} handed out the same credentials again", self.name()));
+            let error =
+                Error::transient(format!("{} handed out the same credentials again", self.name()));
             let usable = state.age(now) != Age::Expired;
             state.failed(error.clone(), now);
             if usable {
@@ -302,7 +343,12 @@ impl CredentialStore {
             swap = state.numbers,
             "new S3 credentials"
         );
-        *state = State { current: Some(session.clone()), numbers: state.numbers, stillborn: state.stillborn, ..State::default() };
+        *state = State {
+            current: Some(session.clone()),
+            numbers: state.numbers,
+            stillborn: state.stillborn,
+            ..State::default()
+        };
         Ok(session)
     }
 }
@@ -317,15 +363,21 @@ mod tests {
     use aws_credential_types::Credentials;
 
     use super::*;
-    use crate::earthdata::Identity;
-    use crate::earthdata::identity::Found;
+    use crate::login::Identity;
+    use crate::login::identity::Found;
 
     /// A store whose session was issued so many seconds ago, and whose source has another one.
-    fn store(issued_ago: u64) -> (Arc<CredentialStore>, Arc<Session>) {
-        let provider = SharedCredentialsProvider::new(Credentials::new("NEW", "hush", None, None, "test"));
-        let store = CredentialStore::new(Source::Ambient(provider));
+    fn store(issued_ago: u64) -> (Arc<CredentialsCache>, Arc<Session>) {
+        let provider =
+            SharedCredentialsProvider::new(Credentials::new("NEW", "hush", None, None, "test"));
+        let store = CredentialsCache::new(Source::Ambient(provider));
         let life = Some(Duration::from_secs(3600));
-        let grant = Grant { access_key: "OLD".into(), secret_key: "hush".into(), session_token: None, life };
+        let grant = TemporaryCredentials {
+            access_key: "OLD".into(),
+            secret_key: "hush".into(),
+            session_token: None,
+            life,
+        };
         let issued = since_boot().saturating_sub(Duration::from_secs(issued_ago));
         let session = Arc::new(Session::new(grant, 0, issued, 0.0));
         store.state().current = Some(session.clone());
@@ -335,12 +387,19 @@ mod tests {
     /// Some stores answer 403 AccessDenied, and a bare 403 or 400 to HEAD, to an expired token.
     #[tokio::test]
     async fn a_denial_is_believed_by_young_credentials_and_renews_old_ones_once() {
-        for (age, doubt, is_renewed) in
-            [(50, Doubt::Denied, false), (70, Doubt::Denied, true), (0, Doubt::Dead, true), (70, Doubt::Dead, true)]
-        {
+        for (age, doubt, is_renewed) in [
+            (50, Doubt::Denied, false),
+            (70, Doubt::Denied, true),
+            (0, Doubt::Dead, true),
+            (70, Doubt::Dead, true),
+        ] {
             let (store, old) = store(age);
             let error = Error::store("denied");
-            assert_eq!(store.renewed_after(&old, doubt, &error).await.unwrap(), is_renewed, "{age} s, {doubt:?}");
+            assert_eq!(
+                store.renewed_after(&old, doubt, &error).await.unwrap(),
+                is_renewed,
+                "{age} s, {doubt:?}"
+            );
             let key = store.session().await.unwrap().grant.access_key.clone();
             assert_eq!(key == "NEW", is_renewed);
             // Whoever was refused at the same time replays with what is there.
@@ -351,13 +410,24 @@ mod tests {
     }
 
     /// A session of an Earthdata that is down, `age` seconds old.
-    fn held(age: u64, life: Option<Duration>) -> (Arc<CredentialStore>, Arc<Session>) {
-        let identity = Identity::new(Some(Found { value: "t".into(), origin: "here".into() }), None);
+    fn held(age: u64, life: Option<Duration>) -> (Arc<CredentialsCache>, Arc<Session>) {
+        let identity =
+            Identity::new(Some(Found { value: "t".into(), origin: "here".into() }), None);
         // Nobody listens at the discard port.
         let login = Login::new("http://127.0.0.1:9/s3credentials", "localhost", identity).unwrap();
-        let store = CredentialStore::new(Source::Earthdata(Box::new(login)));
-        let grant = Grant { access_key: "A".into(), secret_key: "hush".into(), session_token: None, life };
-        let session = Arc::new(Session::new(grant, 1, since_boot().saturating_sub(Duration::from_secs(age)), 0.5));
+        let store = CredentialsCache::new(Source::Earthdata(Box::new(login)));
+        let grant = TemporaryCredentials {
+            access_key: "A".into(),
+            secret_key: "hush".into(),
+            session_token: None,
+            life,
+        };
+        let session = Arc::new(Session::new(
+            grant,
+            1,
+            since_boot().saturating_sub(Duration::from_secs(age)),
+            0.5,
+        ));
         store.state().current = Some(session.clone());
         (store, session)
     }
@@ -366,7 +436,10 @@ mod tests {
     async fn after_denial(age: u64, life: Option<Duration>) -> Option<bool> {
         let (store, session) = held(age, life);
         let denied = Error::store("denied");
-        let outcome = tokio::time::timeout(Duration::from_millis(200), store.renewed_after(&session, Doubt::Denied, &denied));
+        let outcome = tokio::time::timeout(
+            Duration::from_millis(200),
+            store.renewed_after(&session, Doubt::Denied, &denied),
+        );
         outcome.await.ok().map(Result::unwrap)
     }
 

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::earthdata::Grant;
+use crate::login::TemporaryCredentials;
 
-/// Credentials as they are used: a [`Grant`] with its place in time.
+/// Credentials as they are used: a [`TemporaryCredentials`] with its place in time.
 #[derive(Debug)]
 pub struct Session {
     /// What S3 is shown.
-    pub grant: Grant,
+    pub grant: TemporaryCredentials,
     pub(super) number: u64,
     pub(super) issued: Duration,
     ageing: Duration,
@@ -29,10 +29,17 @@ pub enum Age {
 }
 
 impl Session {
-    /// `spread` in 0..1 moves the start of ageing, so that a thousand machines do not renew at once.
-    pub(super) fn new(grant: Grant, number: u64, issued: Duration, spread: f64) -> Self {
+    /// `spread` in 0..1 moves the start of ageing, so that a thousand machines do not renew at
+    /// once.
+    pub(super) fn new(
+        grant: TemporaryCredentials,
+        number: u64,
+        issued: Duration,
+        spread: f64,
+    ) -> Self {
         let expires = grant.life.map_or(Duration::MAX, |life| issued + life);
-        let ageing = grant.life.map_or(Duration::MAX, |life| issued + life.mul_f64(0.7 + 0.1 * spread));
+        let ageing =
+            grant.life.map_or(Duration::MAX, |life| issued + life.mul_f64(0.7 + 0.1 * spread));
         Self { grant, number, issued, ageing, expires, accepted: AtomicBool::new(false) }
     }
 
@@ -59,7 +66,12 @@ mod tests {
     use super::*;
 
     fn session(life: Option<Duration>, spread: f64) -> Session {
-        let grant = Grant { access_key: "A".into(), secret_key: "hush".into(), session_token: Some("hush".into()), life };
+        let grant = TemporaryCredentials {
+            access_key: "A".into(),
+            secret_key: "hush".into(),
+            session_token: Some("hush".into()),
+            life,
+        };
         Session::new(grant, 1, Duration::from_secs(100), spread)
     }
 

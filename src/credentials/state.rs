@@ -32,14 +32,18 @@ impl State {
         })
     }
 
-    /// Notes that S3 does not accept `session`. An endpoint and a store that do not belong together would else cost a login for
-    /// every request: the first such session may have been bad luck, from the second on operations fail while the pause lasts.
+    /// Notes that S3 does not accept `session`. An endpoint and a store that do not belong together
+    /// would else cost a login for every request: the first such session may have been bad luck,
+    /// from the second on operations fail while the pause lasts.
     pub(super) fn rejected(&mut self, session: &Session, error: &Error, now: Duration) {
         self.rejection = Some(error.clone());
-        let is_stillborn = !session.was_accepted() && session.age(now) != Age::Expired && session.grant.life.is_some();
+        let is_stillborn = !session.was_accepted()
+            && session.age(now) != Age::Expired
+            && session.grant.life.is_some();
         self.stillborn = if is_stillborn { self.stillborn + 1 } else { 0 };
         if is_stillborn {
-            let pause = FIRST_PAUSE.saturating_mul(1 << (self.stillborn - 1).min(16)).min(REFUSAL_PAUSE);
+            let pause =
+                FIRST_PAUSE.saturating_mul(1 << (self.stillborn - 1).min(16)).min(REFUSAL_PAUSE);
             self.put_off(pause, now);
         }
         if self.stillborn > 1 {
@@ -75,7 +79,10 @@ mod tests {
             state.failed(Error::transient("down"), Duration::ZERO);
             pauses.push(state.not_before.as_secs_f64());
         }
-        assert!(pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5), "{pauses:?}");
+        assert!(
+            pauses[0] <= 1.25 && pauses[19] >= 22.5 && pauses.iter().all(|p| *p <= 37.5),
+            "{pauses:?}"
+        );
         state.failed(Refusal::NoData { endpoint: "e".into() }.into(), Duration::ZERO);
         assert!(state.not_before >= Duration::from_secs(45));
     }

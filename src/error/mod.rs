@@ -122,8 +122,8 @@ impl Error {
         }
     }
 
-    /// What this fault has in common with those that are not worth a line of their own in a log: what is wrong, and where that is
-    /// wrong for a whole bucket, the bucket instead of the object.
+    /// What this fault has in common with those that are not worth a line of their own in a log:
+    /// what is wrong, and where that is wrong for a whole bucket, the bucket instead of the object.
     #[must_use]
     pub fn cause(&self) -> String {
         self.of_bucket().to_string()
@@ -132,12 +132,15 @@ impl Error {
     fn of_bucket(&self) -> Self {
         match self {
             Self::Refused(refusal) => refusal.of_bucket().into(),
-            Self::Archived { what, class } => Self::Archived { what: refusal::bucket_of(what), class: class.clone() },
+            Self::Archived { what, class } => {
+                Self::Archived { what: refusal::bucket_of(what), class: class.clone() }
+            }
             other => other.clone(),
         }
     }
 
-    /// Whether the failure tells of a fault worth a line in the log, rather than of a name that is not there.
+    /// Whether the failure tells of a fault worth a line in the log, rather than of a name that is
+    /// not there.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         matches!(
@@ -158,17 +161,30 @@ impl Error {
 mod tests {
     use super::*;
 
-    /// "A read that fails later for such a reason leaves one clear log line, not one per read" (issue 5, item 6).
+    /// "A read that fails later for such a reason leaves one clear log line, not one per read"
+    /// (issue 5, item 6).
     #[test]
     fn what_is_wrong_with_a_whole_bucket_is_one_cause() {
-        let forbidden =
-            |what: &str, code: &str| Error::from(Refusal::Forbidden { what: what.into(), code: code.into(), also: "".into() });
-        let far = |what: &str| Error::from(Refusal::OutOfRegion { what: what.into(), region: "us-west-2".into() });
+        let forbidden = |what: &str, code: &str| {
+            Error::from(Refusal::Forbidden {
+                what: what.into(),
+                code: code.into(),
+                also: "".into(),
+            })
+        };
+        let far = |what: &str| {
+            Error::from(Refusal::OutOfRegion { what: what.into(), region: "us-west-2".into() })
+        };
         let archived = |what: &str| Error::Archived { what: what.into(), class: "GLACIER".into() };
         let replaced = |what: &str| Error::Replaced(what.into());
         let no_data = |endpoint: &str| Error::from(Refusal::NoData { endpoint: endpoint.into() });
-        let dead = |what: &str| Refusal::CredentialsRejected { what: what.into(), code: "status 400".into() };
-        let neither = |what: &str, endpoint: &str| Error::from(dead(what).and("the environment", &no_data(endpoint), endpoint));
+        let dead = |what: &str| Refusal::CredentialsRejected {
+            what: what.into(),
+            code: "status 400".into(),
+        };
+        let neither = |what: &str, endpoint: &str| {
+            Error::from(dead(what).and("the environment", &no_data(endpoint), endpoint))
+        };
         let read = forbidden("s3://b/k", "AccessDenied, status 403");
         for (one, other, is_same) in [
             (&read, forbidden("s3://b/l/m", "status 403"), true),
@@ -200,7 +216,13 @@ mod tests {
         let caused = |words, source: Option<Caused>| Caused { words, source: source.map(Box::new) };
         assert_eq!(chain(&caused("alone", None)), "alone");
         let reset = caused("tried:\n  one\n  two", None);
-        assert_eq!(chain(&caused("outer", Some(caused("inner", Some(reset))))), "outer: inner: tried: one two");
-        assert_eq!(chain(&caused("dispatch: reset", Some(caused("reset", None)))), "dispatch: reset");
+        assert_eq!(
+            chain(&caused("outer", Some(caused("inner", Some(reset))))),
+            "outer: inner: tried: one two"
+        );
+        assert_eq!(
+            chain(&caused("dispatch: reset", Some(caused("reset", None)))),
+            "dispatch: reset"
+        );
     }
 }

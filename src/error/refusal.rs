@@ -19,14 +19,17 @@ pub enum Refusal {
         netrc: Arc<str>,
     },
     /// The login server says that user and password do not match.
-    #[error("Earthdata Login at {host} refused the user name or password from {origin}; check them at https://{host}/")]
+    #[error(
+        "Earthdata Login at {host} refused the user name or password from {origin}; check them at https://{host}/"
+    )]
     WrongPassword {
         /// The Earthdata Login host.
         host: Arc<str>,
         /// Where the identity was found.
         origin: Arc<str>,
     },
-    /// The bearer token was refused and there is no password to fall back on. Some endpoints say no more than this.
+    /// The bearer token was refused and there is no password to fall back on. Some endpoints say no
+    /// more than this.
     #[error(
         "{endpoint} refused the token from {origin}: it may have expired (they live 60 days), or an agreement is missing; \
          make a new token at https://{host}/ and look at https://{host}/profile for unaccepted EULAs"
@@ -40,7 +43,9 @@ pub enum Refusal {
         origin: Arc<str>,
     },
     /// An agreement or an application is not accepted, or the profile is incomplete.
-    #[error("Earthdata Login wants something from you first: {message}; open {resolution_url} in a browser, then try again")]
+    #[error(
+        "Earthdata Login wants something from you first: {message}; open {resolution_url} in a browser, then try again"
+    )]
     Resolution {
         /// Earthdata's own words.
         message: Arc<str>,
@@ -48,7 +53,9 @@ pub enum Refusal {
         resolution_url: Arc<str>,
     },
     /// The user's groups open nothing behind this endpoint.
-    #[error("{endpoint} says that this Earthdata user may not access any of its data; ask the data center for access")]
+    #[error(
+        "{endpoint} says that this Earthdata user may not access any of its data; ask the data center for access"
+    )]
     NoData {
         /// The /s3credentials URL.
         endpoint: Arc<str>,
@@ -75,13 +82,17 @@ pub enum Refusal {
         configured: Arc<str>,
     },
     /// A secret would have travelled unencrypted.
-    #[error("{url} is not https: secrets travel over https only (or over http to this machine itself)")]
+    #[error(
+        "{url} is not https: secrets travel over https only (or over http to this machine itself)"
+    )]
     Unencrypted {
         /// Scheme and host of the URL.
         url: Arc<str>,
     },
     /// Credentials are dead and no new ones could be had in time.
-    #[error("the S3 credentials have expired, or there were none yet, and {endpoint} gives none: {cause}")]
+    #[error(
+        "the S3 credentials have expired, or there were none yet, and {endpoint} gives none: {cause}"
+    )]
     NoCredentials {
         /// The /s3credentials URL.
         endpoint: Arc<str>,
@@ -89,7 +100,9 @@ pub enum Refusal {
         cause: Arc<str>,
     },
     /// S3 denied the request, with credentials known to be good.
-    #[error("S3 denies access to {what} ({code}) with the credentials in use; they may not cover it{also}")]
+    #[error(
+        "S3 denies access to {what} ({code}) with the credentials in use; they may not cover it{also}"
+    )]
     Forbidden {
         /// The URL of the object or prefix.
         what: Arc<str>,
@@ -99,7 +112,9 @@ pub enum Refusal {
         also: Arc<str>,
     },
     /// S3 does not know, or no longer knows, the credentials themselves.
-    #[error("S3 does not accept the credentials for {what} ({code}); are --endpoint-url and --region right?")]
+    #[error(
+        "S3 does not accept the credentials for {what} ({code}); are --endpoint-url and --region right?"
+    )]
     CredentialsRejected {
         /// The URL of the object or prefix.
         what: Arc<str>,
@@ -107,7 +122,9 @@ pub enum Refusal {
         code: Arc<str>,
     },
     /// The credentials are good, but only inside the region.
-    #[error("S3 denies access to {what}: these credentials work only from inside AWS {region}; run granulefs on a machine there")]
+    #[error(
+        "S3 denies access to {what}: these credentials work only from inside AWS {region}; run granulefs on a machine there"
+    )]
     OutOfRegion {
         /// The URL of the object or prefix.
         what: Arc<str>,
@@ -120,7 +137,8 @@ pub enum Refusal {
         /// What the AWS credential chain said.
         cause: Arc<str>,
     },
-    /// Neither the environment's nor Earthdata's credentials are of use, and not because S3 denies access to one object.
+    /// Neither the environment's nor Earthdata's credentials are of use, and not because S3 denies
+    /// access to one object.
     #[error("{reason}; and with the credentials of {other}: {too}")]
     Neither {
         /// What is most likely to be cured.
@@ -149,7 +167,9 @@ impl Weight {
     fn of(error: &Error) -> Self {
         match error {
             Error::Refused(Refusal::Forbidden { .. } | Refusal::OutOfRegion { .. }) => Self::Denial,
-            Error::Refused(Refusal::NoAmbient { .. } | Refusal::CredentialsRejected { .. }) => Self::Useless,
+            Error::Refused(Refusal::NoAmbient { .. } | Refusal::CredentialsRejected { .. }) => {
+                Self::Useless
+            }
             Error::Refused(Refusal::NoIdentity { .. }) | Error::Usage(_) => Self::Untried,
             _ => Self::Cause,
         }
@@ -163,22 +183,30 @@ impl Refusal {
         matches!(self, Self::Forbidden { .. } | Self::OutOfRegion { .. })
     }
 
-    /// The refusal of both `self`, to the credentials of `own`, and `too`, to those of `other`. A denial stays one.
+    /// The refusal of both `self`, to the credentials of `own`, and `too`, to those of `other`. A
+    /// denial stays one.
     #[must_use]
     pub fn and(self, own: &str, too: &Error, other: &str) -> Self {
         let (mine, theirs) = ((Error::from(self), own), (too.clone(), other));
         let is_less = Weight::of(&mine.0) < Weight::of(&theirs.0);
         let ((reason, _), (too, other)) = if is_less { (theirs, mine) } else { (mine, theirs) };
         match reason {
-            Error::Refused(Self::Forbidden { what, code, .. }) if matches!(Weight::of(&too), Weight::Cause | Weight::Untried) => {
-                Self::Forbidden { what, code, also: format!("; with the credentials of {other}: {too}").into() }
+            Error::Refused(Self::Forbidden { what, code, .. })
+                if matches!(Weight::of(&too), Weight::Cause | Weight::Untried) =>
+            {
+                Self::Forbidden {
+                    what,
+                    code,
+                    also: format!("; with the credentials of {other}: {too}").into(),
+                }
             }
             Error::Refused(denial) if denial.is_denial() => denial,
             reason => Self::Neither { reason: reason.into(), other: other.into(), too: too.into() },
         }
     }
 
-    /// The refusal without what tells one object of a bucket from the others: equal where the cause is.
+    /// The refusal without what tells one object of a bucket from the others: equal where the cause
+    /// is.
     pub(super) fn of_bucket(&self) -> Self {
         let mut alike = self.clone();
         match &mut alike {
@@ -187,9 +215,13 @@ impl Refusal {
                 let kind = if what.ends_with('/') { "listing" } else { "reading" };
                 (*what, *code) = (bucket_of(what), kind.into());
             }
-            Self::CredentialsRejected { what, code } => (*what, *code) = (bucket_of(what), "".into()),
+            Self::CredentialsRejected { what, code } => {
+                (*what, *code) = (bucket_of(what), "".into())
+            }
             Self::OutOfRegion { what, .. } => *what = bucket_of(what),
-            Self::Neither { reason, too, .. } => (*reason, *too) = (reason.of_bucket().into(), too.of_bucket().into()),
+            Self::Neither { reason, too, .. } => {
+                (*reason, *too) = (reason.of_bucket().into(), too.of_bucket().into())
+            }
             _ => {}
         }
         alike

@@ -1,9 +1,9 @@
 //! The kernel's door: decode, run, reply. The only door to `fuser`.
 
-mod door;
-mod kernel;
+mod dispatcher;
+mod kernel_cache;
+mod log_dedup;
 mod mountpoint;
-mod repeats;
 mod requests;
 mod session;
 

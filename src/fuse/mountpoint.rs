@@ -31,16 +31,23 @@ impl Mountpoint {
     /// [`Error::Usage`] when `path` is not a directory, or is in use by a mount that lives.
     pub fn claim(path: &Path) -> Result<Self, Error> {
         let path = resolve(path).map_err(|e| {
-            let advice = if e.kind() == ErrorKind::NotFound { "; create the directory first" } else { "" };
+            let advice =
+                if e.kind() == ErrorKind::NotFound { "; create the directory first" } else { "" };
             Error::usage(format!("cannot mount on {}: {e}{advice}", path.display()))
         })?;
         let mounted = mounted_at(&path)?;
-        // The kernel may still have the attributes of a dead mount, but it never keeps these figures.
-        let probed = rustix::fs::statfs(&path).map_err(std::io::Error::from).and_then(|_| std::fs::metadata(&path));
+        // The kernel may still have the attributes of a dead mount, but it never keeps these
+        // figures.
+        let probed = rustix::fs::statfs(&path)
+            .map_err(std::io::Error::from)
+            .and_then(|_| std::fs::metadata(&path));
         match probed {
             Err(e) if e.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
                 if mounted.is_none_or(|mount| mount.kind != FILESYSTEM_TYPE) {
-                    return Err(Error::usage(format!("{} holds another program's dead mount; unmount it first", path.display())));
+                    return Err(Error::usage(format!(
+                        "{} holds another program's dead mount; unmount it first",
+                        path.display()
+                    )));
                 }
                 tracing::info!(path = %path.display(), "replacing what a killed granulefs left");
                 Self { path: path.clone() }.detach()?;
@@ -49,7 +56,9 @@ impl Mountpoint {
             Err(e) => Err(Error::usage(format!("cannot mount on {}: {e}", path.display()))),
             Ok(_) if mounted.is_some_and(|mount| mount.kind == FILESYSTEM_TYPE) => {
                 let path = path.display();
-                Err(Error::usage(format!("{path} is a granulefs mount already; end it with: granulefs unmount {path}")))
+                Err(Error::usage(format!(
+                    "{path} is a granulefs mount already; end it with: granulefs unmount {path}"
+                )))
             }
             Ok(metadata) if !metadata.is_dir() => {
                 Err(Error::usage(format!("cannot mount on {}: not a directory", path.display())))
@@ -69,13 +78,21 @@ impl Mountpoint {
     /// # Errors
     /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn detach(&self) -> Result<(), Error> {
-        let failed = |e: &dyn std::fmt::Display| Error::mount(format!("cannot unmount {}: {e}", self.path.display()));
+        let failed = |e: &dyn std::fmt::Display| {
+            Error::mount(format!("cannot unmount {}: {e}", self.path.display()))
+        };
         match rustix::mount::unmount(&self.path, UnmountFlags::DETACH) {
             Ok(()) => Ok(()),
             Err(Errno::PERM) => {
-                let output = Command::new("fusermount3").args(["-uz", "--"]).arg(&self.path).output();
-                let output = output.map_err(|e| failed(&format!("fusermount3: {e}; install the package fuse3")))?;
-                if output.status.success() { Ok(()) } else { Err(failed(&String::from_utf8_lossy(&output.stderr).trim())) }
+                let output =
+                    Command::new("fusermount3").args(["-uz", "--"]).arg(&self.path).output();
+                let output = output
+                    .map_err(|e| failed(&format!("fusermount3: {e}; install the package fuse3")))?;
+                if output.status.success() {
+                    Ok(())
+                } else {
+                    Err(failed(&String::from_utf8_lossy(&output.stderr).trim()))
+                }
             }
             Err(e) => Err(failed(&e)),
         }
@@ -92,7 +109,8 @@ impl Mountpoint {
 /// # Errors
 /// [`Error::Usage`] when there is none, [`Error::Mount`] when this user may not end it.
 pub fn unmount(path: &Path) -> Result<(), Error> {
-    let path = resolve(path).map_err(|e| Error::usage(format!("cannot unmount {}: {e}", path.display())))?;
+    let path = resolve(path)
+        .map_err(|e| Error::usage(format!("cannot unmount {}: {e}", path.display())))?;
     if mounted_at(&path)?.is_none_or(|mount| mount.kind != FILESYSTEM_TYPE) {
         return Err(Error::usage(format!("{} is not a granulefs mount", path.display())));
     }
@@ -101,7 +119,9 @@ pub fn unmount(path: &Path) -> Result<(), Error> {
 
 /// Lets the kernel read ahead of a stream in large requests. Needs root, and does without.
 pub(super) fn widen_read_ahead(device: &str) {
-    if let Err(error) = std::fs::write(format!("/sys/class/bdi/{device}/read_ahead_kb"), READ_AHEAD_KB) {
+    if let Err(error) =
+        std::fs::write(format!("/sys/class/bdi/{device}/read_ahead_kb"), READ_AHEAD_KB)
+    {
         tracing::debug!(%error, "the kernel's read-ahead stays as it is");
     }
 }
@@ -132,17 +152,23 @@ fn mounted_at(path: &Path) -> Result<Option<Mount>, Error> {
 }
 
 fn mount_table() -> Result<Vec<Mount>, Error> {
-    let table = std::fs::read(MOUNT_TABLE).map_err(|e| Error::store(format!("cannot read {MOUNT_TABLE}: {e}")))?;
+    let table = std::fs::read(MOUNT_TABLE)
+        .map_err(|e| Error::store(format!("cannot read {MOUNT_TABLE}: {e}")))?;
     Ok(table.split(|byte| *byte == b'\n').filter_map(parse_mount).collect())
 }
 
-/// Reads a line of proc(5)'s mountinfo: `id parent major:minor root path options [tags] - type source options`.
+/// Reads a line of proc(5)'s mountinfo: `id parent major:minor root path options [tags] - type
+/// source options`.
 fn parse_mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
     let path = unescape(fields.nth(1)?);
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some(Mount { device, path: PathBuf::from(std::ffi::OsString::from_vec(path)), kind: String::from_utf8(kind.to_vec()).ok()? })
+    Some(Mount {
+        device,
+        path: PathBuf::from(std::ffi::OsString::from_vec(path)),
+        kind: String::from_utf8(kind.to_vec()).ok()?,
+    })
 }
 
 /// Undoes the kernel's `\ooo` for space, tab, newline and backslash.
@@ -150,7 +176,10 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {
-        let octal = (byte == b'\\').then(|| after.get(..3)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = (byte == b'\\')
+            .then(|| after.get(..3))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(value) => {
                 bytes.push(value);
@@ -172,8 +201,11 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
         Err(error) => error,
     };
     match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
-            let parent = if parent.as_os_str().as_bytes().is_empty() { Path::new(".") } else { parent };
+        (Some(parent), Some(name))
+            if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) =>
+        {
+            let parent =
+                if parent.as_os_str().as_bytes().is_empty() { Path::new(".") } else { parent };
             Ok(parent.canonicalize()?.join(name))
         }
         _ => Err(error),

@@ -8,12 +8,12 @@ use fuser::{BackgroundSession, MountOption, Session, SessionACL};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use super::door::Door;
-use super::kernel::Kernel;
+use super::dispatcher::Dispatcher;
+use super::kernel_cache::KernelCache;
 use super::{Mountpoint, mountpoint};
 use crate::error::Error;
+use crate::filesystem::Filesystem;
 use crate::inodes::ROOT;
-use crate::volume::Volume;
 
 /// Enough to decode while another one copies a large reply; they never wait for the network.
 const FUSE_THREADS: usize = 2;
@@ -35,7 +35,8 @@ pub struct MountSettings {
 
 /// A mounted volume.
 ///
-/// The session is never dropped: fuser 0.18 would then unmount whatever is at the path by that time.
+/// The session is never dropped: fuser 0.18 would then unmount whatever is at the path by that
+/// time.
 #[derive(Debug)]
 pub struct Mounted {
     mountpoint: Mountpoint,
@@ -52,10 +53,17 @@ impl Mounted {
     ///
     /// # Errors
     /// [`Error::Mount`] when the kernel or fusermount3 refuses.
-    pub fn new(volume: Arc<Volume>, mountpoint: Mountpoint, settings: MountSettings, runtime: Handle) -> Result<Self, Error> {
+    pub fn new(
+        volume: Arc<Filesystem>,
+        mountpoint: Mountpoint,
+        settings: MountSettings,
+        runtime: Handle,
+    ) -> Result<Self, Error> {
         let failed = |e: std::io::Error| {
             let advice = match e.kind() {
-                std::io::ErrorKind::NotFound => "; is there a /dev/fuse (modprobe fuse), and is the package fuse3 installed?",
+                std::io::ErrorKind::NotFound => {
+                    "; is there a /dev/fuse (modprobe fuse), and is the package fuse3 installed?"
+                }
                 _ if settings.allow_other => "; does /etc/fuse.conf say user_allow_other?",
                 std::io::ErrorKind::PermissionDenied => "; may this user read and write /dev/fuse?",
                 _ => "",
@@ -63,10 +71,17 @@ impl Mounted {
             Error::mount(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
         };
         let (tell_end, ended) = watch::channel(false);
-        let kernel = Kernel::default();
+        let kernel = KernelCache::default();
         let refresher = Refresher { volume: volume.clone(), kernel: kernel.clone() };
         let deadline = settings.deadline;
-        let door = Door { volume, runtime, deadline, kernel: kernel.clone(), repeats: Arc::default(), ended: tell_end };
+        let door = Dispatcher {
+            volume,
+            runtime,
+            deadline,
+            kernel: kernel.clone(),
+            repeats: Arc::default(),
+            ended: tell_end,
+        };
         let session = Session::new(door, mountpoint.path(), &options(&settings)).map_err(failed)?;
         // In time: the kernel's requests are answered from the next line on.
         kernel.reach_by(session.notifier());
@@ -80,7 +95,9 @@ impl Mounted {
             Ok(device)
         });
         match watched {
-            Ok(device) => Ok(Self { mountpoint, device, ended, gone, refresher, _session: session }),
+            Ok(device) => {
+                Ok(Self { mountpoint, device, ended, gone, refresher, _session: session })
+            }
             Err(error) => {
                 mountpoint.detach()?;
                 Err(error)
@@ -88,7 +105,8 @@ impl Mounted {
         }
     }
 
-    /// Serves until the mount is taken down from outside or `stop` comes, then lets open files finish for a moment.
+    /// Serves until the mount is taken down from outside or `stop` comes, then lets open files
+    /// finish for a moment.
     ///
     /// # Errors
     /// [`Error::Mount`] when `stop` came and the mount cannot be taken down.
@@ -122,8 +140,8 @@ impl Mounted {
 /// Makes a mount, and the kernel, forget all names. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Refresher {
-    volume: Arc<Volume>,
-    kernel: Kernel,
+    volume: Arc<Filesystem>,
+    kernel: KernelCache,
 }
 
 impl Refresher {
@@ -136,7 +154,8 @@ impl Refresher {
     }
 }
 
-/// Ends the mount `device` at `mountpoint`. Whoever was faster has done it already, and may have mounted something else there since.
+/// Ends the mount `device` at `mountpoint`. Whoever was faster has done it already, and may have
+/// mounted something else there since.
 fn take_down(mountpoint: &Mountpoint, device: Option<&str>) -> Result<(), Error> {
     let is_there = || Ok::<_, Error>(device.is_some() && mountpoint.device()?.as_deref() == device);
     if !is_there()? {
@@ -148,12 +167,14 @@ fn take_down(mountpoint: &Mountpoint, device: Option<&str>) -> Result<(), Error>
     }
 }
 
-/// Tells when the mount `device` is gone, from a thread of its own, which the process's end takes along: nothing else can wait for
-/// the kernel's table.
+/// Tells when the mount `device` is gone, from a thread of its own, which the process's end takes
+/// along: nothing else can wait for the kernel's table.
 fn watch_mount_table(device: String, tell_gone: oneshot::Sender<()>) -> Result<(), Error> {
     let watch = move || match mountpoint::wait_until_gone(&device) {
         Ok(()) => drop(tell_gone.send(())),
-        Err(error) => tracing::warn!(%error, "the mount will be served until its last file is closed"),
+        Err(error) => {
+            tracing::warn!(%error, "the mount will be served until its last file is closed")
+        }
     };
     let thread = std::thread::Builder::new().spawn(watch);
     thread.map(drop).map_err(|e| Error::store(format!("cannot start a thread: {e}")))

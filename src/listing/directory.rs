@@ -1,4 +1,5 @@
-//! One directory: its pages, fetched as far as somebody reads, and side by side when there are many.
+//! One directory: its pages, fetched as far as somebody reads, and side by side when there are
+//! many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +11,10 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::Escaped;
-use super::gathered::Gathered;
-use super::segments::{Job, Landed, Segments};
+use super::ordering::OrderedNames;
+use super::partitioned::{Job, Landed, PartitionedListing};
 use crate::error::{Error, Refusal};
-use crate::object::{Entry, Object, Page, Prefix, Shown};
+use crate::object::{Entry, NamedEntry, Object, Page, Prefix};
 use crate::s3::Bucket;
 
 /// Names handed out at once: what fills a few of the kernel's buffers.
@@ -28,7 +29,8 @@ const WHOLE: usize = 3000;
 pub struct Directory {
     bucket: Bucket,
     prefix: Prefix,
-    /// Its lock is fair: whoever looks a name up gets it between two of hundreds of pages that are taken in.
+    /// Its lock is fair: whoever looks a name up gets it between two of hundreds of pages that are
+    /// taken in.
     state: Mutex<State>,
     was_opened: AtomicBool,
     /// How many handles are open.
@@ -40,8 +42,8 @@ pub struct Directory {
 #[derive(Debug)]
 struct State {
     began: Instant,
-    gathered: Gathered,
-    segments: Segments,
+    ordered: OrderedNames,
+    segments: PartitionedListing,
     /// Up to where names were asked for.
     wanted: usize,
     is_driven: bool,
@@ -53,8 +55,8 @@ impl Directory {
     pub(super) fn new(bucket: Bucket, prefix: Prefix) -> Self {
         let state = State {
             began: Instant::now(),
-            gathered: Gathered::new(bucket.name().clone(), prefix.clone()),
-            segments: Segments::new(prefix.clone()),
+            ordered: OrderedNames::new(bucket.name().clone(), prefix.clone()),
+            segments: PartitionedListing::new(prefix.clone()),
             wanted: 0,
             is_driven: false,
             failures: 0,
@@ -76,8 +78,8 @@ impl Directory {
         let mut state = self.state();
         state.began = began;
         state.segments.clear();
-        state.gathered.absorb(landed);
-        state.gathered.finish();
+        state.ordered.absorb(landed);
+        state.ordered.finish();
     }
 
     /// Which directory it is.
@@ -91,57 +93,60 @@ impl Directory {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Entry> {
-        self.state().gathered.find(name)
+        self.state().ordered.find(name)
     }
 
-    /// The objects behind the object `name`, as far as they are known: at most `count`, of the next few times as many names, and
-    /// only those of the same kind, as a pattern like `*.nc` takes them.
+    /// The objects behind the object `name`, as far as they are known: at most `count`, of the next
+    /// few times as many names, and only those of the same kind, as a pattern like `*.nc` takes
+    /// them.
     pub(super) fn following(&self, name: &str, count: usize) -> Vec<Arc<Object>> {
         // A granule has a handful of sidecars.
         const SIDECARS: usize = 8;
         let state = self.state();
-        let alike = state.gathered.following(name).take(count * SIDECARS).filter_map(|shown| match shown.entry {
-            Entry::File(object) if kind(&shown.name) == kind(name) => Some(object),
-            _ => None,
+        let alike = state.ordered.following(name).take(count * SIDECARS).filter_map(|shown| {
+            match shown.entry {
+                Entry::File(object) if kind(&shown.name) == kind(name) => Some(object),
+                _ => None,
+            }
         });
         alike.take(count).collect()
     }
 
     /// Whether a name that is not here does not exist.
     pub(super) fn is_whole(&self) -> bool {
-        self.state().gathered.is_whole()
+        self.state().ordered.is_whole()
     }
 
     /// Whether listing is not allowed, and these are the names that were known at the time.
     pub(super) fn is_partial(&self) -> bool {
-        self.state().gathered.is_partial()
+        self.state().ordered.is_partial()
     }
 
     /// Whether nobody has asked for a page yet.
     pub(super) fn is_cold(&self) -> bool {
         let state = self.state();
-        state.wanted == 0 && !state.gathered.is_complete()
+        state.wanted == 0 && !state.ordered.is_complete()
     }
 
     /// Whether no name has come yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.state().gathered.available() == 0
+        self.state().ordered.available() == 0
     }
 
-    /// Memory, bytes.
+    /// MetadataCache, bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.state().gathered.bytes()
+        self.state().ordered.bytes()
     }
 
     pub(super) fn escaped(&self) -> Escaped {
-        self.state().gathered.escaped()
+        self.state().ordered.escaped()
     }
 
     /// Ends a listing that is refused with what is known of it.
-    pub(super) fn settle_for(&self, names: Vec<Shown>) {
+    pub(super) fn settle_for(&self, names: Vec<NamedEntry>) {
         let mut state = self.state();
         state.segments.clear();
-        state.gathered.settle_for(names);
+        state.ordered.settle_for(names);
     }
 
     /// Whether this very listing was opened before, so that what the kernel keeps of it is right.
@@ -150,17 +155,21 @@ impl Directory {
     }
 
     /// Names from position `from` on; none at the end.
-    pub(super) async fn names(self: &Arc<Self>, from: usize) -> Result<Vec<Shown>, Error> {
+    pub(super) async fn names(self: &Arc<Self>, from: usize) -> Result<Vec<NamedEntry>, Error> {
         let mut news = self.news.subscribe();
         let failures = self.state().failures;
         loop {
             news.mark_unchanged();
             {
                 let mut state = self.state();
-                let names = state.gathered.names(from, BATCH);
+                let names = state.ordered.names(from, BATCH);
                 state.wanted = state.wanted.max(from + names.len() + AHEAD);
-                if !state.gathered.is_complete() && !state.is_driven {
-                    if let Some(error) = state.last_failure.clone().filter(|_| state.failures > failures && names.is_empty()) {
+                if !state.ordered.is_complete() && !state.is_driven {
+                    if let Some(error) = state
+                        .last_failure
+                        .clone()
+                        .filter(|_| state.failures > failures && names.is_empty())
+                    {
                         return Err(error);
                     }
                     if state.is_short() {
@@ -168,7 +177,7 @@ impl Directory {
                         tokio::spawn(self.clone().drive());
                     }
                 }
-                if !names.is_empty() || state.gathered.is_complete() {
+                if !names.is_empty() || state.ordered.is_complete() {
                     return Ok(names);
                 }
             }
@@ -177,7 +186,8 @@ impl Directory {
         }
     }
 
-    /// Fetches pages until there are enough, or nobody reads any more. There is one of these at a time.
+    /// Fetches pages until there are enough, or nobody reads any more. There is one of these at a
+    /// time.
     async fn drive(self: Arc<Self>) {
         let _landing = Driven(self.clone());
         let mut aloft = FuturesUnordered::new();
@@ -222,17 +232,21 @@ impl Directory {
             is_progress |= absorbed.is_progress;
             tokio::task::yield_now().await;
         }
-        let is_stuck = is_read && !is_progress && !self.state().gathered.is_complete();
-        let mut held_back = if is_stuck { self.state().gathered.first_open_stem() } else { None };
-        // All names so far start alike, and a directory of just that start would come first. Rather than reading on for a
-        // million names, ask.
+        let is_stuck = is_read && !is_progress && !self.state().ordered.is_complete();
+        let mut held_back = if is_stuck { self.state().ordered.first_open_stem() } else { None };
+        // All names so far start alike, and a directory of just that start would come first. Rather
+        // than reading on for a million names, ask.
         while let Some(stem) = held_back {
             let is_directory = match self.bucket.has_keys(&self.prefix.child(&stem)).await {
                 Err(Error::Refused(Refusal::Forbidden { .. })) => false,
                 answer => answer?,
             };
             let mut state = self.state();
-            held_back = if state.gathered.close_stem(stem, is_directory) { None } else { state.gathered.first_open_stem() };
+            held_back = if state.ordered.close_stem(stem, is_directory) {
+                None
+            } else {
+                state.ordered.first_open_stem()
+            };
         }
         Ok(())
     }
@@ -241,13 +255,13 @@ impl Directory {
     fn absorb_next(&self) -> Option<Absorbed> {
         let mut state = self.state();
         let Some(landed) = state.segments.next() else {
-            if state.segments.is_empty() && !state.gathered.is_complete() {
-                state.gathered.finish();
+            if state.segments.is_empty() && !state.ordered.is_complete() {
+                state.ordered.finish();
             }
             return None;
         };
         let is_read = !landed.names.is_empty();
-        Some(Absorbed { is_read, is_progress: state.gathered.absorb(landed) })
+        Some(Absorbed { is_read, is_progress: state.ordered.absorb(landed) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -264,7 +278,8 @@ struct Absorbed {
 
 impl State {
     fn is_short(&self) -> bool {
-        !self.gathered.is_complete() && (self.wanted > WHOLE || self.gathered.available() < self.wanted)
+        !self.ordered.is_complete()
+            && (self.wanted > WHOLE || self.ordered.available() < self.wanted)
     }
 
     fn rest(&mut self) {

@@ -5,22 +5,23 @@ use std::time::Instant;
 
 use futures_util::future::join;
 
-use super::{Memory, Trust, lock};
-use crate::bounded::Bounded;
+use super::{MetadataCache, Ttl, lock};
 use crate::error::{Error, Refusal};
-use crate::flight::Flights;
-use crate::object::{Entry, MAX_KEY, Name, ObjectId, Prefix, Shown};
+use crate::object::{Entry, MAX_KEY, Name, NamedEntry, ObjectId, Prefix};
 use crate::s3::Bucket;
+use crate::single_flight::SingleFlight;
+use crate::weighted_lru::WeightedLru;
 
 /// Names that are remembered.
 const REMEMBERED: usize = 100_000;
 
 /// What was found out about a name.
 #[derive(Clone, Debug)]
-pub(super) struct Learned {
+pub(super) struct CachedLookup {
     /// `None`: there is no such name.
     pub(super) entry: Option<Entry>,
-    /// Nobody said that this directory exists; it is taken for one because it may be on the way to a key given in full.
+    /// Nobody said that this directory exists; it is taken for one because it may be on the way to
+    /// a key given in full.
     pub(super) is_assumed: bool,
     pub(super) at: Instant,
 }
@@ -32,41 +33,51 @@ type Place = (usize, Prefix, Box<str>);
 #[derive(Debug)]
 pub(super) struct Lookups {
     bucket: Bucket,
-    memory: Arc<Memory>,
+    memory: Arc<MetadataCache>,
     tree: usize,
-    /// By the refresh that they follow as well: a question from before it does not answer one from after it.
-    flights: Flights<(u64, Place), Learned>,
+    /// By the refresh that they follow as well: a question from before it does not answer one from
+    /// after it.
+    flights: SingleFlight<(u64, Place), CachedLookup>,
 }
 
 /// The names that were looked up in all trees of a mount.
 #[derive(Debug)]
 pub(super) struct Names {
-    names: Bounded<Place, Learned>,
+    names: WeightedLru<Place, CachedLookup>,
     /// How often names were forgotten on demand.
     refreshes: u64,
 }
 
 impl Names {
     pub(super) fn new() -> Self {
-        Self { names: Bounded::new(REMEMBERED), refreshes: 0 }
+        Self { names: WeightedLru::new(REMEMBERED), refreshes: 0 }
     }
 }
 
 impl Lookups {
-    pub(super) fn new(bucket: Bucket, memory: Arc<Memory>, tree: usize) -> Self {
-        Self { bucket, memory, tree, flights: Flights::default() }
+    pub(super) fn new(bucket: Bucket, memory: Arc<MetadataCache>, tree: usize) -> Self {
+        Self { bucket, memory, tree, flights: SingleFlight::default() }
     }
 
     /// What is remembered of a name, if it may still be believed.
-    pub(super) fn known(&self, parent: &Prefix, name: &str, trust: Trust) -> Option<Learned> {
-        self.state().names.get(&self.place(parent, name)).filter(|learned| !trust.in_lookup(learned).is_zero()).cloned()
+    pub(super) fn known(&self, parent: &Prefix, name: &str, trust: Ttl) -> Option<CachedLookup> {
+        self.state()
+            .names
+            .get(&self.place(parent, name))
+            .filter(|learned| !trust.in_lookup(learned).is_zero())
+            .cloned()
     }
 
     /// Asks S3 what `name`, which parses to `parsed`, is.
     ///
     /// # Errors
     /// [`Error::Refused`] when S3 would say neither yes nor no.
-    pub(super) async fn ask(&self, parent: &Prefix, name: &str, parsed: Name) -> Result<Learned, Error> {
+    pub(super) async fn ask(
+        &self,
+        parent: &Prefix,
+        name: &str,
+        parsed: Name,
+    ) -> Result<CachedLookup, Error> {
         let place = self.place(parent, name);
         let refreshes = self.refreshes();
         let flight = self.flights.join((refreshes, place.clone()), || {
@@ -81,10 +92,10 @@ impl Lookups {
         Ok(learned)
     }
 
-    /// Takes note that a listing that was known when there had been so many `refreshes` says that there is no such name, and that
-    /// the kernel is told so.
+    /// Takes note that a listing that was known when there had been so many `refreshes` says that
+    /// there is no such name, and that the kernel is told so.
     pub(super) fn note_absence(&self, parent: &Prefix, name: &str, refreshes: u64) {
-        let learned = Learned { entry: None, is_assumed: false, at: Instant::now() };
+        let learned = CachedLookup { entry: None, is_assumed: false, at: Instant::now() };
         let mut state = self.state();
         if state.refreshes == refreshes {
             state.names.insert(self.place(parent, name), learned, 1);
@@ -100,19 +111,23 @@ impl Lookups {
     pub(super) fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
         let mut state = self.state();
         state.refreshes += 1;
-        let forgotten = state.names.remove_where(|(tree, parent, _)| *tree == self.tree && prefix.holds(parent.as_str()));
+        let forgotten = state
+            .names
+            .remove_where(|(tree, parent, _)| *tree == self.tree && prefix.holds(parent.as_str()));
         let absent = forgotten.into_iter().filter(|(_, learned)| learned.entry.is_none());
         absent.map(|((_, parent, name), _)| (parent, name)).collect()
     }
 
     /// The names of `prefix` that were looked up, exist, and may still be believed.
-    pub(super) fn present_in(&self, prefix: &Prefix, trust: Trust) -> Vec<Shown> {
+    pub(super) fn present_in(&self, prefix: &Prefix, trust: Ttl) -> Vec<NamedEntry> {
         let state = self.state();
-        let here = state
-            .names
-            .iter()
-            .filter(|((tree, parent, _), learned)| *tree == self.tree && parent == prefix && !trust.in_lookup(learned).is_zero());
-        here.filter_map(|((_, _, name), learned)| Some(Shown { name: name.clone(), entry: learned.entry.clone()? })).collect()
+        let here = state.names.iter().filter(|((tree, parent, _), learned)| {
+            *tree == self.tree && parent == prefix && !trust.in_lookup(learned).is_zero()
+        });
+        here.filter_map(|((_, _, name), learned)| {
+            Some(NamedEntry { name: name.clone(), entry: learned.entry.clone()? })
+        })
+        .collect()
     }
 
     /// Forgets the name unless it is known as another version of the object.
@@ -121,7 +136,8 @@ impl Lookups {
         let mut state = self.state();
         // What is asked by now may still be answered with it.
         state.refreshes += 1;
-        if !matches!(state.names.get(&place), Some(Learned { entry: Some(Entry::File(object)), .. }) if object.id != *version) {
+        if !matches!(state.names.get(&place), Some(CachedLookup { entry: Some(Entry::File(object)), .. }) if object.id != *version)
+        {
             state.names.remove(&place);
         }
     }
@@ -135,28 +151,37 @@ impl Lookups {
     }
 }
 
-async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Learned, Error> {
+async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<CachedLookup, Error> {
     let at = Instant::now();
     let mut is_assumed = false;
     let entry = match name {
         Name::Directory(component) => directory(bucket, parent, component).await?,
-        Name::Object(component) if !Name::is_plain(component) => object(bucket, parent, component).await?,
+        Name::Object(component) if !Name::is_plain(component) => {
+            object(bucket, parent, component).await?
+        }
         Name::Object(component) => {
             // Only what a directory shadows is shown like this.
-            let (object, directory) = join(object(bucket, parent, component), directory(bucket, parent, component)).await;
+            let (object, directory) =
+                join(object(bucket, parent, component), directory(bucket, parent, component)).await;
             directory?.and(object?)
         }
         Name::Plain(component) => {
-            match join(object(bucket, parent, component), directory(bucket, parent, component)).await {
+            match join(object(bucket, parent, component), directory(bucket, parent, component))
+                .await
+            {
                 (_, Ok(Some(directory))) => Some(directory),
                 (Ok(Some(file)), _) => Some(file),
                 (Ok(None), Ok(None)) => None,
-                // HEAD needs leave to list the whole bucket before it says that a key is missing; a listing of just this key
-                // may be allowed.
-                (Err(Error::Refused(Refusal::Forbidden { .. })), Ok(None)) => {
-                    bucket.listed(&parent.key(component)).await?.map(|object| Entry::File(Arc::new(object)))
-                }
-                (Ok(None) | Err(Error::Refused(Refusal::Forbidden { .. })), Err(Error::Refused(Refusal::Forbidden { .. }))) => {
+                // HEAD needs leave to list the whole bucket before it says that a key is missing; a
+                // listing of just this key may be allowed.
+                (Err(Error::Refused(Refusal::Forbidden { .. })), Ok(None)) => bucket
+                    .listed(&parent.key(component))
+                    .await?
+                    .map(|object| Entry::File(Arc::new(object))),
+                (
+                    Ok(None) | Err(Error::Refused(Refusal::Forbidden { .. })),
+                    Err(Error::Refused(Refusal::Forbidden { .. })),
+                ) => {
                     is_assumed = true;
                     Some(Entry::Directory(parent.child(component)))
                 }
@@ -166,12 +191,13 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Learne
             }
         }
     };
-    Ok(Learned { entry, is_assumed, at })
+    Ok(CachedLookup { entry, is_assumed, at })
 }
 
 async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
     let key = parent.key(component);
-    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for it.
+    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for
+    // it.
     if key.is_empty() {
         return Ok(None);
     }
@@ -182,7 +208,11 @@ async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Opt
     }
 }
 
-async fn directory(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
+async fn directory(
+    bucket: &Bucket,
+    parent: &Prefix,
+    component: &str,
+) -> Result<Option<Entry>, Error> {
     let prefix = parent.child(component);
     if prefix.as_str().len() > MAX_KEY {
         return Ok(None);

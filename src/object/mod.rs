@@ -5,7 +5,7 @@ mod names;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub use names::{Name, Shown};
+pub use names::{Name, NamedEntry};
 
 /// The longest key S3 accepts, bytes.
 pub const MAX_KEY: usize = 1024;
@@ -18,7 +18,11 @@ impl Prefix {
     /// The prefix that `text` names, with or without its last slash.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        if text.is_empty() || text.ends_with('/') { Self(text.into()) } else { Self(format!("{text}/").into()) }
+        if text.is_empty() || text.ends_with('/') {
+            Self(text.into())
+        } else {
+            Self(format!("{text}/").into())
+        }
     }
 
     /// The prefix one `component` deeper. The component may be empty: `a//b` is a key.
@@ -96,7 +100,8 @@ pub struct Object {
 impl Object {
     /// Whether the object must be restored before it can be read.
     ///
-    /// `GLACIER_IR` is read like any other; the archive tiers of `INTELLIGENT_TIERING` show only in the answer to a GET.
+    /// `GLACIER_IR` is read like any other; the archive tiers of `INTELLIGENT_TIERING` show only in
+    /// the answer to a GET.
     #[must_use]
     pub fn is_archived(&self) -> bool {
         matches!(&*self.storage_class, "GLACIER" | "DEEP_ARCHIVE")

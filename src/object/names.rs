@@ -1,8 +1,9 @@
 //! Which names a listing shows, and how a name that cannot stand for itself is escaped.
 //!
-//! An escaped name is the key's component, with `%` and NUL percent-encoded, and a suffix that says what it is. No plain
-//! name ever ends in such a suffix (a key that does is escaped itself), so an escape collides with nothing. A suffix, not a
-//! prefix, keeps a shadowed object beside its directory in byte order.
+//! An escaped name is the key's component, with `%` and NUL percent-encoded, and a suffix that says
+//! what it is. No plain name ever ends in such a suffix (a key that does is escaped itself), so an
+//! escape collides with nothing. A suffix, not a prefix, keeps a shadowed object beside its
+//! directory in byte order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// Reads a name as [`Shown`] writes it. `None`: no listing ever shows this name.
+    /// Reads a name as [`NamedEntry`] writes it. `None`: no listing ever shows this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if let Some(stem) = name.strip_suffix(OBJECT) {
@@ -43,19 +44,25 @@ impl Name {
 }
 
 impl Name {
-    /// The names under which an object of this component may be shown: its own, and the escaped one.
+    /// The names under which an object of this component may be shown: its own, and the escaped
+    /// one.
     #[must_use]
     pub fn of_object(component: &str) -> [String; 2] {
         [component.to_owned(), escape(component, OBJECT)]
     }
 
-    /// The path, below a directory, of the object whose key is the directory's prefix and `rest`; of a directory when `rest` ends
-    /// in `/`. An object that a directory shadows is not there. `None`: the kernel takes no such name.
+    /// The path, below a directory, of the object whose key is the directory's prefix and `rest`;
+    /// of a directory when `rest` ends in `/`. An object that a directory shadows is not there.
+    /// `None`: the kernel takes no such name.
     #[must_use]
     pub fn path_of(rest: &str) -> Option<String> {
-        let (directories, object) =
-            rest.rsplit_once('/').map_or((None, rest), |(directories, object)| (Some(directories), object));
-        let directories = directories.into_iter().flat_map(|path| path.split('/')).map(|name| escape_if_needed(name, DIRECTORY));
+        let (directories, object) = rest
+            .rsplit_once('/')
+            .map_or((None, rest), |(directories, object)| (Some(directories), object));
+        let directories = directories
+            .into_iter()
+            .flat_map(|path| path.split('/'))
+            .map(|name| escape_if_needed(name, DIRECTORY));
         let object = (!object.is_empty()).then(|| escape_if_needed(object, OBJECT));
         Some(directories.chain(object).collect::<Option<Vec<_>>>()?.join("/"))
     }
@@ -67,7 +74,8 @@ impl Name {
         component
     }
 
-    /// Whether a component can stand for itself, so that it is escaped only where a directory has its name.
+    /// Whether a component can stand for itself, so that it is escaped only where a directory has
+    /// its name.
     #[must_use]
     pub fn is_plain(component: &str) -> bool {
         is_plain(component)
@@ -76,16 +84,16 @@ impl Name {
 
 /// A name in a directory and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct NamedEntry {
     /// Unique within its directory.
     pub name: Box<str>,
     /// A directory or a file.
     pub entry: Entry,
 }
 
-impl Shown {
-    /// The names that `page` adds to the directory `prefix`, in byte order, and how many keys have no name that the kernel
-    /// would take.
+impl NamedEntry {
+    /// The names that `page` adds to the directory `prefix`, in byte order, and how many keys have
+    /// no name that the kernel would take.
     #[must_use]
     pub fn of_page(prefix: &Prefix, page: Page) -> (Vec<Self>, usize) {
         let mut unshowable = page.undecodable;
@@ -113,7 +121,8 @@ impl Shown {
         (shown, unshowable)
     }
 
-    /// Gives the plain name to the directory where an object has it too, and returns how many objects moved aside.
+    /// Gives the plain name to the directory where an object has it too, and returns how many
+    /// objects moved aside.
     ///
     /// `shown` is in byte order before and after.
     pub fn resolve_shadows(shown: &mut [Self]) -> usize {
@@ -134,11 +143,12 @@ impl Shown {
         count
     }
 
-    /// The names of directories that may still come although names behind them were seen, shortest first, when the listing
-    /// has reached the key `last`, given without the directory's prefix.
+    /// The names of directories that may still come although names behind them were seen, shortest
+    /// first, when the listing has reached the key `last`, given without the directory's prefix.
     ///
-    /// S3 orders a directory as `name/`, readdir as `name`. So a directory `D` may still come, and belong before a name
-    /// already seen, when `D` starts `last` and the byte after it in `last` sorts below `/`.
+    /// S3 orders a directory as `name/`, readdir as `name`. So a directory `D` may still come, and
+    /// belong before a name already seen, when `D` starts `last` and the byte after it in `last`
+    /// sorts below `/`.
     pub fn open_stems(last: &str) -> impl Iterator<Item = &str> {
         let bytes = last.as_bytes();
         // A key that ends here is a stem as well: `blue`, then `blue-x`, then `blue/`.
@@ -181,7 +191,19 @@ mod tests {
 
     #[test]
     fn every_component_has_one_name_and_every_name_one_component() {
-        let odd = ["", ".", "..", "a\0b", "100%", "%00", "%2500", "x.granulefs-object", ".granulefs-directory", "a", "ü +\n"];
+        let odd = [
+            "",
+            ".",
+            "..",
+            "a\0b",
+            "100%",
+            "%00",
+            "%2500",
+            "x.granulefs-object",
+            ".granulefs-directory",
+            "a",
+            "ü +\n",
+        ];
         let mut names = std::collections::BTreeSet::new();
         for component in odd {
             for suffix in [OBJECT, DIRECTORY] {
@@ -216,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_stem_stays_open_until_the_listing_has_passed_its_slash() {
-        let stems = |last: &str| Shown::open_stems(last).map(str::to_owned).collect::<Vec<_>>();
+        let stems =
+            |last: &str| NamedEntry::open_stems(last).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(stems("MOD09.A2000-h08x"), ["MOD09", "MOD09.A2000", "MOD09.A2000-h08x"]);
         assert_eq!(stems("blue"), ["blue"]);
         assert_eq!(stems("a0b/"), Vec::<String>::new());

@@ -1,27 +1,21 @@
 //! Open objects: a byte range becomes blocks, blocks become bytes, and streams are read ahead of.
 
-mod cursors;
-mod format;
-mod scatter;
-mod sequence;
-mod shares;
-mod strides;
-
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use cursors::Cursors;
 use futures_util::future::try_join_all;
-use scatter::{Amount, Scatter};
-use sequence::{Following, Sequences};
-use shares::Shares;
-use strides::Strides;
 
-use crate::cache::{BLOCK, Block, BlockCache, Remote};
+use crate::cache::{BLOCK, Block, BlockCache, RemoteObject};
 use crate::error::Error;
 use crate::object::{Object, ObjectId};
+use crate::prefetch::file_tail;
+use crate::prefetch::next_files::{Following, NextFiles};
+use crate::prefetch::random_access::{Amount, RandomAccess};
+use crate::prefetch::read_ahead_quota::ReadAheadQuota;
+use crate::prefetch::streams::Streams;
+use crate::prefetch::strides::Strides;
 use crate::s3::Bucket;
 
 /// Connections that share what a stream or the next files have ahead.
@@ -37,8 +31,8 @@ type Open = Mutex<HashMap<Arc<ObjectId>, Weak<OpenObject>>>;
 #[derive(Debug)]
 pub struct Reader {
     cache: Arc<BlockCache>,
-    shares: Arc<Shares>,
-    sequences: Sequences,
+    shares: Arc<ReadAheadQuota>,
+    sequences: NextFiles,
     open: Arc<Open>,
 }
 
@@ -48,11 +42,17 @@ impl Reader {
     pub fn new(cache: Arc<BlockCache>) -> Self {
         // The other half is for what has been read.
         let capacity = cache.capacity() as u64;
-        Self { cache, shares: Shares::new(capacity / 2), sequences: Sequences::new(capacity / 4), open: Arc::default() }
+        Self {
+            cache,
+            shares: ReadAheadQuota::new(capacity / 2),
+            sequences: NextFiles::new(capacity / 4),
+            open: Arc::default(),
+        }
     }
 
-    /// The open object of this version in `bucket`, or a new one. Costs no request. `following` is asked for the objects of the
-    /// same bucket that a reader of one file after the other would open next.
+    /// The open object of this version in `bucket`, or a new one. Costs no request. `following` is
+    /// asked for the objects of the same bucket that a reader of one file after the other would
+    /// open next.
     #[must_use]
     pub fn open(
         &self,
@@ -72,8 +72,8 @@ impl Reader {
             id: id.clone(),
             cache: self.cache.clone(),
             pattern: Mutex::new(Pattern {
-                cursors: Cursors::new(self.shares.clone()),
-                scatter: Scatter::default(),
+                cursors: Streams::new(self.shares.clone()),
+                scatter: RandomAccess::default(),
                 strides: Strides::default(),
                 following,
             }),
@@ -104,8 +104,8 @@ pub struct OpenObject {
 /// How an object is read.
 #[derive(Debug)]
 struct Pattern {
-    cursors: Cursors,
-    scatter: Scatter,
+    cursors: Streams,
+    scatter: RandomAccess,
     strides: Strides,
     /// What is read after this object, when it is one of a row.
     following: Option<Following>,
@@ -115,9 +115,11 @@ impl OpenObject {
     /// Up to `size` bytes from `offset` on, in order; fewer only at the end of the object.
     ///
     /// # Errors
-    /// [`Error::Replaced`] when S3 has another version now, [`Error::Refused`] when it denies this one.
+    /// [`Error::Replaced`] when S3 has another version now, [`Error::Refused`] when it denies this
+    /// one.
     pub async fn read(&self, offset: u64, size: u32) -> Result<Vec<Bytes>, Error> {
-        let range = offset.min(self.object.size)..offset.saturating_add(size.into()).min(self.object.size);
+        let range =
+            offset.min(self.object.size)..offset.saturating_add(size.into()).min(self.object.size);
         if range.is_empty() {
             return Ok(Vec::new());
         }
@@ -128,7 +130,7 @@ impl OpenObject {
                 for (index, block) in blocks_of(&range).zip(blocks) {
                     let bytes = block.bytes().await?;
                     if index == 0 {
-                        self.guess(format::beside_head(&bytes, self.object.size));
+                        self.guess(file_tail::beside_head(&bytes, self.object.size));
                     }
                     let start = index * BLOCK;
                     let from = range.start.saturating_sub(start);
@@ -148,14 +150,18 @@ impl OpenObject {
         let Pattern { cursors, scatter, strides, following } = &mut *pattern;
         let is_stream = cursors.are_followed_by(range);
         let is_regular = !is_stream && strides.note(range);
-        let amount = if is_stream || is_regular { Amount::Until(range.end) } else { scatter.amount(range, size) };
+        let amount = if is_stream || is_regular {
+            Amount::Until(range.end)
+        } else {
+            scatter.amount(range, size)
+        };
         let (asked, is_missing) = match amount {
             Amount::Alone if let Some(halves) = self.alone(range) => (Asked::Alone(halves), true),
             Amount::Alone => self.blocks(touched.clone(), touched.end),
             Amount::Until(end) => self.blocks(touched, end.div_ceil(BLOCK)),
         };
         if range.start == 0 {
-            self.guess(format::beside_name(&self.id.key, size));
+            self.guess(file_tail::beside_name(&self.id.key, size));
         }
         if is_regular {
             for coming in strides.coming(range, size) {
@@ -163,15 +169,25 @@ impl OpenObject {
             }
         } else if !is_stream && !is_missing {
             scatter.hit();
-        } else if !is_stream && scatter.missed(range, size) && size <= self.cache.capacity() as u64 / 2 {
+        } else if !is_stream
+            && scatter.missed(range, size)
+            && size <= self.cache.capacity() as u64 / 2
+        {
             self.prefetch(0..size, WHOLE_CONNECTIONS);
         }
         cursors.note(range, size, |ahead| self.prefetch(ahead, STREAM_CONNECTIONS));
         if let Some(following) = following {
-            following.extend(size.saturating_sub(range.end), cursors.window(), |object, id, ahead| {
-                let next = Remote { bucket: &self.bucket, object, id };
-                self.cache.prefetch(next, blocks_of(&ahead), STREAM_CONNECTIONS).saturating_mul(BLOCK).min(ahead.end)
-            });
+            following.extend(
+                size.saturating_sub(range.end),
+                cursors.window(),
+                |object, id, ahead| {
+                    let next = RemoteObject { bucket: &self.bucket, object, id };
+                    self.cache
+                        .prefetch(next, blocks_of(&ahead), STREAM_CONNECTIONS)
+                        .saturating_mul(BLOCK)
+                        .min(ahead.end)
+                },
+            );
         }
         asked
     }
@@ -182,10 +198,15 @@ impl OpenObject {
     }
 
     /// Large reads in two parts, over two connections.
-    fn alone(&self, range: &Range<u64>) -> Option<Vec<impl Future<Output = Result<Bytes, Error>> + use<>>> {
+    fn alone(
+        &self,
+        range: &Range<u64>,
+    ) -> Option<Vec<impl Future<Output = Result<Bytes, Error>> + use<>>> {
         let length = range.end - range.start;
-        let middle = if length >= WORTH_HALVING { range.start + length.div_ceil(2) } else { range.end };
-        let parts = [range.start..middle, middle..range.end].into_iter().filter(|part| !part.is_empty());
+        let middle =
+            if length >= WORTH_HALVING { range.start + length.div_ceil(2) } else { range.end };
+        let parts =
+            [range.start..middle, middle..range.end].into_iter().filter(|part| !part.is_empty());
         parts.map(|part| self.cache.alone(self.remote(), part)).collect()
     }
 
@@ -197,8 +218,8 @@ impl OpenObject {
         self.cache.prefetch(self.remote(), blocks_of(&ahead), connections) * BLOCK
     }
 
-    fn remote(&self) -> Remote<'_> {
-        Remote { bucket: &self.bucket, object: &self.object, id: &self.id }
+    fn remote(&self) -> RemoteObject<'_> {
+        RemoteObject { bucket: &self.bucket, object: &self.object, id: &self.id }
     }
 }
 
@@ -235,8 +256,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::credentials::{CredentialStore, Source};
-    use crate::s3::Place;
+    use crate::credentials::{CredentialsCache, Source};
+    use crate::s3::BucketLocation;
 
     proptest! {
         #[test]
@@ -250,12 +271,22 @@ mod tests {
 
     #[tokio::test]
     async fn handles_of_one_version_share_it_until_the_last_is_closed() {
-        let place = Place { bucket: "b".into(), region: "us-west-2".into(), endpoint_url: None, path_style: false };
-        let bucket = Bucket::new(place, CredentialStore::new(Source::ambient().await)).unwrap();
+        let place = BucketLocation {
+            bucket: "b".into(),
+            region: "us-west-2".into(),
+            endpoint_url: None,
+            path_style: false,
+        };
+        let bucket = Bucket::new(place, CredentialsCache::new(Source::ambient().await)).unwrap();
         let reader = Reader::new(BlockCache::new(1 << 20));
         let version = |etag: &str| {
             let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: etag.into() };
-            Arc::new(Object { id, size: 1, modified: SystemTime::UNIX_EPOCH, storage_class: "STANDARD".into() })
+            Arc::new(Object {
+                id,
+                size: 1,
+                modified: SystemTime::UNIX_EPOCH,
+                storage_class: "STANDARD".into(),
+            })
         };
         let open = |etag| reader.open(&bucket, &version(etag), |_| Vec::new());
         let (first, other) = (open("1"), open("2"));

@@ -10,15 +10,16 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+    BehaviorVersion, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls;
 use secrecy::ExposeSecret;
 
-use super::Place;
-use crate::credentials::CredentialStore;
-use crate::earthdata::host;
+use super::BucketLocation;
+use crate::credentials::CredentialsCache;
 use crate::error::Error;
+use crate::http::host;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Until the headers are there; S3 sends them within a second or not at all.
@@ -26,7 +27,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// S3 closes idle connections after about this long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(super) fn new(place: &Place, credentials: Arc<CredentialStore>) -> Result<Client, Error> {
+pub(super) fn new(
+    place: &BucketLocation,
+    credentials: Arc<CredentialsCache>,
+) -> Result<Client, Error> {
     if let Some(url) = &place.endpoint_url {
         host::require_private_url("--endpoint-url", url)?;
     }
@@ -34,7 +38,10 @@ pub(super) fn new(place: &Place, credentials: Arc<CredentialStore>) -> Result<Cl
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
         .build_https();
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ANSWER_TIMEOUT).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ANSWER_TIMEOUT)
+        .build();
     let mut config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(place.region.clone()))
@@ -43,7 +50,8 @@ pub(super) fn new(place: &Place, credentials: Arc<CredentialStore>) -> Result<Cl
         .credentials_provider(Current(credentials))
         // The store swaps them; a cache would go on using what S3 has refused.
         .identity_cache(IdentityCache::no_cache())
-        // `Bucket::answer` retries: the SDK's budget of tokens runs dry in a storm of 503s, and it does not know of renewals.
+        // `Bucket::answer` retries: the SDK's budget of tokens runs dry in a storm of 503s, and it
+        // does not know of renewals.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
         // `Download` watches the stream and resumes it.
@@ -57,7 +65,7 @@ pub(super) fn new(place: &Place, credentials: Arc<CredentialStore>) -> Result<Cl
 
 /// The store's current session, for the signer.
 #[derive(Debug)]
-struct Current(Arc<CredentialStore>);
+struct Current(Arc<CredentialsCache>);
 
 impl ProvideCredentials for Current {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
@@ -68,7 +76,13 @@ impl ProvideCredentials for Current {
             let session = self.0.session().await.map_err(CredentialsError::provider_error)?;
             let grant = &session.grant;
             let token = grant.session_token.as_ref().map(|token| token.expose_secret().to_owned());
-            Ok(Credentials::new(&grant.access_key, grant.secret_key.expose_secret(), token, None, "granulefs"))
+            Ok(Credentials::new(
+                &grant.access_key,
+                grant.secret_key.expose_secret(),
+                token,
+                None,
+                "granulefs",
+            ))
         })
     }
 }

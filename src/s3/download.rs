@@ -8,12 +8,13 @@ use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 
 use super::Bucket;
-use super::answers::unquoted;
 use super::backoff::Backoff;
+use super::parse::unquoted;
 use crate::error::{self, Error};
 use crate::object::ObjectId;
 
-/// S3 sends a frame every few milliseconds; one that does not come for this long will hardly come on this connection.
+/// S3 sends a frame every few milliseconds; one that does not come for this long will hardly come
+/// on this connection.
 const PAUSE: Duration = Duration::from_secs(1);
 /// And after this long it will not, also where no more requests are to be sent.
 const STALL: Duration = Duration::from_secs(5);
@@ -37,7 +38,8 @@ impl Download {
     /// The next bytes in order, never empty; `None` when the range is complete, and only then.
     ///
     /// # Errors
-    /// [`Error::Replaced`] when the object is no longer this version; otherwise those of every S3 request.
+    /// [`Error::Replaced`] when the object is no longer this version; otherwise those of every S3
+    /// request.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         while !self.rest.is_empty() {
             let body = match &mut self.body {
@@ -46,7 +48,8 @@ impl Download {
             };
             let fault = match self.bucket.frame(body).await {
                 Ok(Some(Ok(mut frame))) if !frame.is_empty() => {
-                    let wanted = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
+                    let wanted =
+                        usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
                     frame.truncate(wanted);
                     self.rest.start += frame.len() as u64;
                     self.backoff = Backoff::default();
@@ -59,7 +62,11 @@ impl Download {
                 Err(waited) => format!("no bytes for {} s", waited.as_secs()),
             };
             self.body = None;
-            let fault = Error::transient(format!("{}: {fault} at byte {}", self.object.url(), self.rest.start));
+            let fault = Error::transient(format!(
+                "{}: {fault} at byte {}",
+                self.object.url(),
+                self.rest.start
+            ));
             self.bucket.pause(&mut self.backoff, fault).await;
         }
         Ok(None)
@@ -68,29 +75,46 @@ impl Download {
 
 impl Bucket {
     /// The next frame of a body, or for how long it was waited for in vain.
-    async fn frame(&self, body: &mut ByteStream) -> Result<Option<Result<Bytes, ByteStreamError>>, Duration> {
+    async fn frame(
+        &self,
+        body: &mut ByteStream,
+    ) -> Result<Option<Result<Bytes, ByteStreamError>>, Duration> {
         match tokio::time::timeout(PAUSE, body.next()).await {
             Ok(frame) => Ok(frame),
-            Err(_) if self.inner.pulse.may_ask_twice() => Err(PAUSE),
+            Err(_) if self.inner.hedger.may_ask_twice() => Err(PAUSE),
             Err(_) => tokio::time::timeout(STALL - PAUSE, body.next()).await.map_err(|_| STALL),
         }
     }
 }
 
 /// Checks that `output` is `range` of this version, and nothing else.
-pub(super) fn body_of(output: GetObjectOutput, object: &ObjectId, range: &Range<u64>) -> Result<ByteStream, Error> {
+pub(super) fn body_of(
+    output: GetObjectOutput,
+    object: &ObjectId,
+    range: &Range<u64>,
+) -> Result<ByteStream, Error> {
     match output.e_tag().map(unquoted) {
         Some(etag) if *etag == *object.etag => {}
         Some(_) => return Err(Error::Replaced(object.url().into())),
-        None => return Err(Error::store(format!("{}: the store does not say which version it answers with", object.url()))),
+        None => {
+            return Err(Error::store(format!(
+                "{}: the store does not say which version it answers with",
+                object.url()
+            )));
+        }
     }
     let start = match output.content_range() {
-        Some(answered) => answered.strip_prefix("bytes ").and_then(|r| r.split('-').next()?.parse().ok()),
+        Some(answered) => {
+            answered.strip_prefix("bytes ").and_then(|r| r.split('-').next()?.parse().ok())
+        }
         // The whole object: a store that does not know ranges.
         None => Some(0),
     };
     if start != Some(range.start) {
-        return Err(Error::store(format!("{}: the store answered another range than bytes {range:?}", object.url())));
+        return Err(Error::store(format!(
+            "{}: the store answered another range than bytes {range:?}",
+            object.url()
+        )));
     }
     Ok(output.body)
 }

@@ -1,16 +1,17 @@
 //! One bucket: a page of a listing, a HEAD, a byte range. The only door to the AWS SDK.
 //!
-//! Every request is tried until it is answered. It has no deadline: the caller cancels it by dropping it.
+//! Every request is tried until it is answered. It has no deadline: the caller cancels it by
+//! dropping it.
 
-mod answers;
 mod backoff;
+mod classify;
 mod client;
-mod clock;
+mod clock_skew;
+mod concurrency_limit;
 mod download;
-mod failure;
-mod pace;
-mod pulse;
-mod ways;
+mod fallback_chain;
+mod hedger;
+mod parse;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,18 +26,18 @@ use aws_sdk_s3::types::EncodingType;
 
 pub use download::Download;
 
-use crate::credentials::{CredentialStore, Doubt};
+use crate::credentials::{CredentialsCache, Doubt};
 use crate::error::Error;
 use crate::object::{Object, ObjectId, Page, Prefix};
 use backoff::Backoff;
-use failure::{About, Asked, Failure, classify};
-use pace::Pace;
-use pulse::Pulse;
-use ways::{Way, Ways};
+use classify::{About, Asked, Failure, classify};
+use concurrency_limit::ConcurrencyLimit;
+use fallback_chain::{FallbackChain, Way};
+use hedger::Hedger;
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct BucketLocation {
     /// The bucket's name.
     pub bucket: Arc<str>,
     /// The AWS region, for signing.
@@ -55,11 +56,11 @@ pub struct Bucket {
 
 #[derive(Debug)]
 struct Inner {
-    place: Place,
-    ways: Ways,
+    place: BucketLocation,
+    ways: FallbackChain,
     counters: Counters,
-    pace: Pace,
-    pulse: Pulse,
+    pace: ConcurrencyLimit,
+    hedger: Hedger,
     fault: Mutex<Option<Error>>,
 }
 
@@ -92,23 +93,30 @@ impl Bucket {
     ///
     /// # Errors
     /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
-    pub fn new(place: Place, credentials: Arc<CredentialStore>) -> Result<Self, Error> {
+    pub fn new(place: BucketLocation, credentials: Arc<CredentialsCache>) -> Result<Self, Error> {
         Self::with_fallback(place, credentials, None)
     }
 
-    /// [`Self::new`] with other credentials, or the reason for which there are none. They are asked for what the first do not open, and
-    /// then preferred, until they are refused themselves.
+    /// [`Self::new`] with other credentials, or the reason for which there are none. They are asked
+    /// for what the first do not open, and then preferred, until they are refused themselves.
     ///
     /// # Errors
     /// Those of [`Self::new`].
     pub fn with_fallback(
-        place: Place,
-        first: Arc<CredentialStore>,
-        fallback: Option<Result<Arc<CredentialStore>, Error>>,
+        place: BucketLocation,
+        first: Arc<CredentialsCache>,
+        fallback: Option<Result<Arc<CredentialsCache>, Error>>,
     ) -> Result<Self, Error> {
-        let ways = Ways::new(&place, first, fallback)?;
-        let (counters, pace) = (Counters::default(), Pace::default());
-        let inner = Inner { place, ways, counters, pace, pulse: Pulse::default(), fault: Mutex::default() };
+        let ways = FallbackChain::new(&place, first, fallback)?;
+        let (counters, pace) = (Counters::default(), ConcurrencyLimit::default());
+        let inner = Inner {
+            place,
+            ways,
+            counters,
+            pace,
+            hedger: Hedger::default(),
+            fault: Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -138,10 +146,13 @@ impl Bucket {
 
     /// What an operation whose deadline has passed was waiting for.
     #[must_use]
-    pub fn trouble(&self) -> Error {
+    pub fn timeout_cause(&self) -> Error {
         let fault = || self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let words = || fault().map_or_else(|| format!("{}: S3 is slow", self.url("")), |fault| fault.to_string());
-        self.inner.ways.trouble().unwrap_or_else(|| Error::Deadline(words().into()))
+        let words = || {
+            fault()
+                .map_or_else(|| format!("{}: S3 is slow", self.url("")), |fault| fault.to_string())
+        };
+        self.inner.ways.timeout_cause().unwrap_or_else(|| Error::Deadline(words().into()))
     }
 
     /// Whether any request was answered.
@@ -150,7 +161,8 @@ impl Bucket {
         self.inner.ways.have_worked()
     }
 
-    /// Where there are credentials to fall back on: why the first were refused last, and why the others were too, if so.
+    /// Where there are credentials to fall back on: why the first were refused last, and why the
+    /// others were too, if so.
     #[must_use]
     pub fn refusals(&self) -> Option<(Error, Option<Error>)> {
         self.inner.ways.refusals()
@@ -180,7 +192,8 @@ impl Bucket {
         Ok(!self.first(prefix.as_str()).await?.is_empty())
     }
 
-    /// The object `key` as a listing describes it, for where a HEAD says nothing. `None`: there is no such key.
+    /// The object `key` as a listing describes it, for where a HEAD says nothing. `None`: there is
+    /// no such key.
     ///
     /// # Errors
     /// Those of [`Self::page`].
@@ -201,14 +214,23 @@ impl Bucket {
         Ok(page)
     }
 
-    async fn list(&self, prefix: &str, delimiter: Option<&str>, at: &Position, limit: Option<i32>) -> Result<Page, Error> {
+    async fn list(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        at: &Position,
+        limit: Option<i32>,
+    ) -> Result<Page, Error> {
         let what = self.url(prefix);
         let mut backoff = Backoff::default();
         loop {
             let request = |client: &Client| {
                 self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
                 let list = client.list_objects_v2().bucket(&**self.name()).prefix(prefix);
-                let list = list.set_delimiter(delimiter.map(Into::into)).encoding_type(EncodingType::Url).set_max_keys(limit);
+                let list = list
+                    .set_delimiter(delimiter.map(Into::into))
+                    .encoding_type(EncodingType::Url)
+                    .set_max_keys(limit);
                 match at {
                     Position::Start => list,
                     Position::After(key) => list.start_after(key),
@@ -218,10 +240,12 @@ impl Bucket {
             };
             let output = self.answer(&what, Asked::Listing, request).await?;
             self.inner.pace.answered();
-            match answers::page(self.name(), &output) {
+            match parse::page(self.name(), &output) {
                 Some(page) => return Ok(page),
                 None => {
-                    let fault = Error::transient(format!("{what}: a page was cut, or does not say where it goes on"));
+                    let fault = Error::transient(format!(
+                        "{what}: a page was cut, or does not say where it goes on"
+                    ));
                     self.pause(&mut backoff, fault).await;
                 }
             }
@@ -239,7 +263,7 @@ impl Bucket {
         };
         let what = self.url(key);
         let output = self.answer(&what, Asked::Key, request).await?;
-        answers::head(self.name(), key, &output)
+        parse::head(self.name(), key, &output)
             .ok_or_else(|| Error::store(format!("{what}: the store gives no size or no etag")))
     }
 
@@ -258,7 +282,7 @@ impl Bucket {
         };
         let request = |client: &Client| {
             let client = client.clone();
-            async move { self.inner.pulse.hurried(|| send(&client)).await }
+            async move { self.inner.hedger.hurried(|| send(&client)).await }
         };
         let output = self.answer(&object.url(), Asked::Version, request).await?;
         download::body_of(output, object, &range)
@@ -269,7 +293,12 @@ impl Bucket {
     }
 
     /// Sends the request until it is answered, with other credentials where some are refused.
-    async fn answer<T, E, F>(&self, what: &str, asked: Asked, request: impl Fn(&Client) -> F) -> Result<T, Error>
+    async fn answer<T, E, F>(
+        &self,
+        what: &str,
+        asked: Asked,
+        request: impl Fn(&Client) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -287,8 +316,13 @@ impl Bucket {
         };
         way.was_refused(&refusal.clone().into());
         let Some(other) = ways.instead_of(way) else { return Err(ways.alone(refusal).into()) };
-        // Credentials that open something else are believed before a login is waited for that fails.
-        let at_hand = if way.has_worked() && refusal.is_denial() { other.credentials.at_hand().await } else { Ok(()) };
+        // Credentials that open something else are believed before a login is waited for that
+        // fails.
+        let at_hand = if way.has_worked() && refusal.is_denial() {
+            other.credentials.at_hand().await
+        } else {
+            Ok(())
+        };
         let (bucket, others) = (self.name(), other.credentials.name());
         let outcome = match at_hand {
             Ok(()) => self.answer_by(other, what, asked, &request).await,
@@ -310,7 +344,13 @@ impl Bucket {
     }
 
     /// Sends the request until it is answered, with renewed credentials where they were the reason.
-    async fn answer_by<T, E, F>(&self, way: &Way, what: &str, asked: Asked, request: impl Fn(&Client) -> F) -> Result<T, Error>
+    async fn answer_by<T, E, F>(
+        &self,
+        way: &Way,
+        what: &str,
+        asked: Asked,
+        request: impl Fn(&Client) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -331,7 +371,8 @@ impl Bucket {
                 }
                 Err(error) => error,
             };
-            let is_skewed = || error.raw_response().is_some_and(|refusal| way.clock.explains(ahead, refusal));
+            let is_skewed =
+                || error.raw_response().is_some_and(|refusal| way.clock.explains(ahead, refusal));
             match classify(&error, about) {
                 Failure::Final(error) => return Err(error),
                 Failure::Again(fault) => {
@@ -341,12 +382,18 @@ impl Bucket {
                     self.pause(&mut backoff, fault).await;
                 }
                 Failure::Renew(Doubt::Denied, error) if is_skewed() => {
-                    self.pause(&mut backoff, Error::transient(format!("{error}; this machine's clock is wrong"))).await;
+                    self.pause(
+                        &mut backoff,
+                        Error::transient(format!("{error}; this machine's clock is wrong")),
+                    )
+                    .await;
                 }
                 Failure::Renew(doubt, error) => {
                     tracing::debug!(what, %error, ?doubt, "refused");
                     self.remember(Some(error.clone()));
-                    if renewals == MAX_RENEWALS || !way.credentials.renewed_after(&session, doubt, &error).await? {
+                    if renewals == MAX_RENEWALS
+                        || !way.credentials.renewed_after(&session, doubt, &error).await?
+                    {
                         self.remember(None);
                         return Err(error);
                     }

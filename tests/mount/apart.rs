@@ -1,10 +1,10 @@
-//! What is wrong with one bucket, or one data center, of a mount of several: it is told once, and touches nothing else (issue 5, items 1
-//! and 6).
+//! What is wrong with one bucket, or one data center, of a mount of several: it is told once, and
+//! touches nothing else (issue 5, items 1 and 6).
 
 use std::fs;
 use std::thread;
 
-use archive::{BearerAnswer, EndpointAnswer, Failure, Fault, Kind, Knobs, LoginAnswer};
+use fake_daac::{BearerAnswer, EndpointAnswer, Failure, Fault, Kind, Knobs, LoginAnswer};
 
 use crate::harness::{BUCKETS, Mount, PATIENCE, Plan, Site, errno, eventually};
 
@@ -14,7 +14,9 @@ const FILES: [&str; 3] = ["a/x.nc", "a/y.nc", "b/z.nc"];
 fn read_asf(mount: &Mount) -> Vec<i32> {
     let mut outcomes = Vec::new();
     for _ in 0..3 {
-        for (bucket, file) in BUCKETS[..2].iter().flat_map(|bucket| FILES.map(|file| (bucket, file))) {
+        for (bucket, file) in
+            BUCKETS[..2].iter().flat_map(|bucket| FILES.map(|file| (bucket, file)))
+        {
             outcomes.push(errno(fs::read(mount.at(bucket).join(file))));
         }
     }
@@ -23,11 +25,13 @@ fn read_asf(mount: &Mount) -> Vec<i32> {
 
 fn with_password(plan: Plan, site: &Site) -> Plan {
     let plan = plan.without("EARTHDATA_TOKEN");
-    plan.env("EARTHDATA_USERNAME", site.archive.user()).env("EARTHDATA_PASSWORD", site.archive.password())
+    plan.env("EARTHDATA_USERNAME", site.archive.user())
+        .env("EARTHDATA_PASSWORD", site.archive.password())
 }
 
-/// "One endpoint's failure touches no other bucket" and "a read that fails later for such a reason leaves one clear log line, not one per
-/// read": a line for the endpoint however many of its buckets and objects are read, with what to do about it.
+/// "One endpoint's failure touches no other bucket" and "a read that fails later for such a reason
+/// leaves one clear log line, not one per read": a line for the endpoint however many of its
+/// buckets and objects are read, with what to do about it.
 #[test]
 fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
     type Turn = fn(&mut Knobs);
@@ -37,10 +41,26 @@ fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
             false,
             &["EULA Acceptance Failure", "/approve_app?client_id="],
         ),
-        (|knobs| knobs.daac("ASF").login = Some(LoginAnswer::Eula), true, &["EULA Acceptance Failure", "/unaccepted_eulas"]),
-        (|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Refuse), false, &["refused the token", "s3credentials"]),
-        (|knobs| knobs.daac("ASF").endpoint = Some(EndpointAnswer::NoPermission), false, &["may not access any of its data"]),
-        (|knobs| knobs.daac("ASF").endpoint = Some(EndpointAnswer::BadRequest), true, &["did not end as it should", "400"]),
+        (
+            |knobs| knobs.daac("ASF").login = Some(LoginAnswer::Eula),
+            true,
+            &["EULA Acceptance Failure", "/unaccepted_eulas"],
+        ),
+        (
+            |knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Refuse),
+            false,
+            &["refused the token", "s3credentials"],
+        ),
+        (
+            |knobs| knobs.daac("ASF").endpoint = Some(EndpointAnswer::NoPermission),
+            false,
+            &["may not access any of its data"],
+        ),
+        (
+            |knobs| knobs.daac("ASF").endpoint = Some(EndpointAnswer::BadRequest),
+            true,
+            &["did not end as it should", "400"],
+        ),
     ];
     for (turn, by_password, words) in rows {
         let Some(site) = Site::of_several() else { return };
@@ -52,11 +72,15 @@ fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
             mount.must_read(bucket);
         }
         let log = mount.log();
-        assert!(log.lines().count() == 1 && words.iter().all(|words| log.contains(words)), "{words:?}: {log}");
+        assert!(
+            log.lines().count() == 1 && words.iter().all(|words| log.contains(words)),
+            "{words:?}: {log}"
+        );
     }
 }
 
-/// An endpoint that is switched off is waited for, and told once; it is used as soon as it is there.
+/// An endpoint that is switched off is waited for, and told once; it is used as soon as it is
+/// there.
 #[test]
 fn an_endpoint_that_is_down_is_told_once_and_recovers() {
     let Some(site) = Site::of_several() else { return };
@@ -70,18 +94,28 @@ fn an_endpoint_that_is_down_is_told_once_and_recovers() {
     }
     let endpoint = site.archive.credentials_url("ASF");
     let (failed, renewals) = (mount.logged("failed"), mount.logged("no new S3 credentials"));
-    assert!(matches!(&failed[..], [line] if line.contains(&endpoint) && line.contains("503")), "{}", mount.log());
+    assert!(
+        matches!(&failed[..], [line] if line.contains(&endpoint) && line.contains("503")),
+        "{}",
+        mount.log()
+    );
     assert!(matches!(&renewals[..], [line] if line.contains(&endpoint)), "{}", mount.log());
     site.archive.set(|knobs| knobs.daacs.clear());
-    eventually("it recovers", PATIENCE, || errno(fs::read(mount.at("asf-local-products/a/x.nc"))) == 0);
+    eventually("it recovers", PATIENCE, || {
+        errno(fs::read(mount.at("asf-local-products/a/x.nc"))) == 0
+    });
 }
 
-/// What S3 refuses for a whole bucket has one line a bucket, with S3's reason; what was not logged is counted at the end.
+/// What S3 refuses for a whole bucket has one line a bucket, with S3's reason; what was not logged
+/// is counted at the end.
 #[test]
 fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
     type Turn = fn(&mut Knobs);
     let rows: [(Turn, &str); 2] = [
-        (|knobs| knobs.daac("ASF").out_of_region = Some(true), "these credentials work only from inside AWS us-west-2"),
+        (
+            |knobs| knobs.daac("ASF").out_of_region = Some(true),
+            "these credentials work only from inside AWS us-west-2",
+        ),
         (
             |knobs| {
                 for bucket in &BUCKETS[..2] {
@@ -96,7 +130,9 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
         let mount = site.plan_by_table("earthdata").mount();
         // Listed before, so that all that fails is reading.
         if words == "AccessDenied" {
-            let listed = BUCKETS[..2].iter().flat_map(|bucket| ["a", "b"].map(|folder| mount.at(bucket).join(folder)));
+            let listed = BUCKETS[..2]
+                .iter()
+                .flat_map(|bucket| ["a", "b"].map(|folder| mount.at(bucket).join(folder)));
             listed.for_each(|folder| assert!(fs::read_dir(folder).unwrap().count() > 0));
         }
         site.archive.set(turn);
@@ -105,18 +141,28 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
             mount.must_read(bucket);
         }
         let log = mount.log();
-        let is_of = |line: &str, bucket: &str| line.contains(words) && line.contains(&format!("s3://{bucket}/"));
+        let is_of = |line: &str, bucket: &str| {
+            line.contains(words) && line.contains(&format!("s3://{bucket}/"))
+        };
         let lines = log.lines().collect::<Vec<_>>();
-        assert!(matches!(lines[..], [one, other] if is_of(one, BUCKETS[0]) && is_of(other, BUCKETS[1])), "{log}");
+        assert!(
+            matches!(lines[..], [one, other] if is_of(one, BUCKETS[0]) && is_of(other, BUCKETS[1])),
+            "{log}"
+        );
         site.ask(&["unmount", &mount.path().display().to_string()]).success();
         eventually("the rest is counted", PATIENCE, || mount.logged("came again").len() == 2);
         let hidden = |line: &String| line.rsplit_once("hidden=").unwrap().1.parse::<u32>().unwrap();
         // The kernel may ask twice for what fails once.
-        assert!(mount.logged("came again").iter().all(|line| (8..=17).contains(&hidden(line))), "{}", mount.log());
+        assert!(
+            mount.logged("came again").iter().all(|line| (8..=17).contains(&hidden(line))),
+            "{}",
+            mount.log()
+        );
     }
 }
 
-/// architecture.md, "Waiting and giving up": what an operation was waiting for when its deadline passed is what *it* waited for.
+/// architecture.md, "Waiting and giving up": what an operation was waiting for when its deadline
+/// passed is what *it* waited for.
 #[test]
 fn each_deadline_names_what_its_own_operation_waited_for() {
     let Some(site) = Site::of_several() else { return };
@@ -140,7 +186,9 @@ fn each_deadline_names_what_its_own_operation_waited_for() {
         mount.must_read(public);
         mount.must_read(browse);
     });
-    for (bucket, words) in [(products, "SlowDown"), (nsidc, "InternalError"), (protected, "S3 is slow")] {
+    for (bucket, words) in
+        [(products, "SlowDown"), (nsidc, "InternalError"), (protected, "S3 is slow")]
+    {
         let told = mount.logged(&format!("no answer within the deadline: s3://{bucket}/"));
         assert!(matches!(&told[..], [line] if line.contains(words)), "{bucket}: {}", mount.log());
     }

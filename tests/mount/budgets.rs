@@ -1,6 +1,6 @@
 //! What operations may cost in requests to S3 (issue 2, "Done when"; architecture.md, principle 8).
 
-use archive::{Content, Stats, Synthetic};
+use fake_daac::{Content, Stats, Synthetic};
 
 use crate::harness::{BUCKET, Mount, Site, tool};
 
@@ -15,8 +15,8 @@ fn cost(site: &Site, mount: &Mount, script: &str, output: &str) -> Stats {
     stats
 }
 
-/// "A cold `cat` of a file in a deep path costs at most 2 requests per path component plus the GETs its bytes need; a second `cat`
-/// within the TTL costs 0."
+/// "A cold `cat` of a file in a deep path costs at most 2 requests per path component plus the GETs
+/// its bytes need; a second `cat` within the TTL costs 0."
 #[test]
 fn a_cold_cat_costs_two_requests_per_component_and_a_second_one_nothing() {
     let Some(site) = Site::start() else { return };
@@ -44,11 +44,14 @@ fn a_large_file_is_fetched_once() {
     assert_eq!(cost(&site, &mount, "wc -c < <(cat large)", "20971520").s3_requests(), 0);
 }
 
-/// Attributes come with the listing: `ls -l`, `find -size` and `du` cost its pages, and nothing the second time.
+/// Attributes come with the listing: `ls -l`, `find -size` and `du` cost its pages, and nothing the
+/// second time.
 #[test]
 fn attributes_of_a_listed_directory_cost_nothing() {
     let Some(site) = Site::start() else { return };
-    site.archive.synthetic(BUCKET, &Synthetic { pattern: "folder/{2500}.nc".into(), size: 7 }).unwrap();
+    site.archive
+        .synthetic(BUCKET, &Synthetic { pattern: "folder/{2500}.nc".into(), size: 7 })
+        .unwrap();
     let mount = site.mount(BUCKET);
     let cold = cost(&site, &mount, "ls -l folder | wc -l", "2501");
     assert!(cold.heads == 0 && cold.gets == 0 && cold.lists <= 4, "{cold:?}");
@@ -64,13 +67,17 @@ fn attributes_of_a_listed_directory_cost_nothing() {
     }
 }
 
-/// "lookup never lists the parent and costs one round trip": a name in a prefix of millions costs two requests side by side.
+/// "lookup never lists the parent and costs one round trip": a name in a prefix of millions costs
+/// two requests side by side.
 #[test]
 fn a_name_in_a_giant_directory_costs_one_round_trip() {
     let Some(site) = Site::start() else { return };
-    site.archive.synthetic(BUCKET, &Synthetic { pattern: "flat/{3000:date}-{1000}.nc".into(), size: 7 }).unwrap();
+    site.archive
+        .synthetic(BUCKET, &Synthetic { pattern: "flat/{3000:date}-{1000}.nc".into(), size: 7 })
+        .unwrap();
     let mount = site.mount("granules/flat");
-    // The first page of the root was asked for when it was mounted; this name is two million names behind it.
+    // The first page of the root was asked for when it was mounted; this name is two million names
+    // behind it.
     let stats = cost(&site, &mount, "stat -c %s 20080911-123.nc", "7");
     assert!(stats.heads <= 1 && stats.lists <= 1, "{stats:?}");
     let absent = cost(&site, &mount, "test -e 20080911-1234.nc || echo absent", "absent");

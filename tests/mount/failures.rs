@@ -1,14 +1,17 @@
-//! What keeps a mount from being usable is said in one clear message, with exit code 1, and leaves nothing behind (issue 2, "What a
-//! user does"). That there is one message, and that nothing is left, is part of every [`Plan::refusal`].
+//! What keeps a mount from being usable is said in one clear message, with exit code 1, and leaves
+//! nothing behind (issue 2, "What a user does"). That there is one message, and that nothing is
+//! left, is part of every [`Plan::refusal`].
 
 use std::time::{Duration, Instant};
 
-use archive::{Archive, BearerAnswer, EndpointAnswer, Family, LoginAnswer};
+use fake_daac::{BearerAnswer, EndpointAnswer, FakeDaac, Family, LoginAnswer};
 
 use crate::harness::{BUCKET, Plan, Site};
 
-fn with_password(plan: Plan, archive: &Archive) -> Plan {
-    plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", archive.user()).env("EARTHDATA_PASSWORD", archive.password())
+fn with_password(plan: Plan, archive: &FakeDaac) -> Plan {
+    plan.without("EARTHDATA_TOKEN")
+        .env("EARTHDATA_USERNAME", archive.user())
+        .env("EARTHDATA_PASSWORD", archive.password())
 }
 
 /// Without an identity the message names every place where one could be.
@@ -21,12 +24,17 @@ fn a_missing_identity_is_told_with_the_ways_to_give_one() {
     half.must_say(&["EARTHDATA_PASSWORD is not"]);
 }
 
-/// "every answer of section 2 becomes its own clear message": a wrong password is tried once, so that no account gets locked.
+/// "every answer of section 2 becomes its own clear message": a wrong password is tried once, so
+/// that no account gets locked.
 #[test]
 fn a_wrong_password_is_told_and_tried_once() {
     let Some(site) = Site::with_one_object() else { return };
     let plan = with_password(site.plan(BUCKET), &site.archive).env("EARTHDATA_PASSWORD", "guess");
-    plan.must_say(&["refused the user name or password", "EARTHDATA_USERNAME", &site.archive.edl_host()]);
+    plan.must_say(&[
+        "refused the user name or password",
+        "EARTHDATA_USERNAME",
+        &site.archive.edl_host(),
+    ]);
     assert_eq!(site.archive.stats().rejected, 1);
 }
 
@@ -45,11 +53,16 @@ fn a_refused_token_is_told_with_where_it_came_from() {
 fn an_agreement_that_is_not_accepted_is_told_with_its_page() {
     let Some(tea) = Site::of_family(Family::Tea) else { return };
     tea.archive.set(|knobs| knobs.bearer = BearerAnswer::Eula);
-    tea.plan(BUCKET).must_say(&["EULA Acceptance Failure", &tea.archive.edl_host(), "/approve_app?client_id="]);
+    tea.plan(BUCKET).must_say(&[
+        "EULA Acceptance Failure",
+        &tea.archive.edl_host(),
+        "/approve_app?client_id=",
+    ]);
     let Some(cumulus) = Site::of_family(Family::Cumulus) else { return };
     for answer in [LoginAnswer::Eula, LoginAnswer::Profile] {
         cumulus.archive.set(|knobs| knobs.login = answer);
-        with_password(cumulus.plan(BUCKET), &cumulus.archive).must_say(&[&cumulus.archive.edl_host(), "in a browser"]);
+        with_password(cumulus.plan(BUCKET), &cumulus.archive)
+            .must_say(&[&cumulus.archive.edl_host(), "in a browser"]);
     }
 }
 
@@ -61,11 +74,14 @@ fn a_user_without_any_data_is_told_so() {
     site.plan(BUCKET).must_say(&["may not access any of its data"]);
 }
 
-/// "Without `--credentials-endpoint` the endpoint comes from the table": a bucket that is not there needs the option.
+/// "Without `--credentials-endpoint` the endpoint comes from the table": a bucket that is not there
+/// needs the option.
 #[test]
 fn an_unknown_bucket_asks_for_its_endpoint() {
     let Some(site) = Site::with_one_object() else { return };
-    site.plan(BUCKET).without("S3_CREDENTIAL_ENDPOINT").must_say(&[BUCKET, "--credentials-endpoint"]);
+    site.plan(BUCKET)
+        .without("S3_CREDENTIAL_ENDPOINT")
+        .must_say(&[BUCKET, "--credentials-endpoint"]);
 }
 
 /// A bucket that does not exist and a prefix without a key are two mistakes.
@@ -94,25 +110,35 @@ fn a_wrong_region_is_told_with_the_right_one() {
     }
 }
 
-/// Who types the command would rather know than wait: a dead Earthdata or S3 is told within a bound.
+/// Who types the command would rather know than wait: a dead Earthdata or S3 is told within a
+/// bound.
 #[test]
 fn services_that_are_down_are_told_in_time() {
     let Some(site) = Site::with_one_object() else { return };
     let began = Instant::now();
     site.archive.set(|knobs| knobs.edl_down = true);
-    with_password(site.plan(BUCKET), &site.archive).must_say(&[&site.archive.edl_host(), "no answer from"]);
+    with_password(site.plan(BUCKET), &site.archive)
+        .must_say(&[&site.archive.edl_host(), "no answer from"]);
     site.archive.set(|knobs| (knobs.edl_down, knobs.daac_down) = (false, true));
     let endpoint = site.archive.credentials_url("PODAAC");
-    site.plan(BUCKET).must_say(&[endpoint.trim_start_matches("http://").trim_end_matches("/s3credentials"), "no answer from"]);
+    site.plan(BUCKET).must_say(&[
+        endpoint.trim_start_matches("http://").trim_end_matches("/s3credentials"),
+        "no answer from",
+    ]);
     assert!(began.elapsed() < Duration::from_secs(40), "{:?} for both", began.elapsed());
 
     let began = Instant::now();
     site.archive.set(|knobs| (knobs.daac_down, knobs.s3_down) = (false, true));
-    site.plan(BUCKET).args(&["--timeout=5"]).must_say(&["no answer within", "s3://granules/", "dispatch failure: "]);
+    site.plan(BUCKET).args(&["--timeout=5"]).must_say(&[
+        "no answer within",
+        "s3://granules/",
+        "dispatch failure: ",
+    ]);
     assert!((4..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
-/// "One clear message", also when the login was tried several times and there is no log to write that to.
+/// "One clear message", also when the login was tried several times and there is no log to write
+/// that to.
 #[test]
 fn the_terminal_gets_one_message_however_often_it_was_tried() {
     let Some(site) = Site::with_one_object() else { return };
@@ -124,13 +150,16 @@ fn the_terminal_gets_one_message_however_often_it_was_tried() {
 #[test]
 fn secrets_are_not_sent_unencrypted() {
     let Some(site) = Site::with_one_object() else { return };
-    for option in ["--credentials-endpoint=http://192.0.2.1/s3credentials", "--endpoint-url=http://192.0.2.1"] {
+    for option in
+        ["--credentials-endpoint=http://192.0.2.1/s3credentials", "--endpoint-url=http://192.0.2.1"]
+    {
         site.plan(BUCKET).args(&[option]).must_say(&["http://192.0.2.1", "https"]);
     }
     assert_eq!(site.archive.stats().s3_requests(), 0);
 }
 
-/// A command line that cannot be meant is refused before anything is asked, with the code 2 that clap gives to all usage errors.
+/// A command line that cannot be meant is refused before anything is asked, with the code 2 that
+/// clap gives to all usage errors.
 #[test]
 fn a_wrong_command_line_is_refused_before_any_request() {
     let Some(site) = Site::with_one_object() else { return };
@@ -155,14 +184,19 @@ fn a_wrong_command_line_is_refused_before_any_request() {
 fn keys_that_the_store_does_not_know_are_told_at_once() {
     let Some(site) = Site::with_one_object() else { return };
     let began = Instant::now();
-    site.plan_with_keys(BUCKET).env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN").must_say(&["InvalidAccessKeyId", "--endpoint-url"]);
+    site.plan_with_keys(BUCKET)
+        .env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN")
+        .must_say(&["InvalidAccessKeyId", "--endpoint-url"]);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
-/// Credentials of an endpoint that the store does not belong to are no mount, not even one with a warning.
+/// Credentials of an endpoint that the store does not belong to are no mount, not even one with a
+/// warning.
 #[test]
 fn a_store_that_rejects_the_endpoints_credentials_is_told() {
-    let (Some(site), Some(other)) = (Site::with_one_object(), Site::with_one_object()) else { return };
+    let (Some(site), Some(other)) = (Site::with_one_object(), Site::with_one_object()) else {
+        return;
+    };
     let plan = site.plan(BUCKET).env("AWS_ENDPOINT_URL_S3", other.archive.s3_url());
     plan.must_say(&["does not accept the credentials", "--endpoint-url"]);
     assert_eq!(site.archive.stats().issued, 2);

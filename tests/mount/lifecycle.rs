@@ -27,8 +27,8 @@ fn the_mount_can_be_used_when_the_command_returns() {
     assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
 }
 
-/// "and a background process serves it": in a session of its own, busy with no directory, holding no terminal. That the command's
-/// pipes close is part of every [`run`].
+/// "and a background process serves it": in a session of its own, busy with no directory, holding
+/// no terminal. That the command's pipes close is part of every [`run`].
 #[test]
 fn the_server_is_detached_from_whoever_started_it() {
     let Some(site) = Site::with_one_object() else { return };
@@ -110,17 +110,22 @@ type Ending = (&'static str, fn(&Mount) -> Ran);
 const LAZY_ENDINGS: [Ending; 5] = [
     ("granulefs unmount", granulefs_unmount),
     ("umount -l", |mount| tool(Path::new("/"), "umount", [Path::new("-l"), &mount.path()])),
-    ("fusermount3 -uz", |mount| tool(Path::new("/"), "fusermount3", [Path::new("-uz"), &mount.path()])),
+    ("fusermount3 -uz", |mount| {
+        tool(Path::new("/"), "fusermount3", [Path::new("-uz"), &mount.path()])
+    }),
     ("SIGTERM", |mount| signalled(mount, Signal::TERM)),
     ("SIGINT", |mount| signalled(mount, Signal::INT)),
 ];
 
 const STRICT_ENDINGS: [Ending; 2] = [
     ("umount", |mount| tool(Path::new("/"), "umount", [mount.path()])),
-    ("fusermount3 -u", |mount| tool(Path::new("/"), "fusermount3", [Path::new("-u"), &mount.path()])),
+    ("fusermount3 -u", |mount| {
+        tool(Path::new("/"), "fusermount3", [Path::new("-u"), &mount.path()])
+    }),
 ];
 
-/// "`granulefs unmount MOUNTPOINT`, `umount`, `fusermount3 -u`, SIGTERM and SIGINT all end it cleanly".
+/// "`granulefs unmount MOUNTPOINT`, `umount`, `fusermount3 -u`, SIGTERM and SIGINT all end it
+/// cleanly".
 #[test]
 fn every_way_to_end_a_mount_leaves_neither_process_nor_mount() {
     let Some(site) = Site::with_one_object() else { return };
@@ -134,7 +139,8 @@ fn every_way_to_end_a_mount_leaves_neither_process_nor_mount() {
     }
 }
 
-/// "also while files are open (then lazily, within 5 s)". The kernel refuses the ways that are not lazy, and the mount lives on.
+/// "also while files are open (then lazily, within 5 s)". The kernel refuses the ways that are not
+/// lazy, and the mount lives on.
 #[test]
 fn a_mount_ends_also_while_a_file_is_open() {
     let Some(site) = Site::with_one_object() else { return };

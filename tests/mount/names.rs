@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use archive::Synthetic;
+use fake_daac::Synthetic;
 
 use crate::harness::{BUCKET, PATIENCE, Site, errno, eventually, tool};
 
@@ -14,7 +14,8 @@ fn names(folder: &Path) -> Vec<OsString> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
-/// "keys with control characters, newlines, `%`, `+`, spaces, any UTF-8 survive the round trip": listed, looked up and read.
+/// "keys with control characters, newlines, `%`, `+`, spaces, any UTF-8 survive the round trip":
+/// listed, looked up and read.
 #[test]
 fn odd_keys_survive_the_round_trip() {
     let Some(site) = Site::start() else { return };
@@ -52,8 +53,10 @@ fn odd_keys_survive_the_round_trip() {
     for is_listed_first in [false, true] {
         let mount = site.mount("granules/odd");
         if is_listed_first {
-            let expected: BTreeSet<OsString> =
-                odd.iter().flat_map(|name| [OsString::from(name), format!("{name}.d").into()]).collect();
+            let expected: BTreeSet<OsString> = odd
+                .iter()
+                .flat_map(|name| [OsString::from(name), format!("{name}.d").into()])
+                .collect();
             assert_eq!(names(&mount.path()).into_iter().collect::<BTreeSet<_>>(), expected);
         }
         for name in odd {
@@ -63,7 +66,8 @@ fn odd_keys_survive_the_round_trip() {
     }
 }
 
-/// "Names to 1,024 bytes (the kernel's limit) are served; a full key over 1,024 bytes is ENAMETOOLONG without a request."
+/// "Names to 1,024 bytes (the kernel's limit) are served; a full key over 1,024 bytes is
+/// ENAMETOOLONG without a request."
 #[test]
 fn long_names_are_served_up_to_the_limit() {
     let Some(site) = Site::start() else { return };
@@ -97,12 +101,17 @@ fn names_that_are_not_utf8_do_not_exist() {
     let mount = site.mount(BUCKET);
     let asked = site.archive.stats().s3_requests();
     for name in [&b"\xff"[..], b"folder\xc3", b"\xed\xa0\x80"] {
-        assert_eq!(errno(fs::metadata(mount.at(OsStr::from_bytes(name)))), libc::ENOENT, "{name:?}");
+        assert_eq!(
+            errno(fs::metadata(mount.at(OsStr::from_bytes(name)))),
+            libc::ENOENT,
+            "{name:?}"
+        );
     }
     assert_eq!(site.archive.stats().s3_requests(), asked);
 }
 
-/// "`p/` markers of zero bytes make an empty directory"; a directory exists when any key starts with it.
+/// "`p/` markers of zero bytes make an empty directory"; a directory exists when any key starts
+/// with it.
 #[test]
 fn markers_make_empty_directories() {
     let Some(site) = Site::start() else { return };
@@ -110,7 +119,9 @@ fn markers_make_empty_directories() {
         site.archive.put(BUCKET, key, "");
     }
     let mount = site.mount(BUCKET);
-    for (folder, expected) in [("empty", &[][..]), ("full", &["a"]), ("deep", &["er"]), ("deep/er", &[])] {
+    for (folder, expected) in
+        [("empty", &[][..]), ("full", &["a"]), ("deep", &["er"]), ("deep/er", &[])]
+    {
         assert!(fs::metadata(mount.at(folder)).unwrap().is_dir(), "{folder}");
         assert_eq!(names(&mount.at(folder)), expected, "{folder}");
     }
@@ -119,7 +130,8 @@ fn markers_make_empty_directories() {
     assert_eq!(errno(fs::metadata(mount.at("full/a/b"))), libc::ENOTDIR);
 }
 
-/// "`blue` and `blue/x` both exist: the directory wins the plain name; the object stays reachable"; so do keys that are no path.
+/// "`blue` and `blue/x` both exist: the directory wins the plain name; the object stays reachable";
+/// so do keys that are no path.
 #[test]
 fn every_object_is_reachable_under_exactly_one_name() {
     let Some(site) = Site::start() else { return };
@@ -128,12 +140,16 @@ fn every_object_is_reachable_under_exactly_one_name() {
     }
     let mount = site.mount(BUCKET);
     assert!(fs::metadata(mount.at("blue")).unwrap().is_dir());
-    let found = tool(&mount.path(), "bash", ["-c", "find . -type f -exec cat {} \\; -exec echo \\;"]).success();
+    let found =
+        tool(&mount.path(), "bash", ["-c", "find . -type f -exec cat {} \\; -exec echo \\;"])
+            .success();
     let found = String::from_utf8(found).unwrap();
     let mut found: Vec<&str> = found.lines().collect();
     found.sort_unstable();
     assert_eq!(found, ["/lead", "a/../d", "a/./c", "a//b", "blue", "blue-x", "blue/x", "full/"]);
-    let statistics = String::from_utf8(xattr::get(mount.path(), "user.granulefs.statistics").unwrap().unwrap()).unwrap();
+    let statistics =
+        String::from_utf8(xattr::get(mount.path(), "user.granulefs.statistics").unwrap().unwrap())
+            .unwrap();
     assert!(statistics.contains("names.shadowed 1\n"), "{statistics}");
 }
 
@@ -186,16 +202,21 @@ fn a_directory_that_changes_while_it_is_read_shows_the_rest_once() {
     site.archive.synthetic(BUCKET, &Synthetic { pattern: "k{3000}".into(), size: 1 }).unwrap();
     let mount = site.plan(BUCKET).args(&["--metadata-ttl=1s"]).mount();
     let mut reader = fs::read_dir(mount.path()).unwrap();
-    let mut seen: Vec<_> = reader.by_ref().take(700).map(|entry| entry.unwrap().file_name()).collect();
+    let mut seen: Vec<_> =
+        reader.by_ref().take(700).map(|entry| entry.unwrap().file_name()).collect();
     for number in (0..3000).step_by(10) {
         site.archive.delete(BUCKET, &format!("k{number:04}"));
         site.archive.put(BUCKET, &format!("k{number:04}-new"), "x");
     }
     // Another reader sees the new state meanwhile.
-    eventually("the change is seen", PATIENCE, || names(&mount.path()).contains(&OsString::from("k0000-new")));
+    eventually("the change is seen", PATIENCE, || {
+        names(&mount.path()).contains(&OsString::from("k0000-new"))
+    });
     seen.extend(reader.map(|entry| entry.unwrap().file_name()));
-    let unchanged: Vec<OsString> =
-        (0..3000).filter(|number| number % 10 != 0).map(|number| format!("k{number:04}").into()).collect();
+    let unchanged: Vec<OsString> = (0..3000)
+        .filter(|number| number % 10 != 0)
+        .map(|number| format!("k{number:04}").into())
+        .collect();
     let is_unchanged = |name: &OsString| unchanged.binary_search(name).is_ok();
     assert_eq!(seen.into_iter().filter(is_unchanged).collect::<Vec<_>>(), unchanged);
 }

@@ -1,4 +1,5 @@
-//! Options do what they say, from whichever of their homes they come: flag, environment, `-o`, netrc (issue 2, "Options at least").
+//! Options do what they say, from whichever of their homes they come: flag, environment, `-o`,
+//! netrc (issue 2, "Options at least").
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -6,14 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use archive::{Archive, Setup};
+use fake_daac::{FakeDaac, Setup};
 
 use crate::harness::{BUCKET, PATIENCE, PROGRAM, Plan, Site, eventually, run};
 
 /// A netrc file for the archive's user.
-fn netrc(archive: &Archive, path: &Path) {
+fn netrc(archive: &FakeDaac, path: &Path) {
     let password = archive.password().replace('\\', "\\\\").replace('"', "\\\"");
-    fs::write(path, format!("machine localhost login {} password \"{password}\"\n", archive.user())).unwrap();
+    fs::write(
+        path,
+        format!("machine localhost login {} password \"{password}\"\n", archive.user()),
+    )
+    .unwrap();
 }
 
 #[track_caller]
@@ -21,7 +26,8 @@ fn must_read(plan: Plan) {
     assert_eq!(fs::read_to_string(plan.mount().at("folder/one.txt")).unwrap(), "one\n");
 }
 
-/// "identity from token, environment, `$NETRC`, `~/.netrc` in that order": what comes first is used, and what comes later is not.
+/// "identity from token, environment, `$NETRC`, `~/.netrc` in that order": what comes first is
+/// used, and what comes later is not.
 #[test]
 fn the_identity_comes_from_the_first_place_that_has_one() {
     let Some(site) = Site::with_one_object() else { return };
@@ -40,13 +46,23 @@ fn the_identity_comes_from_the_first_place_that_has_one() {
     fs::write(&wrong_path, "machine localhost login ada password guess\n").unwrap();
     for (origin, plan, logins) in [
         ("~/.netrc", with_netrc_at(home, path), 1),
-        ("$NETRC", with_netrc_at(named, elsewhere.clone()).env("NETRC", elsewhere.to_str().unwrap()), 1),
         (
-            "environment before netrc",
-            wrong.env("EARTHDATA_USERNAME", archive.user()).env("EARTHDATA_PASSWORD", archive.password()),
+            "$NETRC",
+            with_netrc_at(named, elsewhere.clone()).env("NETRC", elsewhere.to_str().unwrap()),
             1,
         ),
-        ("token before password", site.plan(BUCKET).env("EARTHDATA_USERNAME", "ada").env("EARTHDATA_PASSWORD", "guess"), 0),
+        (
+            "environment before netrc",
+            wrong
+                .env("EARTHDATA_USERNAME", archive.user())
+                .env("EARTHDATA_PASSWORD", archive.password()),
+            1,
+        ),
+        (
+            "token before password",
+            site.plan(BUCKET).env("EARTHDATA_USERNAME", "ada").env("EARTHDATA_PASSWORD", "guess"),
+            0,
+        ),
         (
             "password when the token is refused",
             site.plan(BUCKET)
@@ -63,13 +79,17 @@ fn the_identity_comes_from_the_first_place_that_has_one() {
     }
 }
 
-/// A blank at its end is part of a password; and where there is a token, what is wrong with the password does not matter.
+/// A blank at its end is part of a password; and where there is a token, what is wrong with the
+/// password does not matter.
 #[test]
 fn only_what_is_used_must_be_right() {
     let password = "p w ";
-    let Some(site) = Site::of(Setup { password: password.into(), ..Setup::default() }) else { return };
+    let Some(site) = Site::of(Setup { password: password.into(), ..Setup::default() }) else {
+        return;
+    };
     site.archive.put(BUCKET, "folder/one.txt", "one\n");
-    let by_password = |plan: Plan| plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", site.archive.user());
+    let by_password =
+        |plan: Plan| plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", site.archive.user());
     must_read(by_password(site.plan(BUCKET)).env("EARTHDATA_PASSWORD", format!("{password}\n")));
     must_read(site.plan(BUCKET).env("NETRC", "/nowhere/netrc"));
     must_read(site.plan(BUCKET).env("EARTHDATA_USERNAME", "ada"));
@@ -81,26 +101,42 @@ fn only_what_is_used_must_be_right() {
 #[test]
 fn a_netrc_that_is_named_must_be_readable() {
     let Some(site) = Site::with_one_object() else { return };
-    let message = site.plan(BUCKET).without("EARTHDATA_TOKEN").env("NETRC", "/nowhere/netrc").refusal();
+    let message =
+        site.plan(BUCKET).without("EARTHDATA_TOKEN").env("NETRC", "/nowhere/netrc").refusal();
     assert!(message.contains("/nowhere/netrc"), "{message}");
 }
 
 /// Every variable has its flag, and the flag wins over the variable.
 #[test]
 fn flags_win_over_the_environment() {
-    let Some(site) = Site::of(Setup { region: "eu-central-1".into(), ..Setup::default() }) else { return };
+    let Some(site) = Site::of(Setup { region: "eu-central-1".into(), ..Setup::default() }) else {
+        return;
+    };
     site.archive.put(BUCKET, "folder/one.txt", "one\n");
-    let (endpoint, host, s3) = (site.archive.credentials_url("PODAAC"), site.archive.edl_host(), site.archive.s3_url());
+    let (endpoint, host, s3) =
+        (site.archive.credentials_url("PODAAC"), site.archive.edl_host(), site.archive.s3_url());
     must_read(site.plan(BUCKET).env("AWS_REGION", "eu-central-1"));
-    let flags =
-        ["--credentials-endpoint", &endpoint, "--earthdata-host", &host, "--endpoint-url", &s3, "--region", "eu-central-1"];
+    let flags = [
+        "--credentials-endpoint",
+        &endpoint,
+        "--earthdata-host",
+        &host,
+        "--endpoint-url",
+        &s3,
+        "--region",
+        "eu-central-1",
+    ];
     let plan = site.plan(BUCKET).args(&flags).args(&["--path-style"]);
     let plan = ["S3_CREDENTIAL_ENDPOINT", "EARTHDATA_HOST", "AWS_ENDPOINT_URL_S3", "AWS_REGION"]
         .iter()
         .fold(plan, |plan, name| plan.env(name, "http://192.0.2.1/"));
     // The password, since it is for the host's sake.
     let (user, password) = (site.archive.user(), site.archive.password());
-    must_read(plan.without("EARTHDATA_TOKEN").env("EARTHDATA_USERNAME", user).env("EARTHDATA_PASSWORD", password));
+    must_read(
+        plan.without("EARTHDATA_TOKEN")
+            .env("EARTHDATA_USERNAME", user)
+            .env("EARTHDATA_PASSWORD", password),
+    );
 }
 
 /// "`--aws-credentials` (no Earthdata: the environment's own AWS credentials)".
@@ -108,10 +144,17 @@ fn flags_win_over_the_environment() {
 fn aws_credentials_need_no_earthdata() {
     let Some(site) = Site::with_one_object() else { return };
     // The endpoint in the environment is for other mounts.
-    must_read(site.plan_with_keys(BUCKET).env("S3_CREDENTIAL_ENDPOINT", site.archive.credentials_url("PODAAC")));
+    must_read(
+        site.plan_with_keys(BUCKET)
+            .env("S3_CREDENTIAL_ENDPOINT", site.archive.credentials_url("PODAAC")),
+    );
     let stats = site.archive.stats();
     assert_eq!((stats.credentials, stats.logins), (0, 0));
-    let message = site.plan_with_keys(BUCKET).without("AWS_ACCESS_KEY_ID").env("AWS_EC2_METADATA_DISABLED", "true").refusal();
+    let message = site
+        .plan_with_keys(BUCKET)
+        .without("AWS_ACCESS_KEY_ID")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .refusal();
     assert!(message.contains("no AWS credentials in the environment"), "{message}");
 }
 
@@ -131,7 +174,8 @@ fn owner_and_modes_are_as_asked_for() {
     assert_eq!(look(site.plan(BUCKET).args(&asked)), [(1234, 2345, 0o550), (1234, 2345, 0o440)]);
 }
 
-/// "Listings and attributes are kept for `--metadata-ttl`": within it nothing is asked again, after it what is new is seen.
+/// "Listings and attributes are kept for `--metadata-ttl`": within it nothing is asked again, after
+/// it what is new is seen.
 #[test]
 fn names_are_believed_for_the_metadata_ttl() {
     let Some(site) = Site::with_one_object() else { return };
@@ -158,7 +202,8 @@ fn names_are_believed_for_the_metadata_ttl() {
     assert!(!site.archive.wait_for(|stats| stats.forbidden > 0, Duration::ZERO));
 }
 
-/// "`--help` reads like a good man page", and it shows what the environment has set: but no secret of it.
+/// "`--help` reads like a good man page", and it shows what the environment has set: but no secret
+/// of it.
 #[test]
 fn help_names_every_option_and_shows_no_secret() {
     let options = "--foreground --credentials-endpoint --earthdata-host --cmr-host --buckets-file --region \
@@ -169,7 +214,9 @@ fn help_names_every_option_and_shows_no_secret() {
     let help = |arguments: &[&str]| {
         let mut command = Command::new(PROGRAM);
         command.args(arguments);
-        for name in ["EARTHDATA_TOKEN", "EARTHDATA_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        for name in
+            ["EARTHDATA_TOKEN", "EARTHDATA_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+        {
             command.env(name, "tell-nobody");
         }
         String::from_utf8(run(&mut command).success()).unwrap()
@@ -219,7 +266,8 @@ fn mount_8_finds_the_helper() {
         return eprintln!("skipped: {HELPER} exists, or cannot be made");
     }
     let _helper = Helper;
-    let mount = site.plan("s3://granules/folder").by_mount_8("ro,allow_other,dir_mode=0500").mount();
+    let mount =
+        site.plan("s3://granules/folder").by_mount_8("ro,allow_other,dir_mode=0500").mount();
     assert_eq!(fs::read_to_string(mount.at("one.txt")).unwrap(), "one\n");
     assert_eq!(fs::metadata(mount.path()).unwrap().permissions().mode() & 0o777, 0o500);
     assert!(mount.place().mounts()[0].contains("allow_other"), "{}", mount.place().mounts()[0]);

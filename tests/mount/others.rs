@@ -16,7 +16,8 @@ fn as_nobody(arguments: &[&str]) -> Ran {
     run(Command::new("setpriv").args(user).args(arguments).current_dir("/"))
 }
 
-/// Without `--allow-other` the kernel lets nobody in but the user who mounts; with it the modes decide.
+/// Without `--allow-other` the kernel lets nobody in but the user who mounts; with it the modes
+/// decide.
 #[test]
 fn other_users_are_let_in_only_when_allowed() {
     let Some(site) = Site::with_one_object() else { return };
@@ -33,7 +34,11 @@ fn other_users_are_let_in_only_when_allowed() {
         if is_let_in {
             assert_eq!(ran.success(), b"one\n", "{options:?}");
         } else {
-            assert!(ran.code == Some(1) && ran.stderr.contains("Permission denied"), "{options:?}: {}", ran.stderr);
+            assert!(
+                ran.code == Some(1) && ran.stderr.contains("Permission denied"),
+                "{options:?}: {}",
+                ran.stderr
+            );
         }
         assert_eq!(fs::read(&file).unwrap(), b"one\n", "root always may");
     }
@@ -54,7 +59,8 @@ fn programs_run_unless_noexec() {
     }
 }
 
-/// Issue 2, item 7: secrets stand in the environment of the command that waits, too; what root owns in /proc its user cannot read.
+/// Issue 2, item 7: secrets stand in the environment of the command that waits, too; what root owns
+/// in /proc its user cannot read.
 #[test]
 fn neither_process_of_a_start_can_be_looked_into() {
     let Some(site) = Site::with_one_object() else { return };
@@ -65,7 +71,10 @@ fn neither_process_of_a_start_can_be_looked_into() {
     let mut child = plan.start("--timeout=60s");
     assert!(site.archive.wait_for(|stats| stats.credentials > 0, PATIENCE));
     let processes = Process::all_for(&plan.place().mountpoint());
-    let owners: Vec<_> = processes.iter().map(|process| fs::metadata(process.proc("environ")).unwrap().uid()).collect();
+    let owners: Vec<_> = processes
+        .iter()
+        .map(|process| fs::metadata(process.proc("environ")).unwrap().uid())
+        .collect();
     assert_eq!(owners, [0, 0]);
     drop(plan);
     wait(&mut child, PATIENCE);
@@ -76,7 +85,9 @@ fn neither_process_of_a_start_can_be_looked_into() {
 fn an_ordinary_user_mounts_and_unmounts() {
     let Some(site) = Site::with_one_object() else { return };
     if fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 != 0o006 {
-        return eprintln!("skipped: /dev/fuse is closed to ordinary users here (chmod 666 /dev/fuse)");
+        return eprintln!(
+            "skipped: /dev/fuse is closed to ordinary users here (chmod 666 /dev/fuse)"
+        );
     }
     let place = Place::new();
     run(Command::new("chown").arg("-R").arg(NOBODY).arg(place.home())).success();

@@ -1,16 +1,18 @@
-//! semantics.md, "Reading" and "Errors": objects that change while they are open, and faults that nobody may see.
+//! semantics.md, "Reading" and "Errors": objects that change while they are open, and faults that
+//! nobody may see.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
-use archive::{Content, Failure, Fault, Kind, Object};
+use fake_daac::{Content, Failure, Fault, Kind, Object};
 
 use crate::harness::{BUCKET, PATIENCE, Site, errno, eventually};
 
 const SIZE: u64 = 24 << 20;
 const CHUNK: usize = 100_000;
 
-/// Reads the whole file in scattered order. Whatever it gives must be of `version`; returns the errors.
+/// Reads the whole file in scattered order. Whatever it gives must be of `version`; returns the
+/// errors.
 fn read_scattered(file: &File, version: &Object) -> Vec<i32> {
     let mut buffer = vec![0; CHUNK];
     let chunks = SIZE / CHUNK as u64;
@@ -18,7 +20,10 @@ fn read_scattered(file: &File, version: &Object) -> Vec<i32> {
     offsets
         .filter_map(|at| match file.read_at(&mut buffer, at) {
             Ok(count) => {
-                assert!(buffer[..count] == version.read(at..at + count as u64).unwrap()[..], "bytes of another version at {at}");
+                assert!(
+                    buffer[..count] == version.read(at..at + count as u64).unwrap()[..],
+                    "bytes of another version at {at}"
+                );
                 None
             }
             Err(error) => error.raw_os_error(),
@@ -26,7 +31,8 @@ fn read_scattered(file: &File, version: &Object) -> Vec<i32> {
         .collect()
 }
 
-/// "Every GET carries `If-Match` with the etag seen at open. A replaced object gives old bytes (if cached) or ESTALE, never a mix; the next open sees the new object."
+/// "Every GET carries `If-Match` with the etag seen at open. A replaced object gives old bytes (if
+/// cached) or ESTALE, never a mix; the next open sees the new object."
 #[test]
 fn a_replaced_object_gives_old_bytes_or_estale_and_the_next_open_the_new_ones() {
     let Some(site) = Site::start() else { return };
@@ -50,10 +56,14 @@ fn a_replaced_object_gives_old_bytes_or_estale_and_the_next_open_the_new_ones() 
     let reopened = File::open(&path).unwrap();
     assert_eq!(read_scattered(&reopened, &new), [0; 0]);
     let log = site.archive.log();
-    assert!(log.iter().filter(|request| request.kind == Kind::Get).all(|get| get.if_match.is_some()), "a GET without If-Match");
+    assert!(
+        log.iter().filter(|request| request.kind == Kind::Get).all(|get| get.if_match.is_some()),
+        "a GET without If-Match"
+    );
 }
 
-/// "A removed object: ENOENT on open, its name goes from the listing"; during a read it is ESTALE ("Errors").
+/// "A removed object: ENOENT on open, its name goes from the listing"; during a read it is ESTALE
+/// ("Errors").
 #[test]
 fn a_removed_object_is_stale_where_it_is_open_and_absent_elsewhere() {
     let Some(site) = Site::start() else { return };
@@ -61,7 +71,12 @@ fn a_removed_object_is_stale_where_it_is_open_and_absent_elsewhere() {
         site.archive.put(BUCKET, key, Content::synthetic(SIZE));
     }
     let mount = site.mount(BUCKET);
-    let names = || fs::read_dir(mount.at("folder")).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let names = || {
+        fs::read_dir(mount.at("folder"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(), ["data", "other"]);
     let file = File::open(mount.at("folder/data")).unwrap();
     site.archive.delete(BUCKET, "folder/data");
@@ -72,7 +87,8 @@ fn a_removed_object_is_stale_where_it_is_open_and_absent_elsewhere() {
     assert_eq!(names(), ["other"]);
 }
 
-/// "The page cache is kept across opens while the etag is the same, and only then": the block cache alone could not hold this file.
+/// "The page cache is kept across opens while the etag is the same, and only then": the block cache
+/// alone could not hold this file.
 #[test]
 fn the_page_cache_is_kept_while_the_etag_is_the_same() {
     let Some(site) = Site::start() else { return };
@@ -89,7 +105,8 @@ fn the_page_cache_is_kept_while_the_etag_is_the_same() {
     });
     site.archive.put(BUCKET, "folder/data", Content::synthetic(SIZE));
     let new = site.archive.expected(BUCKET, "folder/data").unwrap();
-    // Until the attributes expire: the old bytes where the machine kept their pages, otherwise ESTALE, never a mixture.
+    // Until the attributes expire: the old bytes where the machine kept their pages, otherwise
+    // ESTALE, never a mixture.
     eventually("the new version is read", PATIENCE, || match fs::read(&path) {
         Ok(bytes) if bytes == new.read(0..SIZE).unwrap() => true,
         Ok(bytes) => {
@@ -103,7 +120,8 @@ fn the_page_cache_is_kept_while_the_etag_is_the_same() {
     });
 }
 
-/// "A transient fault (throttling, reset, stall, 5xx, renewal under way) is never an error within the deadline, and never ENOENT."
+/// "A transient fault (throttling, reset, stall, 5xx, renewal under way) is never an error within
+/// the deadline, and never ENOENT."
 #[test]
 fn transient_faults_are_never_seen() {
     let Some(site) = Site::start() else { return };
@@ -111,10 +129,17 @@ fn transient_faults_are_never_seen() {
         site.archive.put(BUCKET, &format!("folder/{number}"), Content::synthetic(700_000));
     }
     let mount = site.plan(BUCKET).args(&["--metadata-ttl=1s"]).mount();
-    let failures =
-        [Failure::SlowDown, Failure::InternalError, Failure::Reset, Failure::ResetBody(1000), Failure::Truncate(300_000)];
+    let failures = [
+        Failure::SlowDown,
+        Failure::InternalError,
+        Failure::Reset,
+        Failure::ResetBody(1000),
+        Failure::Truncate(300_000),
+    ];
     for (number, failure) in (0..20).zip(failures.into_iter().cycle()) {
-        site.archive.fault(Fault::new(failure).on(Kind::Get).containing(format!("folder/{number}")).next(1));
+        site.archive.fault(
+            Fault::new(failure).on(Kind::Get).containing(format!("folder/{number}")).next(1),
+        );
     }
     for failure in [Failure::SlowDown, Failure::Reset] {
         site.archive.fault(Fault::new(failure).on(Kind::List).next(1));
@@ -129,7 +154,8 @@ fn transient_faults_are_never_seen() {
     assert_eq!(site.archive.stats().faults, 22);
 }
 
-/// A body that stalls is given up long before the operation's deadline, and goes on where it stopped.
+/// A body that stalls is given up long before the operation's deadline, and goes on where it
+/// stopped.
 #[test]
 fn a_stalled_body_is_resumed() {
     let Some(site) = Site::start() else { return };

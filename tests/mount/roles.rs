@@ -1,10 +1,11 @@
-//! "Hubs: `--aws-credentials` with the instance's or pod's role, per bucket falls back to Earthdata when the role is refused, and the other
-//! way round, once, remembered." (issue 5, item 8), on a mount of several buckets.
+//! "Hubs: `--aws-credentials` with the instance's or pod's role, per bucket falls back to Earthdata
+//! when the role is refused, and the other way round, once, remembered." (issue 5, item 8), on a
+//! mount of several buckets.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use archive::{BearerAnswer, Failure, Fault, Listing};
+use fake_daac::{BearerAnswer, Failure, Fault, Listing};
 
 use crate::harness::{BUCKETS, PATIENCE, Plan, Site, errno, eventually};
 
@@ -25,7 +26,8 @@ fn refused(site: &Site) -> BTreeMap<String, usize> {
     refused
 }
 
-/// The role is refused for one data center's buckets: Earthdata is asked for those and there only, and what was found out is remembered.
+/// The role is refused for one data center's buckets: Earthdata is asked for those and there only,
+/// and what was found out is remembered.
 #[test]
 fn a_role_gives_way_to_earthdata_in_the_buckets_that_refuse_it_only() {
     let Some(site) = Site::of_several() else { return };
@@ -38,18 +40,25 @@ fn a_role_gives_way_to_earthdata_in_the_buckets_that_refuse_it_only() {
     assert_eq!(once.keys().collect::<Vec<_>>(), BUCKETS[..2].iter().collect::<Vec<_>>());
     for bucket in BUCKETS {
         for file in ["a/y.nc", "b/z.nc"] {
-            assert_eq!(fs::read_to_string(mount.at(bucket).join(file)).unwrap(), format!("{bucket} {file}"));
+            assert_eq!(
+                fs::read_to_string(mount.at(bucket).join(file)).unwrap(),
+                format!("{bucket} {file}")
+            );
         }
     }
     assert_eq!((refused(&site), site.issued()), (once, [0, 0, 1]), "remembered");
     let told = mount.logged("preferred from now on");
     assert_eq!((told.len(), mount.log().lines().count()), (2, 2), "{}", mount.log());
-    let is_told =
-        |bucket: &&str| told.iter().any(|line| line.contains(*bucket) && line.contains(&site.archive.credentials_url("ASF")));
+    let is_told = |bucket: &&str| {
+        told.iter().any(|line| {
+            line.contains(*bucket) && line.contains(&site.archive.credentials_url("ASF"))
+        })
+    };
     assert!(BUCKETS[..2].iter().all(is_told), "{told:?}");
 }
 
-/// The other way round: Earthdata serves a bucket that refused the role, until it is refused itself and the role is let in.
+/// The other way round: Earthdata serves a bucket that refused the role, until it is refused itself
+/// and the role is let in.
 #[test]
 fn earthdata_gives_way_to_the_role_where_it_is_refused() {
     const BUCKET: &str = "nsidc-local-protected";
@@ -58,7 +67,12 @@ fn earthdata_gives_way_to_the_role_where_it_is_refused() {
     // A lookup asks twice: for a file and for a directory.
     site.archive.fault(Fault::new(Failure::Denied).in_bucket(BUCKET).next(2));
     mount.must_read(BUCKET);
-    assert_eq!((site.issued(), mount.logged("preferred from now on").len()), ([0, 1, 0], 1), "{}", mount.log());
+    assert_eq!(
+        (site.issued(), mount.logged("preferred from now on").len()),
+        ([0, 1, 0], 1),
+        "{}",
+        mount.log()
+    );
     site.archive.set(|knobs| knobs.daac("NSIDC").out_of_region = Some(true));
     let read = |file: &str| fs::read_to_string(mount.at(BUCKET).join(file)).unwrap();
     assert_eq!(read("a/y.nc"), format!("{BUCKET} a/y.nc"));
@@ -81,7 +95,10 @@ fn what_neither_opens_is_told_with_both_reasons() {
     let mount = with_role(&site, &BUCKETS[2..]).mount();
     for _ in 0..3 {
         assert_eq!(
-            errno(fs::read_dir(mount.at("asf-local-products/a")).and_then(|mut names| names.next().unwrap())),
+            errno(
+                fs::read_dir(mount.at("asf-local-products/a"))
+                    .and_then(|mut names| names.next().unwrap())
+            ),
             libc::EACCES
         );
     }
@@ -91,21 +108,37 @@ fn what_neither_opens_is_told_with_both_reasons() {
         "{}",
         mount.log()
     );
-    assert!(matches!(&mount.logged("failed")[..], [line] if line.contains("s3://asf-local-products/")), "{}", mount.log());
+    assert!(
+        matches!(&mount.logged("failed")[..], [line] if line.contains("s3://asf-local-products/")),
+        "{}",
+        mount.log()
+    );
     mount.must_read(BUCKETS[2]);
 }
 
-/// Keys that are dead or not there say nothing: the mount says what Earthdata says, and works where Earthdata works.
+/// Keys that are dead or not there say nothing: the mount says what Earthdata says, and works where
+/// Earthdata works.
 #[test]
 fn without_usable_keys_what_earthdata_says_is_told() {
     let Some(site) = Site::of_several() else { return };
     let bucket = "asf-local-products";
-    let none = |plan: Plan| plan.args(&["--aws-credentials"]).env("AWS_EC2_METADATA_DISABLED", "true");
-    let dead = |plan: Plan| none(plan).env("AWS_ACCESS_KEY_ID", "ASIADEAD").env("AWS_SECRET_ACCESS_KEY", "guess");
+    let none =
+        |plan: Plan| plan.args(&["--aws-credentials"]).env("AWS_EC2_METADATA_DISABLED", "true");
+    let dead = |plan: Plan| {
+        none(plan).env("AWS_ACCESS_KEY_ID", "ASIADEAD").env("AWS_SECRET_ACCESS_KEY", "guess")
+    };
     let plan = || site.plan_by_table(bucket);
-    for (plan, own) in [(none(plan()), "no AWS credentials in the environment"), (dead(plan()), "InvalidAccessKeyId")] {
+    for (plan, own) in [
+        (none(plan()), "no AWS credentials in the environment"),
+        (dead(plan()), "InvalidAccessKeyId"),
+    ] {
         site.archive.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
-        plan.must_say(&["Earthdata Login wants something", "/approve_app?", "of the environment: ", own]);
+        plan.must_say(&[
+            "Earthdata Login wants something",
+            "/approve_app?",
+            "of the environment: ",
+            own,
+        ]);
     }
     site.archive.set(|knobs| knobs.daacs.clear());
     none(plan().without("EARTHDATA_TOKEN"))
@@ -118,18 +151,24 @@ fn without_usable_keys_what_earthdata_says_is_told() {
     }
 }
 
-/// "Credentials dead and none to be had in time: EACCES" (semantics.md): the line in the log names the endpoint that is waited for.
+/// "Credentials dead and none to be had in time: EACCES" (semantics.md): the line in the log names
+/// the endpoint that is waited for.
 #[test]
 fn a_fallback_that_is_down_is_named_and_recovers() {
     let Some(site) = Site::of_several() else { return };
     site.archive.set(|knobs| knobs.daac("ASF").down = Some(true));
     let plan = site.plan_by_table("earthdata").args(&["--aws-credentials", "--timeout=2"]);
-    let mount = plan.env("AWS_ACCESS_KEY_ID", "AKIADEAD").env("AWS_SECRET_ACCESS_KEY", "guess").mount();
+    let mount =
+        plan.env("AWS_ACCESS_KEY_ID", "AKIADEAD").env("AWS_SECRET_ACCESS_KEY", "guess").mount();
     let file = mount.at("asf-local-products/a/x.nc");
     assert_eq!(errno(fs::metadata(&file)), libc::EACCES);
     let endpoint = site.archive.credentials_url("ASF");
     let told = mount.logged("gives none");
-    assert!(matches!(&told[..], [line] if line.contains(&endpoint) && line.contains("no answer from")), "{}", mount.log());
+    assert!(
+        matches!(&told[..], [line] if line.contains(&endpoint) && line.contains("no answer from")),
+        "{}",
+        mount.log()
+    );
     site.archive.set(|knobs| knobs.daacs.clear());
     eventually("it is served", PATIENCE, || fs::metadata(&file).is_ok());
 }

@@ -1,4 +1,5 @@
-//! "Secrets ... never reach a log, an error, `--help`, the process list or a core file's easy reach" (issue 2).
+//! "Secrets ... never reach a log, an error, `--help`, the process list or a core file's easy
+//! reach" (issue 2).
 
 use std::fs;
 use std::io::Read;
@@ -6,15 +7,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
 
-use archive::{Archive, BearerAnswer, Content};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use fake_daac::{BearerAnswer, Content, FakeDaac};
 use rustix::process::Signal;
 
 use crate::harness::{BUCKET, Mount, PATIENCE, Plan, Site, errno, eventually, wait};
 
 /// The archive's secrets in every form that they travel in.
-fn secrets(archive: &Archive) -> Vec<String> {
+fn secrets(archive: &FakeDaac) -> Vec<String> {
     let mut secrets = archive.secrets();
     secrets.push(STANDARD.encode(format!("{}:{}", archive.user(), archive.password())));
     let encoded: String = archive.password().bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -24,7 +25,7 @@ fn secrets(archive: &Archive) -> Vec<String> {
 }
 
 #[track_caller]
-fn must_hold_no_secret(archive: &Archive, what: &str, bytes: &[u8]) {
+fn must_hold_no_secret(archive: &FakeDaac, what: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for secret in secrets(archive) {
         assert!(!text.contains(&secret), "{what} holds {secret:?}:\n{text}");
@@ -36,7 +37,8 @@ fn verbose(site: &Site) -> Plan {
     site.archive.set(|knobs| knobs.credential_life = Duration::from_secs(2));
     site.archive.set(|knobs| knobs.bearer = BearerAnswer::Refuse);
     let plan = site.plan(BUCKET).args(&["-vvv", "--timeout=2s", "--metadata-ttl=1s"]);
-    plan.env("EARTHDATA_USERNAME", site.archive.user()).env("EARTHDATA_PASSWORD", site.archive.password())
+    plan.env("EARTHDATA_USERNAME", site.archive.user())
+        .env("EARTHDATA_PASSWORD", site.archive.password())
 }
 
 /// A token refused, a password taken, swaps, cookies gone stale, Earthdata down, S3 saying no.
@@ -57,20 +59,28 @@ fn live_through_everything(site: &Site, mount: &Mount) {
     site.archive.set(|knobs| knobs.cookie_life = Duration::ZERO);
     site.archive.set(|knobs| knobs.daac_down = true);
     eventually("Earthdata is missed", PATIENCE, || errno(read()) == libc::EACCES);
-    site.archive.set(|knobs| (knobs.daac_down, knobs.cookie_life) = (false, Duration::from_secs(3600)));
+    site.archive
+        .set(|knobs| (knobs.daac_down, knobs.cookie_life) = (false, Duration::from_secs(3600)));
     eventually("Earthdata is back", PATIENCE, || errno(read()) == 0);
     site.archive.set(|knobs| knobs.unreadable = vec!["folder/".into()]);
     eventually("S3 says no", PATIENCE, || errno(read()) == libc::EACCES);
 }
 
-/// "a test greps a whole run's output at the most verbose level for them": the log file, and what the process list shows.
+/// "a test greps a whole run's output at the most verbose level for them": the log file, and what
+/// the process list shows.
 #[test]
 fn a_verbose_log_and_the_process_list_hold_no_secret() {
     let Some(site) = Site::start() else { return };
     let mount = verbose(&site).mount();
     live_through_everything(&site, &mount);
     let log = mount.log();
-    for told in ["new S3 credentials", "the token was refused", "no new S3 credentials", "AccessDenied", "TRACE"] {
+    for told in [
+        "new S3 credentials",
+        "the token was refused",
+        "no new S3 credentials",
+        "AccessDenied",
+        "TRACE",
+    ] {
         assert!(log.contains(told), "the log tells nothing of {told:?}");
     }
     assert!(secrets(&site.archive).len() > 8, "there were swaps");
@@ -109,20 +119,24 @@ fn messages_of_failed_logins_hold_no_secret() {
     site.archive.set(|knobs| (knobs.bearer, knobs.edl_down) = (BearerAnswer::Refuse, true));
     let plan = site.plan(BUCKET).args(&["-vvv"]);
     let log = plan.place().log();
-    let plan = plan.env("EARTHDATA_USERNAME", site.archive.user()).env("EARTHDATA_PASSWORD", site.archive.password());
+    let plan = plan
+        .env("EARTHDATA_USERNAME", site.archive.user())
+        .env("EARTHDATA_PASSWORD", site.archive.password());
     let ran = plan.run();
     assert_eq!(ran.code, Some(1));
     must_hold_no_secret(&site.archive, "the message", ran.stderr.as_bytes());
     must_hold_no_secret(&site.archive, "the log", &fs::read(log).unwrap());
 }
 
-/// Nor does a crash leave them in a core file, not even where the user asks for core files and other programs leave one.
+/// Nor does a crash leave them in a core file, not even where the user asks for core files and
+/// other programs leave one.
 #[test]
 fn a_crash_leaves_no_core_file() {
     let Some(site) = Site::with_one_object() else { return };
     let folder = tempfile::tempdir().unwrap();
     let crash = "ulimit -c unlimited; kill -ABRT $$";
-    let usual = Command::new("bash").args(["-c", crash]).current_dir(folder.path()).status().unwrap();
+    let usual =
+        Command::new("bash").args(["-c", crash]).current_dir(folder.path()).status().unwrap();
     if !usual.core_dumped() {
         return eprintln!("skipped: no program leaves a core file here");
     }

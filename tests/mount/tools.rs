@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use archive::granules;
+use fake_daac::granules;
 use tempfile::TempDir;
 
 use crate::harness::{BUCKET, Mount, Site, tool};
@@ -35,7 +35,8 @@ impl Twins {
         let original = TempDir::new().unwrap();
         let folder = original.path();
         granules::write(folder, 3).unwrap();
-        let large: Vec<u8> = (0..LARGE as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let large: Vec<u8> =
+            (0..LARGE as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         fs::write(folder.join("large.bin"), large).unwrap();
         tool(folder, "/usr/bin/python3", ["-c", HDF5]).success();
         tool(
@@ -44,7 +45,12 @@ impl Twins {
             "-q -of GTiff -outsize 300 200 -bands 2 -burn 7 -a_srs EPSG:4326 -a_ullr 0 2 3 0 map.tif".split(' '),
         )
         .success();
-        tool(folder, "gdal_translate", "-q -of GTiff -co TILED=YES -co COMPRESS=DEFLATE map.tif tiled.tif".split(' ')).success();
+        tool(
+            folder,
+            "gdal_translate",
+            "-q -of GTiff -co TILED=YES -co COMPRESS=DEFLATE map.tif tiled.tif".split(' '),
+        )
+        .success();
         fs::write(folder.join("odd").join("x".repeat(255)), "long\n").unwrap();
         // S3 has no finer time than seconds.
         tool(folder, "find", ". -exec touch -d 2021-05-06T07:08:09 {} +".split(' ')).success();
@@ -57,11 +63,16 @@ impl Twins {
     #[track_caller]
     fn must_agree(&self, script: &str) {
         let strict = format!("set -e; {script}");
-        let [expected, seen] =
-            [self.original.path(), &self.mount.path()].map(|folder| tool(folder, "bash", ["-o", "pipefail", "-c", &strict]));
+        let [expected, seen] = [self.original.path(), &self.mount.path()]
+            .map(|folder| tool(folder, "bash", ["-o", "pipefail", "-c", &strict]));
         assert_eq!(seen.code, Some(0), "{script}: {}", seen.stderr);
         assert!(!expected.stdout.is_empty(), "{script} prints nothing");
-        assert!(seen.stdout == expected.stdout, "{script}:\n{}\ninstead of\n{}", seen.text(), expected.text());
+        assert!(
+            seen.stdout == expected.stdout,
+            "{script}:\n{}\ninstead of\n{}",
+            seen.text(),
+            expected.text()
+        );
     }
 }
 
@@ -113,7 +124,8 @@ fn a_copy_of_the_mount_is_the_original() {
     assert_eq!(listing(&target), listing(twins.original.path()));
 }
 
-/// "mmap, pread from many threads, O_DIRECT, sparse seeks and reads over the end behave as on a local disk" (semantics.md, "Reading").
+/// "mmap, pread from many threads, O_DIRECT, sparse seeks and reads over the end behave as on a
+/// local disk" (semantics.md, "Reading").
 #[test]
 fn parts_of_files_agree() {
     let Some(twins) = Twins::start() else { return };
@@ -141,9 +153,18 @@ fn direct_reads_agree_with_buffered_ones() {
     let Some(twins) = Twins::start() else { return };
     let read = |options: &str| {
         let script = format!("dd if=large.bin status=none {options} | md5sum");
-        String::from_utf8(tool(&twins.mount.path(), "bash", ["-o", "pipefail", "-c", &script]).success()).unwrap()
+        String::from_utf8(
+            tool(&twins.mount.path(), "bash", ["-o", "pipefail", "-c", &script]).success(),
+        )
+        .unwrap()
     };
-    for blocks in ["bs=1M", "bs=4K skip=777 count=300", "bs=512 skip=1001 count=3", "bs=300K skip=17", "bs=1M skip=9"] {
+    for blocks in [
+        "bs=1M",
+        "bs=4K skip=777 count=300",
+        "bs=512 skip=1001 count=3",
+        "bs=300K skip=17",
+        "bs=1M skip=9",
+    ] {
         assert_eq!(read(&format!("{blocks} iflag=direct")), read(blocks), "{blocks}");
     }
 }
@@ -190,7 +211,8 @@ fn h5py_agrees() {
     );
 }
 
-/// GDAL: GeoTIFF in strips and in compressed tiles, netCDF classic, HDF5, with statistics over all pixels.
+/// GDAL: GeoTIFF in strips and in compressed tiles, netCDF classic, HDF5, with statistics over all
+/// pixels.
 #[test]
 fn gdalinfo_agrees() {
     let Some(twins) = Twins::start() else { return };
@@ -219,6 +241,10 @@ fn tools_that_write_are_told_that_the_mount_is_read_only() {
         "ln large.bin l",
     ] {
         let ran = tool(&folder, "bash", ["-c", script]);
-        assert!(ran.code != Some(0) && ran.stderr.contains("Read-only file system"), "{script}: {}", ran.stderr);
+        assert!(
+            ran.code != Some(0) && ran.stderr.contains("Read-only file system"),
+            "{script}: {}",
+            ran.stderr
+        );
     }
 }

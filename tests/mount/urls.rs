@@ -1,9 +1,9 @@
-//! "`granulefs buckets [DAAC|text]`: the table with endpoint, DAAC and region; `--json`. `granulefs path URL MOUNTPOINT` prints where an
-//! s3:// or https link lies in a mount." (issue 5, item 3)
+//! "`granulefs buckets [DAAC|text]`: the table with endpoint, DAAC and region; `--json`. `granulefs
+//! path URL MOUNTPOINT` prints where an s3:// or https link lies in a mount." (issue 5, item 3)
 
 use std::fs;
 
-use archive::Setup;
+use fake_daac::Setup;
 
 use crate::harness::{BUCKET, Site};
 
@@ -15,7 +15,9 @@ fn the_table_is_told_with_endpoint_data_center_and_region() {
     let lines = |wanted: &[&str]| {
         let ran = site.ask(&[&["buckets", "--buckets-file", &table], wanted].concat());
         let text = String::from_utf8(ran.success()).unwrap();
-        text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+        text.lines()
+            .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
     };
     let endpoint = site.archive.credentials_url("ASF");
     let asf = [
@@ -53,11 +55,20 @@ fn the_built_in_table_is_told_without_a_question_to_anybody() {
     assert_eq!(site.archive.stats().s3_requests(), 0);
 }
 
-/// Every URL that has a place in the mount has the path at which it opens; the others are told apart.
+/// Every URL that has a place in the mount has the path at which it opens; the others are told
+/// apart.
 #[test]
 fn a_url_has_the_path_at_which_it_opens() {
     let Some(site) = Site::start() else { return };
-    for key in ["p/a b/x%+.nc", "p/blue", "p/blue/y.nc", "p//z.nc", "p/dark.nc", "p/dark.nc/y.nc", "q/other.nc"] {
+    for key in [
+        "p/a b/x%+.nc",
+        "p/blue",
+        "p/blue/y.nc",
+        "p//z.nc",
+        "p/dark.nc",
+        "p/dark.nc/y.nc",
+        "q/other.nc",
+    ] {
         site.archive.put(BUCKET, key, key);
     }
     let mount = site.mount("granules/p");
@@ -71,9 +82,17 @@ fn a_url_has_the_path_at_which_it_opens() {
             assert_eq!(fs::read_to_string(told.strip_suffix('\n').unwrap()).unwrap(), key, "{url}");
         }
     }
-    for (url, name) in [("s3://granules/p/a b/", "a b"), ("s3://granules/p/", ""), ("s3://granules/p/blue/", "blue")] {
+    for (url, name) in [
+        ("s3://granules/p/a b/", "a b"),
+        ("s3://granules/p/", ""),
+        ("s3://granules/p/blue/", "blue"),
+    ] {
         let told = String::from_utf8(path(url, &mountpoint).success()).unwrap();
-        assert_eq!(told.trim_end().trim_start_matches(&mountpoint).trim_start_matches('/'), name, "{url}");
+        assert_eq!(
+            told.trim_end().trim_start_matches(&mountpoint).trim_start_matches('/'),
+            name,
+            "{url}"
+        );
     }
     // From a directory within, too.
     let within = path("s3://granules/p/a b/x%+.nc", &format!("{mountpoint}/a b"));

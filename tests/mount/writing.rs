@@ -9,12 +9,17 @@ use std::time::SystemTime;
 
 use crate::harness::{BUCKET, Site, errno};
 
-/// A way to change something: the first path exists as a file, the second is new, the third is a directory that exists.
+/// A way to change something: the first path exists as a file, the second is new, the third is a
+/// directory that exists.
 type Mutation = (&'static str, fn(&Path, &Path, &Path) -> io::Result<()>);
 
 /// What the standard library has no call for; the tool's message has the errno in words.
 fn by_tool(program: &str, path: &Path) -> io::Result<()> {
-    let output = Command::new(program).args((program == "truncate").then_some("-s1")).arg(path).env("LC_ALL", "C").output()?;
+    let output = Command::new(program)
+        .args((program == "truncate").then_some("-s1"))
+        .arg(path)
+        .env("LC_ALL", "C")
+        .output()?;
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     if words.contains("Read-only file system") {
         Err(io::Error::from_raw_os_error(libc::EROFS))
@@ -50,13 +55,18 @@ fn every_mutation_is_refused_as_read_only() {
     let Some(site) = Site::with_one_object() else { return };
     let mount = site.mount(BUCKET);
     for (name, mutate) in MUTATIONS {
-        let outcome = mutate(&mount.at("folder/one.txt"), &mount.at("folder/new"), &mount.at("folder"));
+        let outcome =
+            mutate(&mount.at("folder/one.txt"), &mount.at("folder/new"), &mount.at("folder"));
         assert_eq!(errno(outcome), libc::EROFS, "{name}");
     }
     assert_eq!(errno(xattr::remove(mount.at("folder/one.txt"), "user.s3.etag")), libc::EROFS);
     assert_eq!(fs::read(mount.at("folder/one.txt")).unwrap(), b"one\n");
-    let strange: Vec<_> =
-        site.archive.log().into_iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD")).collect();
+    let strange: Vec<_> = site
+        .archive
+        .log()
+        .into_iter()
+        .filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"))
+        .collect();
     assert!(strange.is_empty(), "{strange:?}");
     assert_eq!((site.archive.stats().forbidden, site.archive.stats().probes), (0, 0));
 }

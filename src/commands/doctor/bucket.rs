@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::Report;
+use crate::catalog::{ResolvedBucket, ResolvedSource};
 use crate::cli::DoctorArgs;
 use crate::commands::logins::{Credentials, Logins};
 use crate::commands::reach;
 use crate::credentials::instance_region;
-use crate::earthdata::{Holding, Holdings};
 use crate::error::{Error, Refusal};
 use crate::object::{Object, Prefix};
 use crate::s3::{Bucket, Position};
@@ -15,7 +15,7 @@ use crate::s3::{Bucket, Position};
 /// The credentials of each endpoint that was asked.
 pub(super) struct Stores<'a> {
     args: &'a DoctorArgs,
-    holdings: &'a Holdings,
+    resolved: &'a ResolvedSource,
     may_log_in: bool,
     logins: Logins<'a>,
     /// By endpoint. `None`: it gave none.
@@ -26,41 +26,72 @@ pub(super) struct Stores<'a> {
 }
 
 impl<'a> Stores<'a> {
-    pub(super) fn new(args: &'a DoctorArgs, holdings: &'a Holdings, may_log_in: bool) -> Self {
-        let logins = Logins::new(holdings, &args.earthdata, &args.store);
-        Self { args, holdings, may_log_in, logins, tried: BTreeMap::new(), is_region_told: false, told: BTreeSet::new() }
+    pub(super) fn new(
+        args: &'a DoctorArgs,
+        resolved: &'a ResolvedSource,
+        may_log_in: bool,
+    ) -> Self {
+        let logins = Logins::new(resolved, &args.earthdata, &args.store);
+        Self {
+            args,
+            resolved,
+            may_log_in,
+            logins,
+            tried: BTreeMap::new(),
+            is_region_told: false,
+            told: BTreeSet::new(),
+        }
     }
 
-    pub(super) async fn look_at(&mut self, place: &Holding, report: &mut Report) -> Result<(), Error> {
+    pub(super) async fn look_at(
+        &mut self,
+        place: &ResolvedBucket,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let Some(credentials) = self.credentials(place, report).await? else {
-            return report.skipped("bucket", &format!("{}: there are no credentials to look with", place.location));
+            return report.skipped(
+                "bucket",
+                &format!("{}: there are no credentials to look with", place.location),
+            );
         };
         self.look_at_region(place, report).await?;
         let bucket = match reach::bucket(place, &self.args.store, credentials) {
             Ok(bucket) => bucket,
             Err(error) => return report.failed("bucket", &error.to_string()),
         };
-        let look = Look { bucket, place, file: self.holdings.file.as_deref(), args: self.args };
+        let look = Look { bucket, place, file: self.resolved.file.as_deref(), args: self.args };
         look.at_all(report).await?;
-        let endpoint = self.args.earthdata.endpoint(place, self.holdings).unwrap_or_default();
+        let endpoint = self.args.earthdata.endpoint(place, self.resolved).unwrap_or_default();
         match look.bucket.refusals() {
             // The login's line has said so.
             None | Some((Error::Refused(Refusal::NoAmbient { .. }), None)) => Ok(()),
             Some((own, None)) => {
-                let text = format!("the environment's credentials were refused ({own}); those of {endpoint} are used instead");
+                let text = format!(
+                    "the environment's credentials were refused ({own}); those of {endpoint} are used instead"
+                );
                 report.note("fallback", &text)
             }
             Some((_, Some(too))) => {
                 let text = format!("those of {endpoint} were tried as well: {too}");
-                let is_cure = !look.bucket.was_opened() && !matches!(too, Error::Refused(Refusal::Forbidden { .. }));
-                if is_cure { report.failed("fallback", &text) } else { report.note("fallback", &text) }
+                let is_cure = !look.bucket.was_opened()
+                    && !matches!(too, Error::Refused(Refusal::Forbidden { .. }));
+                if is_cure {
+                    report.failed("fallback", &text)
+                } else {
+                    report.note("fallback", &text)
+                }
             }
         }
     }
 
-    async fn credentials(&mut self, place: &Holding, report: &mut Report) -> Result<Option<Credentials>, Error> {
+    async fn credentials(
+        &mut self,
+        place: &ResolvedBucket,
+        report: &mut Report,
+    ) -> Result<Option<Credentials>, Error> {
         let is_ambient = self.args.store.aws_credentials;
-        let endpoint = self.args.earthdata.endpoint(place, self.holdings).unwrap_or_default().to_owned();
+        let endpoint =
+            self.args.earthdata.endpoint(place, self.resolved).unwrap_or_default().to_owned();
         if (is_ambient || !endpoint.is_empty())
             && let Some(tried) = self.tried.get(&endpoint)
         {
@@ -70,12 +101,16 @@ impl<'a> Stores<'a> {
             return report.skipped("login", &endpoint).map(|()| None);
         }
         let handed_out = match self.logins.credentials(place).await {
-            Ok(credentials) => credentials.first_session().await.map(|session| (credentials, session)),
+            Ok(credentials) => {
+                credentials.first_session().await.map(|session| (credentials, session))
+            }
             Err(error) => Err(error),
         };
         let credentials = match handed_out {
             Ok((credentials, (session, is_fallback))) => {
-                let life = session.grant.life.map_or("for ever".into(), |life| format!("for {} minutes", life.as_secs() / 60));
+                let life = session.grant.life.map_or("for ever".into(), |life| {
+                    format!("for {} minutes", life.as_secs() / 60)
+                });
                 let from = match (is_ambient, is_fallback) {
                     (true, true) => format!("the environment has no AWS credentials; {endpoint}"),
                     (true, false) => "the environment".into(),
@@ -100,17 +135,27 @@ impl<'a> Stores<'a> {
     }
 
     /// A hint only: what proves that the region is wrong is S3's refusal.
-    async fn look_at_region(&mut self, place: &Holding, report: &mut Report) -> Result<(), Error> {
+    async fn look_at_region(
+        &mut self,
+        place: &ResolvedBucket,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         if std::mem::replace(&mut self.is_region_told, true) {
             return Ok(());
         }
         let wanted = self.args.store.region.of(place);
         match instance_region().await {
-            Some(region) if region == wanted => report.ok("region", &format!("this machine says that it is in {region}")),
-            Some(region) => {
-                report.note("region", &format!("this machine says that it is in {region}, the bucket is in {wanted}"))
+            Some(region) if region == wanted => {
+                report.ok("region", &format!("this machine says that it is in {region}"))
             }
-            None => report.note("region", &format!("this machine does not say where it is; the bucket is in {wanted}")),
+            Some(region) => report.note(
+                "region",
+                &format!("this machine says that it is in {region}, the bucket is in {wanted}"),
+            ),
+            None => report.note(
+                "region",
+                &format!("this machine does not say where it is; the bucket is in {wanted}"),
+            ),
         }
     }
 }
@@ -118,7 +163,7 @@ impl<'a> Stores<'a> {
 /// One bucket, with credentials.
 struct Look<'a> {
     bucket: Bucket,
-    place: &'a Holding,
+    place: &'a ResolvedBucket,
     /// The key that was pointed at.
     file: Option<&'a str>,
     args: &'a DoctorArgs,
@@ -201,6 +246,8 @@ impl Look<'_> {
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::time::timeout(self.args.timeout, work).await.unwrap_or_else(|_| Err(self.bucket.trouble()))
+        tokio::time::timeout(self.args.timeout, work)
+            .await
+            .unwrap_or_else(|_| Err(self.bucket.timeout_cause()))
     }
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use super::report::Report;
-use crate::earthdata::{Identity, reach};
 use crate::error::Error;
+use crate::http::reach;
+use crate::login::Identity;
 
 const DAY: u64 = 24 * 3600;
 /// A job that starts now may still be running when such a token ends.
@@ -22,7 +23,10 @@ pub(super) fn look_at_fallback(host: &str, report: &mut Report) -> Result<(), Er
 
 fn origins(identity: &Identity) -> String {
     let token = identity.token.as_ref().map(|token| format!("a token from {}", token.origin));
-    let password = identity.password.as_ref().map(|found| format!("{}'s password from {}", found.value.user, found.origin));
+    let password = identity
+        .password
+        .as_ref()
+        .map(|found| format!("{}'s password from {}", found.value.user, found.origin));
     token.into_iter().chain(password).collect::<Vec<_>>().join("; when that is refused, ")
 }
 
@@ -39,13 +43,23 @@ pub(super) fn look_at_identity(host: &str, report: &mut Report) -> Result<Option
     match identity.token_end().map(|end| end.duration_since(SystemTime::now())) {
         None => report.note("token", "it does not say when it ends; Earthdata's live 60 days")?,
         Some(Ok(left)) if left.as_secs() / DAY < SOON => {
-            report.note("token", &format!("it ends in {}; make a new one at https://{host}/", days(left)))?;
+            report.note(
+                "token",
+                &format!("it ends in {}; make a new one at https://{host}/", days(left)),
+            )?;
         }
         Some(Ok(left)) => report.ok("token", &format!("it ends in {}", days(left)))?,
         Some(Err(_)) if identity.password.is_some() => {
-            report.note("token", &format!("it has expired, so the password is used; make a new one at https://{host}/"))?;
+            report.note(
+                "token",
+                &format!(
+                    "it has expired, so the password is used; make a new one at https://{host}/"
+                ),
+            )?;
         }
-        Some(Err(_)) => report.failed("token", &format!("it has expired; make a new one at https://{host}/"))?,
+        Some(Err(_)) => {
+            report.failed("token", &format!("it has expired; make a new one at https://{host}/"))?
+        }
     }
     Ok(Some(identity))
 }
@@ -58,13 +72,19 @@ fn days(left: Duration) -> String {
     }
 }
 
-/// Answers whether the login is worth trying: without the login host it is not, where that `is_needed`. A token is shown to the data
-/// center only.
-pub(super) async fn look_at_host(host: &str, is_needed: bool, report: &mut Report) -> Result<bool, Error> {
+/// Answers whether the login is worth trying: without the login host it is not, where that
+/// `is_needed`. A token is shown to the data center only.
+pub(super) async fn look_at_host(
+    host: &str,
+    is_needed: bool,
+    report: &mut Report,
+) -> Result<bool, Error> {
     let server = match reach(host).await {
         Ok(server) => server,
         Err(error) => {
-            let text = format!("{error}; does this machine reach the internet, and is --earthdata-host right?");
+            let text = format!(
+                "{error}; does this machine reach the internet, and is --earthdata-host right?"
+            );
             return match is_needed {
                 true => report.failed("earthdata", &text).map(|()| false),
                 false => report.note("earthdata", &text).map(|()| true),
@@ -87,6 +107,8 @@ fn look_at_clock(server: SystemTime, own: SystemTime, report: &mut Report) -> Re
         return report.ok("clock", "it agrees with Earthdata's");
     }
     let minutes = skew / 60;
-    let text = format!("it is {minutes} minutes {word}: granulefs allows for that, other S3 programs will fail; set it");
+    let text = format!(
+        "it is {minutes} minutes {word}: granulefs allows for that, other S3 programs will fail; set it"
+    );
     report.note("clock", &text)
 }

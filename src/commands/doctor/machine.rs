@@ -11,7 +11,10 @@ pub(super) fn look(report: &mut Report) -> Result<(), Error> {
     look_at_device(Path::new("/dev/fuse"), report)?;
     look_at_helper(is_root, report)?;
     if !is_root {
-        look_at_configuration(&std::fs::read_to_string("/etc/fuse.conf").unwrap_or_default(), report)?;
+        look_at_configuration(
+            &std::fs::read_to_string("/etc/fuse.conf").unwrap_or_default(),
+            report,
+        )?;
     }
     Ok(())
 }
@@ -24,7 +27,10 @@ fn look_at_device(device: &Path, report: &mut Report) -> Result<(), Error> {
             let advice = "modprobe fuse; a container needs --device /dev/fuse, or the mount made on the host";
             report.failed("fuse", &format!("there is no {name}: {advice}"))
         }
-        Err(e) => report.failed("fuse", &format!("{name} cannot be opened: {e}; may this user read and write it?")),
+        Err(e) => report.failed(
+            "fuse",
+            &format!("{name} cannot be opened: {e}; may this user read and write it?"),
+        ),
     }
 }
 
@@ -33,7 +39,9 @@ fn look_at_helper(is_root: bool, report: &mut Report) -> Result<(), Error> {
     let found = std::env::var_os("PATH").and_then(|path| in_path(&path, "fusermount3"));
     match found {
         Some(path) => report.ok("fusermount3", &path.display().to_string()),
-        None if is_root => report.note("fusermount3", "it is not installed; root mounts without it"),
+        None if is_root => {
+            report.note("fusermount3", "it is not installed; root mounts without it")
+        }
         None => report.failed("fusermount3", "it is not installed; install the package fuse3"),
     }
 }
@@ -52,7 +60,9 @@ fn look_at_configuration(text: &str, report: &mut Report) -> Result<(), Error> {
 }
 
 fn allows_others(fuse_conf: &str) -> bool {
-    fuse_conf.lines().any(|line| line.split('#').next().unwrap_or_default().trim() == "user_allow_other")
+    fuse_conf
+        .lines()
+        .any(|line| line.split('#').next().unwrap_or_default().trim() == "user_allow_other")
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 use self::bucket::Stores;
 use self::report::Report;
 use super::reach;
+use crate::catalog::{ResolvedSource, Source};
 use crate::cli::DoctorArgs;
-use crate::earthdata::{Holdings, Source};
 use crate::error::Error;
 
 /// Looks at everything, and fails unless all that is needed works.
@@ -37,30 +37,40 @@ async fn look(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
         earthdata::look_at_fallback(host, report)?;
     } else {
         may_log_in = match earthdata::look_at_identity(host, report)? {
-            Some(identity) => earthdata::look_at_host(host, identity.token.is_none(), report).await?,
+            Some(identity) => {
+                earthdata::look_at_host(host, identity.token.is_none(), report).await?
+            }
             None => earthdata::look_at_host(host, true, report).await.map(|_| false)?,
         };
     }
     let Some(source) = &args.source else {
-        return report.skipped("source", "name what you want to mount to have the login and the bucket looked at");
+        return report.skipped(
+            "source",
+            "name what you want to mount to have the login and the bucket looked at",
+        );
     };
-    let Some(holdings) = look_at_source(source, args, report).await? else { return Ok(()) };
-    let mut stores = Stores::new(args, &holdings, may_log_in);
-    for place in &holdings.places {
+    let Some(resolved) = look_at_source(source, args, report).await? else { return Ok(()) };
+    let mut stores = Stores::new(args, &resolved, may_log_in);
+    for place in &resolved.places {
         stores.look_at(place, report).await?;
     }
     Ok(())
 }
 
-async fn look_at_source(source: &Source, args: &DoctorArgs, report: &mut Report) -> Result<Option<Holdings>, Error> {
-    match reach::resolved(source, &args.earthdata).await {
-        Ok(holdings) => {
-            let places = holdings.places.iter().map(|place| place.location.to_string()).collect::<Vec<_>>();
+async fn look_at_source(
+    source: &Source,
+    args: &DoctorArgs,
+    report: &mut Report,
+) -> Result<Option<ResolvedSource>, Error> {
+    match reach::resolve_source(source, &args.earthdata).await {
+        Ok(resolved) => {
+            let places =
+                resolved.places.iter().map(|place| place.location.to_string()).collect::<Vec<_>>();
             report.ok("source", &places.join(", "))?;
-            if let Some(note) = &holdings.note {
+            if let Some(note) = &resolved.note {
                 report.note("source", note)?;
             }
-            Ok(Some(holdings))
+            Ok(Some(resolved))
         }
         Err(error) => report.failed("source", &error.to_string()).map(|()| None),
     }

@@ -28,7 +28,8 @@ struct Finding {
     text: String,
 }
 
-/// What was found so far. In words each finding is printed when it is made, since some take their time.
+/// What was found so far. In words each finding is printed when it is made, since some take their
+/// time.
 #[derive(Debug)]
 pub(super) struct Report {
     as_json: bool,
@@ -69,7 +70,9 @@ impl Report {
     pub(super) fn end(self) -> Result<ExitCode, Error> {
         let failed = self.checks.iter().filter(|finding| finding.state == State::Failed).count();
         if self.as_json {
-            output::print(&output::json(&serde_json::json!({ "ok": failed == 0, "checks": self.checks }))?)?;
+            output::print(&output::json(
+                &serde_json::json!({ "ok": failed == 0, "checks": self.checks }),
+            )?)?;
         }
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

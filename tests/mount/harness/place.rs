@@ -18,7 +18,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("granulefs-").permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("granulefs-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
         fs::create_dir(folder.path().join("mnt")).unwrap();
         Self { folder }
     }
@@ -38,14 +42,20 @@ impl Place {
     /// The types of what the kernel has mounted here.
     pub(crate) fn mounted(&self) -> Vec<String> {
         let here = self.mounts();
-        here.iter().map(|line| line.split(" - ").nth(1).unwrap().split(' ').next().unwrap().to_owned()).collect()
+        here.iter()
+            .map(|line| line.split(" - ").nth(1).unwrap().split(' ').next().unwrap().to_owned())
+            .collect()
     }
 
     /// The lines of proc(5)'s mountinfo for this place.
     pub(crate) fn mounts(&self) -> Vec<String> {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mountpoint = self.mountpoint();
-        table.lines().filter(|line| line.split(' ').nth(4) == mountpoint.to_str()).map(str::to_owned).collect()
+        table
+            .lines()
+            .filter(|line| line.split(' ').nth(4) == mountpoint.to_str())
+            .map(str::to_owned)
+            .collect()
     }
 }
 

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 
 use super::{PATIENCE, PROGRAM, Place, Process, Ran, eventually, run};
 
-/// A call of `granulefs mount`. It gets nothing of the test's own environment but the way to the tools.
+/// A call of `granulefs mount`. It gets nothing of the test's own environment but the way to the
+/// tools.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// What comes before the source.
@@ -26,7 +27,8 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(place: Place, source: &str) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let environment = BTreeMap::from([("PATH".into(), path), ("HOME".into(), place.home().into())]);
+        let environment =
+            BTreeMap::from([("PATH".into(), path), ("HOME".into(), place.home().into())]);
         let words = vec![PROGRAM.into(), "mount".into()];
         let options = vec!["--log-file".into(), place.log().into()];
         Self { words, source: source.into(), options, environment, own_group: false, place }
@@ -62,7 +64,8 @@ impl Plan {
     }
 
     fn with_only(mut self, options: &str) -> Self {
-        self.options = vec!["-o".into(), format!("{options},log_file={}", self.place.log().display()).into()];
+        self.options =
+            vec!["-o".into(), format!("{options},log_file={}", self.place.log().display()).into()];
         self
     }
 
@@ -139,7 +142,13 @@ impl Plan {
     /// Starts it with one more argument and waits for nothing.
     pub(crate) fn start(&self, argument: &str) -> Child {
         let mut command = self.command();
-        command.arg(argument).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        command
+            .arg(argument)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// Runs it to its end, whatever that is.
@@ -150,7 +159,11 @@ impl Plan {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).arg(&self.source).arg(self.place.mountpoint()).args(&self.options);
+        command
+            .args(&self.words[1..])
+            .arg(&self.source)
+            .arg(self.place.mountpoint())
+            .args(&self.options);
         command.env_clear().envs(&self.environment);
         if self.own_group {
             command.process_group(0);
@@ -168,7 +181,8 @@ impl Plan {
         assert_eq!((ran.code, ran.text().as_str()), (Some(1), ""), "stderr: {}", ran.stderr);
         assert_eq!(Process::all_for(&self.place.mountpoint()), []);
         assert_eq!(self.place.mounted(), [""; 0]);
-        let message = ran.stderr.strip_prefix("granulefs: ").and_then(|rest| rest.strip_suffix('\n'));
+        let message =
+            ran.stderr.strip_prefix("granulefs: ").and_then(|rest| rest.strip_suffix('\n'));
         let message = message.unwrap_or_else(|| panic!("not one message: {:?}", ran.stderr));
         assert!(!message.contains('\n'), "more than one line: {message:?}");
         message.to_owned()

@@ -18,7 +18,9 @@ pub(crate) struct Process {
 impl Process {
     /// The programs that have `mountpoint` on their command line.
     pub(crate) fn all_for(mountpoint: &Path) -> Vec<Self> {
-        let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let pids = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let is_wanted = |process: &Self| {
             let command_line = process.command_line();
             let mut words = command_line.split(|byte| *byte == 0);

@@ -38,7 +38,8 @@ impl Ran {
 /// When that does not happen in time: something that it started may hold on to its outputs.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Ran {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = collect(child.stdout.take().unwrap());
     let stderr = collect(child.stderr.take().unwrap());
     let code = wait(&mut child, PATIENCE);
@@ -51,8 +52,16 @@ pub(crate) fn run(command: &mut Command) -> Ran {
 
 /// Runs a tool of the system in a directory.
 #[track_caller]
-pub(crate) fn tool(folder: &Path, program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
-    run(Command::new(program).args(arguments).current_dir(folder).env("LC_ALL", "C.UTF-8").env("TZ", "UTC"))
+pub(crate) fn tool(
+    folder: &Path,
+    program: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Ran {
+    run(Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC"))
 }
 
 /// Waits for a child's end and returns its exit code.

@@ -3,13 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use archive::Setup;
+use fake_daac::Setup;
 
 use super::{Mount, Site};
 
 /// In the order in which a mount shows them.
-pub(crate) const BUCKETS: [&str; 5] =
-    ["asf-local-browse", "asf-local-products", "nsidc-local-protected", "podaac-local-protected", "podaac-local-public"];
+pub(crate) const BUCKETS: [&str; 5] = [
+    "asf-local-browse",
+    "asf-local-products",
+    "nsidc-local-protected",
+    "podaac-local-protected",
+    "podaac-local-public",
+];
 
 /// The data centers with an endpoint each.
 const DAACS: [&str; 3] = ["PODAAC", "NSIDC", "ASF"];
@@ -37,7 +42,10 @@ impl Mount {
     #[track_caller]
     pub(crate) fn must_read(&self, bucket: &str) {
         let path = self.at(bucket).join("a/x.nc");
-        assert_eq!(fs::read_to_string(&path).unwrap_or_else(|e| panic!("{bucket}: {e}")), format!("{bucket} a/x.nc"));
+        assert_eq!(
+            fs::read_to_string(&path).unwrap_or_else(|e| panic!("{bucket}: {e}")),
+            format!("{bucket} a/x.nc")
+        );
     }
 
     /// The lines of the log that hold `words`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use archive::{Archive, Daac, Family, Setup};
+use fake_daac::{Daac, FakeDaac, Family, Setup};
 use tempfile::TempDir;
 
 use super::{Mount, PROGRAM, Place, Plan, Ran, run};
@@ -14,7 +14,7 @@ pub(crate) const BUCKET: &str = "granules";
 /// An archive for one test.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) archive: Archive,
+    pub(crate) archive: FakeDaac,
     folder: TempDir,
 }
 
@@ -33,7 +33,8 @@ impl Site {
             eprintln!("skipped: there is no /dev/fuse");
             return None;
         }
-        let site = Self { archive: Archive::start(setup).unwrap(), folder: tempfile::tempdir().unwrap() };
+        let site =
+            Self { archive: FakeDaac::start(setup).unwrap(), folder: tempfile::tempdir().unwrap() };
         std::fs::write(site.table(), site.archive.buckets_file()).unwrap();
         Some(site)
     }
@@ -51,16 +52,20 @@ impl Site {
         self.folder.path().join("buckets.json").display().to_string()
     }
 
-    /// A mount of `source` for one who has the token, and the archive's table rather than an endpoint.
+    /// A mount of `source` for one who has the token, and the archive's table rather than an
+    /// endpoint.
     pub(crate) fn plan_by_table(&self, source: &str) -> Plan {
         self.plan(source).without("S3_CREDENTIAL_ENDPOINT").args(&["--buckets-file", &self.table()])
     }
 
-    /// `command` for one who has the token. It gets nothing else of the test's own environment than the way to the tools.
+    /// `command` for one who has the token. It gets nothing else of the test's own environment than
+    /// the way to the tools.
     pub(crate) fn equip(&self, command: &mut Command) {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.folder.path()).env("AWS_EC2_METADATA_DISABLED", "true");
-        command.env("EARTHDATA_HOST", self.archive.edl_host()).env("EARTHDATA_TOKEN", self.archive.token());
+        command
+            .env("EARTHDATA_HOST", self.archive.edl_host())
+            .env("EARTHDATA_TOKEN", self.archive.token());
         command.env("AWS_ENDPOINT_URL_S3", self.archive.s3_url());
     }
 

@@ -1,0 +1,156 @@
+//! The answer of an /s3credentials endpoint.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use secrecy::SecretString;
+
+use crate::error::Error;
+
+/// How long credentials are taken to live when the answer does not say: the hour of role chaining,
+/// less a margin.
+const ASSUMED_LIFE: Duration = Duration::from_secs(55 * 60);
+
+/// Temporary credentials, as handed out.
+#[derive(Clone, Debug)]
+pub struct TemporaryCredentials {
+    /// The access key id, which is no secret.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: SecretString,
+    /// The session token; static credentials have none.
+    pub session_token: Option<SecretString>,
+    /// How long they live from the moment of the answer, by the server's own clock; `None` for
+    /// ever.
+    pub life: Option<Duration>,
+}
+
+#[derive(serde::Deserialize)]
+struct Answer {
+    #[serde(rename = "accessKeyId")]
+    access_key: String,
+    #[serde(rename = "secretAccessKey")]
+    secret_key: SecretString,
+    #[serde(rename = "sessionToken")]
+    session_token: SecretString,
+    #[serde(default)]
+    expiration: serde_json::Value,
+}
+
+impl TemporaryCredentials {
+    /// Reads the JSON that an endpoint answers, whatever its Content-Type says. `now` is the
+    /// server's `Date`.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] when the text is no such JSON, or when the credentials have expired
+    /// already.
+    pub fn parse(text: &str, now: SystemTime) -> Result<Self, Error> {
+        // serde's message could quote the text, which holds secrets.
+        let answer: Answer = serde_json::from_str(text).map_err(|_| {
+            Error::transient(
+                "the answer holds no temporary credentials; is that an /s3credentials URL?",
+            )
+        })?;
+        let life = match answer.expiration.as_str().and_then(parse_expiration) {
+            Some(expiration) => expiration.duration_since(now).map_err(|_| {
+                Error::transient("the answer holds credentials that have expired already")
+            })?,
+            None => {
+                tracing::warn!(?ASSUMED_LIFE, "the endpoint gave no readable expiration");
+                ASSUMED_LIFE
+            }
+        };
+        Ok(Self {
+            access_key: answer.access_key,
+            secret_key: answer.secret_key,
+            session_token: Some(answer.session_token),
+            life: Some(life),
+        })
+    }
+}
+
+impl TemporaryCredentials {
+    /// When the credentials end if they were handed out at `issued`, as ISO 8601 in UTC; `None`
+    /// when they never do.
+    #[must_use]
+    pub fn expiration(&self, issued: SystemTime) -> Option<String> {
+        let end = Timestamp::try_from(issued.checked_add(self.life?)?).ok()?;
+        Some(Timestamp::from_second(end.as_second()).ok()?.to_string())
+    }
+}
+
+/// Reads a Python `str(datetime)` or an ISO 8601 time; without a zone it is UTC.
+fn parse_expiration(text: &str) -> Option<SystemTime> {
+    let text = text.trim();
+    let timestamp = text.parse::<Timestamp>().or_else(|_| {
+        let civil = text.parse::<DateTime>()?;
+        jiff::tz::TimeZone::UTC.to_timestamp(civil)
+    });
+    timestamp.ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(expiration: &str, now: &str) -> Result<TemporaryCredentials, Error> {
+        let text = format!(
+            r#"{{"accessKeyId":"A","secretAccessKey":"hush","sessionToken":"hush"{expiration}}}"#
+        );
+        TemporaryCredentials::parse(&text, now.parse::<Timestamp>().unwrap().try_into().unwrap())
+    }
+
+    #[test]
+    fn every_expiration_format_is_read() {
+        for text in [
+            "2026-11-23 13:55:57+00:00",
+            "2026-11-23 13:55:57.000000+00:00",
+            "2026-11-23T13:55:57Z",
+            "2026-11-23T13:55:57+0000",
+            "2026-11-23T13:55:57.000Z",
+            "2026-11-23 13:55:57",
+            "2026-11-23T13:55:57",
+            "2026-11-23 14:55:57+01:00",
+        ] {
+            let grant =
+                grant(&format!(r#","expiration":"{text}""#), "2026-11-23T12:55:57Z").unwrap();
+            assert_eq!(grant.life, Some(Duration::from_secs(3600)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_is_written_as_aws_reads_it() {
+        let grant =
+            grant(r#","expiration":"2026-11-23 13:00:00+00:00""#, "2026-11-23T12:00:00Z").unwrap();
+        let issued = "2026-11-23T12:30:00.75Z".parse::<Timestamp>().unwrap().try_into().unwrap();
+        assert_eq!(grant.expiration(issued).as_deref(), Some("2026-11-23T13:30:00Z"));
+        assert_eq!(TemporaryCredentials { life: None, ..grant }.expiration(issued), None);
+    }
+
+    #[test]
+    fn an_unreadable_expiration_counts_as_55_minutes() {
+        for field in
+            ["", r#","expiration":"tomorrow""#, r#","expiration":null"#, r#","expiration":17"#]
+        {
+            assert_eq!(
+                grant(field, "2026-11-23T12:00:00Z").unwrap().life,
+                Some(ASSUMED_LIFE),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn dead_credentials_and_other_pages_are_worth_another_try_and_leak_nothing() {
+        let dead = grant(r#","expiration":"2026-11-23 11:00:00+00:00""#, "2026-11-23T12:00:00Z");
+        assert!(matches!(dead, Err(Error::Transient(_))));
+        let cut = TemporaryCredentials::parse(
+            r#"{"accessKeyId":"A","secretAccessKey":"hush"#,
+            SystemTime::now(),
+        )
+        .unwrap_err();
+        assert!(!format!("{cut} {cut:?}").contains("hush"));
+        assert!(!format!("{:?}", grant("", "2026-11-23T12:00:00Z").unwrap()).contains("hush"));
+    }
+}

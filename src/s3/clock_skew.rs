@@ -1,0 +1,34 @@
+//! How far the store's clock is from this machine's, as far as refusals have told.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::SystemTime;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+
+/// Seconds. S3 refuses what was signed 15 minutes off; a difference below this explains no refusal.
+const NOTABLE: u64 = 4 * 60;
+
+/// Seconds by which the store's clock is ahead.
+#[derive(Debug, Default)]
+pub(super) struct ClockSkew(AtomicI64);
+
+impl ClockSkew {
+    pub(super) fn ahead(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether the clock may be why a request was refused that was sent when the store was thought
+    /// to be `believed` ahead. The answer to a HEAD has no body to say so. The SDK signs by the
+    /// store's clock from the same answer on.
+    pub(super) fn explains(&self, believed: i64, refusal: &HttpResponse) -> bool {
+        let date = refusal
+            .headers()
+            .get("date")
+            .and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
+        let Some(date) = date else { return false };
+        let ahead = date.secs() - DateTime::from(SystemTime::now()).secs();
+        self.0.store(ahead, Ordering::Relaxed);
+        ahead.abs_diff(believed) > NOTABLE
+    }
+}

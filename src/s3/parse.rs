@@ -1,0 +1,126 @@
+//! S3's answers as pages and objects.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::EncodingType;
+use percent_encoding::percent_decode_str;
+
+use crate::object::{Object, ObjectId, Page, Prefix};
+
+/// The page that `output` holds. `None`: it was cut, or does not say where the listing goes on, so
+/// it is of no use.
+pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Page> {
+    let is_encoded = output.encoding_type() == Some(&EncodingType::Url);
+    let decode = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
+    let mut page = Page::default();
+    // The SDK takes a document that ends in the middle for a short one.
+    let held = output.contents().len() + output.common_prefixes().len();
+    if output.key_count().is_some_and(|told| usize::try_from(told).is_ok_and(|told| told > held)) {
+        return None;
+    }
+    if output.is_truncated()? {
+        page.next = Some(output.next_continuation_token()?.into());
+    }
+    for common in output.common_prefixes() {
+        match decode(common.prefix()?) {
+            Some(prefix) => page.prefixes.push(Prefix::new(&prefix)),
+            None => page.undecodable += 1,
+        }
+    }
+    for listed in output.contents() {
+        let class = listed.storage_class().map(|class| class.as_str());
+        let (key, size) = (listed.key()?, listed.size()?);
+        match decode(key).and_then(|key| {
+            object(bucket, &key, listed.e_tag(), Some(size), listed.last_modified(), class)
+        }) {
+            Some(object) => page.objects.push(object),
+            None => page.undecodable += 1,
+        }
+    }
+    Some(page)
+}
+
+/// The object `key` that `output` describes. `None`: it lacks size or etag.
+pub(super) fn head(bucket: &Arc<str>, key: &str, output: &HeadObjectOutput) -> Option<Object> {
+    let class = output.storage_class().map(|class| class.as_str());
+    object(bucket, key, output.e_tag(), output.content_length(), output.last_modified(), class)
+}
+
+fn object(
+    bucket: &Arc<str>,
+    key: &str,
+    etag: Option<&str>,
+    size: Option<i64>,
+    modified: Option<&DateTime>,
+    class: Option<&str>,
+) -> Option<Object> {
+    Some(Object {
+        id: ObjectId { bucket: bucket.clone(), key: key.into(), etag: unquoted(etag?).into() },
+        size: u64::try_from(size?).ok()?,
+        modified: modified
+            .and_then(|time| SystemTime::try_from(*time).ok())
+            .unwrap_or(SystemTime::UNIX_EPOCH),
+        storage_class: class.unwrap_or("STANDARD").into(),
+    })
+}
+
+/// The etag without the quotes that HTTP wants and some listings leave out.
+pub(super) fn unquoted(etag: &str) -> &str {
+    etag.trim_matches('"')
+}
+
+/// Undoes `encoding-type=url`, which writes a space as `+`.
+fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_url_encoding() {
+        for (encoded, key) in [
+            ("a+b%2Bc", "a b+c"),
+            ("p%2Fq/r", "p/q/r"),
+            ("%C3%BC%0A%25", "ü\n%"),
+            ("a%20b", "a b"),
+            ("100%25", "100%"),
+        ] {
+            assert_eq!(decoded(encoded).as_deref(), Some(key));
+        }
+        assert_eq!(decoded("%FF"), None);
+    }
+
+    #[test]
+    fn a_page_that_ends_in_the_middle_is_no_page() {
+        let bucket = Arc::from("b");
+        let whole = ListObjectsV2Output::builder().is_truncated(false).key_count(0).build();
+        assert!(page(&bucket, &whole).is_some());
+        let before_the_names =
+            ListObjectsV2Output::builder().is_truncated(false).key_count(1).build();
+        let before_that = ListObjectsV2Output::builder().build();
+        assert!(
+            page(&bucket, &before_the_names).is_none() && page(&bucket, &before_that).is_none()
+        );
+    }
+
+    #[test]
+    fn a_page_that_is_cut_without_a_token_is_no_page() {
+        let bucket = Arc::from("b");
+        let output = |truncated, token: Option<&str>| {
+            ListObjectsV2Output::builder()
+                .is_truncated(truncated)
+                .set_next_continuation_token(token.map(Into::into))
+                .build()
+        };
+        assert!(page(&bucket, &output(true, None)).is_none());
+        assert_eq!(page(&bucket, &output(true, Some("t"))).unwrap().next.as_deref(), Some("t"));
+        assert_eq!(page(&bucket, &output(false, Some("t"))).unwrap().next, None);
+    }
+}

@@ -1,0 +1,116 @@
+//! A least-recently-used map bounded by weight. The only door to the `lru` crate.
+
+use std::hash::Hash;
+
+use lru::LruCache;
+
+/// Keeps what was used last, as much as fits.
+#[derive(Debug)]
+pub struct WeightedLru<K: Hash + Eq, V> {
+    entries: LruCache<K, (V, usize)>,
+    weight: usize,
+    limit: usize,
+}
+
+impl<K: Hash + Eq, V> WeightedLru<K, V> {
+    /// An empty map for a total weight of `limit`, in whatever unit the caller counts.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { entries: LruCache::unbounded(), weight: 0, limit }
+    }
+
+    /// The value of `key`, which counts as used.
+    pub fn get<Q>(&mut self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.get(key).map(|(value, _)| value)
+    }
+
+    /// Whether `key` is kept. Does not count as a use.
+    pub fn contains<Q>(&self, key: &Q) -> bool
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.contains(key)
+    }
+
+    /// Puts `value` in, and drops what was not used for longest until the rest fits. What does not
+    /// fit by itself is not kept, and costs no other its place.
+    pub fn insert(&mut self, key: K, value: V, weight: usize) {
+        if weight > self.limit {
+            self.remove(&key);
+            return;
+        }
+        self.weight += weight;
+        if let Some((_, replaced)) = self.entries.put(key, (value, weight)) {
+            self.weight -= replaced;
+        }
+        while self.weight > self.limit && self.pop().is_some() {}
+    }
+
+    /// Takes `key` out.
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (value, weight) = self.entries.pop(key)?;
+        self.weight -= weight;
+        Some(value)
+    }
+
+    /// Takes out every entry whose key `is_gone`.
+    pub fn remove_where(&mut self, is_gone: impl Fn(&K) -> bool) -> Vec<(K, V)>
+    where
+        K: Clone,
+    {
+        let gone: Vec<K> =
+            self.entries.iter().map(|(key, _)| key).filter(|key| is_gone(key)).cloned().collect();
+        gone.into_iter().filter_map(|key| self.remove(&key).map(|value| (key, value))).collect()
+    }
+
+    /// Takes out what was not used for longest.
+    pub fn pop(&mut self) -> Option<(K, V)> {
+        let (key, (value, weight)) = self.entries.pop_lru()?;
+        self.weight -= weight;
+        Some((key, value))
+    }
+
+    /// All that is kept, last used first.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, (value, _))| (key, value))
+    }
+
+    /// The weight of all that is kept.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_the_limit_holds() {
+        let mut map = WeightedLru::new(10);
+        for key in 0..5 {
+            map.insert(key, key, 2);
+        }
+        assert_eq!(map.get(&0), Some(&0));
+        map.insert(5, 5, 3);
+        assert_eq!([1, 2, 0].map(|key| map.get(&key).copied()), [None, None, Some(0)]);
+        assert_eq!(map.weight(), 9);
+        assert_eq!((map.pop(), map.weight()), (Some((3, 3)), 7));
+        map.insert(3, 3, 2);
+        map.insert(0, 9, 4);
+        assert_eq!((map.get(&0).copied(), map.weight()), (Some(9), 9));
+        assert_eq!((map.remove_where(|key| *key == 3), map.weight()), (vec![(3, 3)], 7));
+        map.insert(7, 7, 11);
+        assert_eq!((map.weight(), map.contains(&7)), (7, false));
+    }
+}

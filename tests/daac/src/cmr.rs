@@ -1,0 +1,178 @@
+//! CMR, NASA's catalogue: `/search/collections.umm_json` and `/search/granules.umm_json`.
+//!
+//! Stricter than CMR: names are compared with their case, and whatever is asked beyond what is
+//! played here is a complaint.
+
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response};
+use md5::{Digest, Md5};
+use serde_json::{Value, json};
+
+use crate::answers::{html, json as answer_json, with};
+use crate::content::hex;
+use crate::knobs::{CmrAnswer, Knobs};
+use crate::payload::Payload;
+use crate::state::ServerState;
+
+const HITS: HeaderName = HeaderName::from_static("cmr-hits");
+const SEARCH_AFTER: HeaderName = HeaderName::from_static("cmr-search-after");
+const COLLECTIONS: &str = "/search/collections.umm_json";
+const GRANULES: &str = "/search/granules.umm_json";
+
+type Query = Vec<(String, String)>;
+
+/// Answers the catalogue.
+pub(crate) fn answer(
+    world: &ServerState,
+    request: &Request<Bytes>,
+    knobs: &Knobs,
+) -> Response<Payload> {
+    match knobs.cmr {
+        CmrAnswer::Normal => search(world, request)
+            .unwrap_or_else(|(status, complaint)| complain(status, &complaint)),
+        CmrAnswer::InternalError => complain(500, "An Internal Error has occurred."),
+        CmrAnswer::Unavailable => html(503, "<h1>503 Service Temporarily Unavailable</h1>"),
+        CmrAnswer::TooMany => complain(429, "Too many requests"),
+        CmrAnswer::Nonsense => html(200, "<h1>Scheduled maintenance</h1>"),
+    }
+}
+
+fn complain(status: u16, complaint: &str) -> Response<Payload> {
+    answer_json(status, &json!({ "errors": [complaint] }).to_string())
+}
+
+fn search(
+    world: &ServerState,
+    request: &Request<Bytes>,
+) -> Result<Response<Payload>, (u16, String)> {
+    let query: Query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect();
+    let path = request.uri().path();
+    if request.method() != Method::GET {
+        return Err((405, "Only GET is played here".into()));
+    }
+    let matches = match path {
+        COLLECTIONS => collections(world, &query),
+        GRANULES => granules(world, &query),
+        _ => return Err((404, "Not Found".into())),
+    };
+    let matches = matches.map_err(|complaint| (400, complaint))?;
+    let size = page_size(&query).map_err(|complaint| (400, complaint))?;
+    let seal = seal(path, &query);
+    let from = match request.headers().get(SEARCH_AFTER) {
+        Some(header) => resume(header, &seal)
+            .ok_or((400, "The search-after header is not of this search".into()))?,
+        None => 0,
+    };
+    let page: Vec<_> = matches.iter().skip(from).take(size).collect();
+    let mut answer =
+        answer_json(200, &json!({ "hits": matches.len(), "took": 7, "items": page }).to_string());
+    let kind = HeaderValue::from_static(
+        "application/vnd.nasa.cmr.umm_results+json;version=1.6.5; charset=utf-8",
+    );
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    let answer = with(answer, HITS, &matches.len().to_string());
+    // Every page with something on it has one, the last one too; the page after it is empty and has
+    // none.
+    Ok(if page.is_empty() {
+        answer
+    } else {
+        with(answer, SEARCH_AFTER, &json!([seal, from + page.len()]).to_string())
+    })
+}
+
+/// What must stay the same from page to page.
+fn seal(path: &str, query: &Query) -> String {
+    hex(&Md5::digest(format!("{path} {query:?}")))
+}
+
+fn resume(header: &HeaderValue, seal: &str) -> Option<usize> {
+    let (of, from): (String, usize) = serde_json::from_slice(header.as_bytes()).ok()?;
+    (of == seal).then_some(from)
+}
+
+fn page_size(query: &Query) -> Result<usize, String> {
+    let Some(size) = find(query, "page_size") else { return Ok(10) };
+    let wrong = || "page_size must be a number between 0 and 2000".to_owned();
+    size.parse().ok().filter(|size| *size <= 2000).ok_or_else(wrong)
+}
+
+fn find<'q>(query: &'q Query, name: &str) -> Option<&'q str> {
+    query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// Every parameter must be one of `known`, be there once, and say something.
+fn check(query: &Query, known: &[&str]) -> Result<(), String> {
+    for (index, (name, value)) in query.iter().enumerate() {
+        if !known.contains(&name.as_str()) {
+            return Err(format!("Parameter [{name}] was not recognized."));
+        }
+        if value.is_empty() || query[..index].iter().any(|(before, _)| before == name) {
+            return Err(format!("Parameter [{name}] must have a single value."));
+        }
+    }
+    Ok(())
+}
+
+fn check_id(id: &str) -> Result<(), String> {
+    let is_id = id.strip_prefix('C').and_then(|rest| rest.split_once('-')).is_some_and(
+        |(number, provider)| {
+            !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && !provider.is_empty()
+        },
+    );
+    if is_id { Ok(()) } else { Err(format!("Concept-id [{id}] is not valid.")) }
+}
+
+fn collections(world: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
+    check(
+        query,
+        &["short_name", "version", "concept_id", "provider", "cloud_hosted", "page_size"],
+    )?;
+    find(query, "concept_id").map_or(Ok(()), check_id)?;
+    if find(query, "cloud_hosted").is_some_and(|value| value != "true") {
+        return Err("cloud_hosted must be true here".into());
+    }
+    let catalogue = world.catalogue.read();
+    let found = catalogue.iter().filter(|entry| is_asked(&entry.record, query, "concept_id"));
+    Ok(found.map(|entry| entry.record.clone()).collect())
+}
+
+fn granules(world: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
+    check(query, &["collection_concept_id", "short_name", "version", "sort_key", "page_size"])?;
+    find(query, "collection_concept_id").map_or(Ok(()), check_id)?;
+    if find(query, "collection_concept_id").or(find(query, "short_name")).is_none() {
+        return Err(
+            "Granules are searched by collection here: collection_concept_id or short_name".into(),
+        );
+    }
+    let catalogue = world.catalogue.read();
+    let found =
+        catalogue.iter().filter(|entry| is_asked(&entry.record, query, "collection_concept_id"));
+    let mut granules: Vec<_> = found.flat_map(|entry| entry.granules(world)).collect();
+    match find(query, "sort_key") {
+        None | Some("start_date") => {}
+        Some("-start_date") => granules.reverse(),
+        Some(other) => {
+            return Err(format!(
+                "The sort key [{other}] is not a valid field for sorting granules."
+            ));
+        }
+    }
+    Ok(granules)
+}
+
+fn is_asked(record: &Value, query: &Query, id: &str) -> bool {
+    [(id, &record["meta"]["concept-id"]), ("provider", &record["meta"]["provider-id"])]
+        .into_iter()
+        .chain([
+            ("short_name", &record["umm"]["ShortName"]),
+            ("version", &record["umm"]["Version"]),
+        ])
+        .all(|(name, held)| find(query, name).is_none_or(|asked| held == asked))
+        && (find(query, "cloud_hosted").is_none()
+            || !record["umm"]["DirectDistributionInformation"].is_null())
+}
