@@ -18,6 +18,32 @@ need() {
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Waits up to 20 seconds for a condition.
+wait_for() {
+    local tries
+    for ((tries = 0; tries < 200; tries++)); do
+        if "$@"; then return; fi
+        sleep 0.1
+    done
+    echo "timed out waiting for: $*" >&2
+    return 1
+}
+
+# Starts the local archive with the given options, and takes its variables into the environment.
+# Sets archive_pid. Usage: start_archive PROGRAM DIR OPTION...
+start_archive() {
+    local program=$1 dir=$2
+    shift 2
+    "$program" --env-file "$dir/env" "$@" >"$dir/archive.log" 2>&1 &
+    # shellcheck disable=SC2034
+    archive_pid=$!
+    wait_for test -s "$dir/env"
+    set -a
+    # shellcheck disable=SC1091
+    . "$dir/env"
+    set +a
+}
+
 # Installs the programs of scripts/tools.txt below target/, where they are not there yet, and sets
 # tools to the directory that they are in. It is kept off the path, since it has a python3 as well.
 install_tools() {
@@ -49,30 +75,4 @@ check_advisories() {
     unchecked='advisories were NOT checked, since their database cannot be fetched'
     say "$unchecked"
     [ -z "${GRANULEFS_REQUIRE_ADVISORIES:-}" ]
-}
-
-# Waits up to 20 seconds for a condition.
-wait_for() {
-    local tries
-    for ((tries = 0; tries < 200; tries++)); do
-        if "$@"; then return; fi
-        sleep 0.1
-    done
-    echo "timed out waiting for: $*" >&2
-    return 1
-}
-
-# Starts the local archive with the given options, and takes its variables into the environment.
-# Sets archive_pid. Usage: start_archive PROGRAM DIR OPTION...
-start_archive() {
-    local program=$1 dir=$2
-    shift 2
-    "$program" --env-file "$dir/env" "$@" >"$dir/archive.log" 2>&1 &
-    # shellcheck disable=SC2034
-    archive_pid=$!
-    wait_for test -s "$dir/env"
-    set -a
-    # shellcheck disable=SC1091
-    . "$dir/env"
-    set +a
 }
