@@ -88,7 +88,7 @@ async fn everyone_who_asks_for_one_name_or_one_listing_shares_its_requests() {
     });
     environment.put("d/f", "1");
     let filesystem = environment.filesystem();
-    in_time(environment.store().session()).await.unwrap();
+    in_time(environment.store().current()).await.unwrap();
     let found = in_time(join_all((0..32).map(|_| filesystem.lookup(ROOT, OsStr::new("d"))))).await;
     assert!(found.iter().all(|found| found.as_ref().unwrap().node.is_some()));
     assert_eq!(take_counts(&environment), (1, 1, 0));

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use fake_daac::{EndpointAnswer, Failure, Fault, Listing, LoginAnswer, RequestKind};
-use granulefs::credentials::Source;
+use granulefs::credentials::Provider;
 use granulefs::error::Error;
 use granulefs::inodes::ROOT;
 
@@ -17,9 +17,9 @@ async fn debug_shows_no_secret_of_anything_that_holds_one() {
     let identity = environment.identity(TestIdentity::Both);
     let login = environment.login(TestIdentity::Password);
     let grant = in_time(login.grant()).await.unwrap();
-    let source = Source::Earthdata(Box::new(environment.login(TestIdentity::Both)));
+    let source = Provider::Earthdata(Box::new(environment.login(TestIdentity::Both)));
     let store = environment.store();
-    let session = in_time(store.session()).await.unwrap();
+    let session = in_time(store.current()).await.unwrap();
     let bucket = environment.bucket_of(store.clone());
     let filesystem = environment.filesystem_of(bucket.clone(), "", std::time::Duration::ZERO);
     in_time(filesystem.bytes("d/f")).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fake_daac::{Content, Failure, FakeDaac, Fault, Listing, RequestKind, Setup};
 use futures_util::future::join_all;
-use granulefs::credentials::{CredentialsCache, Source};
+use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::{Error, Refusal};
 use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
 use granulefs::inodes::ROOT;
@@ -33,7 +33,7 @@ fn several(fake_daac: &FakeDaac) -> PathFilesystem {
         let identity = Identity::new(token, None);
         let login = Login::new(&fake_daac.credentials_url(daac), &fake_daac.login_host(), identity)
             .unwrap();
-        let credentials = CredentialsCache::new(Source::Earthdata(Box::new(login)));
+        let credentials = CredentialsCache::new(Provider::Earthdata(Box::new(login)));
         let endpoint_url = Some(fake_daac.s3_url());
         let location = BucketLocation {
             bucket: bucket.into(),
@@ -132,7 +132,7 @@ async fn what_is_refused_in_one_tree_is_no_matter_to_the_others() {
     );
     let public = in_time(filesystem.names("podaac-local-public")).await.unwrap_err();
     assert!(
-        matches!(&public, Error::Refused(Refusal::Forbidden { what, .. }) if what.starts_with("s3://podaac-local-public/"))
+        matches!(&public, Error::Refused(Refusal::Forbidden { url, .. }) if url.starts_with("s3://podaac-local-public/"))
     );
     assert_eq!(
         in_time(filesystem.names("podaac-local-protected")).await.unwrap(),
