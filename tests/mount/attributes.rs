@@ -1,4 +1,4 @@
-//! semantics.md, "Attributes": what stat(2), statfs(2) and getxattr(2) say.
+//! Attributes as stat(2), statfs(2) and getxattr(2) return them (docs/semantics.md, "Attributes").
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,13 +12,13 @@ use crate::harness::{BUCKET, TIMEOUT, TestEnvironment, errno, eventually, run_to
 /// 2021-05-06T07:08:09Z
 const MODIFIED: Duration = Duration::from_secs(1_620_284_889);
 
-fn dated() -> PutOptions {
+fn with_time() -> PutOptions {
     PutOptions { modified: Some(SystemTime::UNIX_EPOCH + MODIFIED), ..PutOptions::default() }
 }
 
-/// "Files 0444, directories 0555, owned by the mounting user"; size and mtime from the listing,
-/// "`st_blocks` = ceil(size/512); `st_nlink` 1; atime = ctime = mtime". The same whether a listing
-/// said it or a lookup.
+/// Files are 0444 and directories 0555, owned by the mounting user; size and mtime are those of the
+/// object, `st_blocks` is ceil(size / 512), `st_nlink` is 1, and atime and ctime are the mtime. They
+/// are the same from a listing and from a lookup.
 #[test]
 fn attributes_are_those_of_the_object() {
     let Some(environment) = TestEnvironment::start() else { return };
@@ -28,7 +28,7 @@ fn attributes_are_those_of_the_object() {
             BUCKET,
             &format!("folder/{size}"),
             Content::synthetic(size),
-            dated(),
+            with_time(),
         );
     }
     let mount = environment.mount(BUCKET);
@@ -59,7 +59,8 @@ fn attributes_are_those_of_the_object() {
     );
 }
 
-/// "A directory's mtime never says "now"", and never changes: rsync, make and caches compare it.
+/// A directory's mtime is never the current time and never changes: rsync, make and caches compare
+/// it.
 #[test]
 fn a_directory_mtime_is_never_now() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
@@ -76,8 +77,8 @@ fn a_directory_mtime_is_never_now() {
     assert_eq!(["", "folder"].map(time), [root, folder]);
 }
 
-/// "Inode numbers are stable while the mount lives": after the listing was asked for again, and
-/// after the kernel forgot.
+/// Inode numbers stay the same for the life of the mount: after a new listing, and after the kernel
+/// has dropped its caches.
 #[test]
 fn inode_numbers_are_stable_and_unique() {
     let Some(environment) = TestEnvironment::start() else { return };
@@ -103,11 +104,11 @@ fn inode_numbers_are_stable_and_unique() {
             .all(|entry| std::os::unix::fs::DirEntryExt::ino(entry)
                 == entry.metadata().unwrap().ino())
     );
-    // Where this machine lets us, the kernel forgets all it knows.
+    // Drops the kernel's caches, if this machine permits it.
     let _ = fs::write("/proc/sys/vm/drop_caches", "2");
     assert_eq!(numbers(), first);
     let asked = environment.fake_daac.stats().s3_requests();
-    eventually("names are asked for again", TIMEOUT, || {
+    eventually("names are looked up again", TIMEOUT, || {
         assert_eq!(numbers(), first);
         environment.fake_daac.stats().s3_requests() > asked + 5
     });
@@ -115,10 +116,10 @@ fn inode_numbers_are_stable_and_unique() {
     eventually("another version is another inode", TIMEOUT, || numbers()[6] != first[6]);
 }
 
-/// "xattrs name the source: `user.s3.url`, `user.s3.etag`, `user.s3.storage_class`. Unknown names:
-/// ENODATA."
+/// The extended attributes `user.s3.url`, `user.s3.etag` and `user.s3.storage_class` describe the
+/// object; unknown names are ENODATA.
 #[test]
-fn extended_attributes_name_the_source() {
+fn extended_attributes_describe_the_object() {
     let Some(environment) = TestEnvironment::start() else { return };
     let attributes = PutOptions {
         class: Some("INTELLIGENT_TIERING".into()),
@@ -138,7 +139,7 @@ fn extended_attributes_name_the_source() {
     for (path, name) in
         [(&file, "user.other"), (&file, "trusted.overlay.opaque"), (&folder, "user.s3.etag")]
     {
-        // This crate's `None` is ENODATA, and no other errno.
+        // `xattr::get` returns `None` for ENODATA and for no other errno.
         assert_eq!(read(path, name), None, "{name}");
     }
     let names: Vec<_> = xattr::list(&file).unwrap().collect();
@@ -147,10 +148,10 @@ fn extended_attributes_name_the_source() {
     assert!(String::from_utf8(dump).unwrap().contains("user.s3.etag=\"0123abcd\""));
 }
 
-/// There are no labels and no ACLs: said in the way that ls(1) takes for an answer for the whole
-/// mount, once.
+/// Security labels and ACLs are EOPNOTSUPP instead of ENODATA: ls(1) then asks once for the whole
+/// mount.
 #[test]
-fn labels_and_acls_are_not_supported_rather_than_absent() {
+fn labels_and_acls_are_not_supported() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mount = environment.mount(BUCKET);
     for name in ["security.selinux", "security.capability", "system.posix_acl_access"] {
@@ -166,9 +167,9 @@ fn labels_and_acls_are_not_supported_rather_than_absent() {
     }
 }
 
-/// "statfs answers at once", also when S3 does not.
+/// statfs answers at once, even when S3 does not answer.
 #[test]
-fn statfs_needs_no_answer_from_s3() {
+fn statfs_does_not_wait_for_s3() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mount = environment.mount(BUCKET);
     environment.fake_daac.add_fault(Fault::new(Failure::Stall));
@@ -182,10 +183,10 @@ fn statfs_needs_no_answer_from_s3() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
-/// "Archived storage classes (GLACIER, DEEP_ARCHIVE): visible, mode 0000, EACCES on open, one clear
-/// log line" (semantics.md, "Reading").
+/// Objects of the storage classes GLACIER and DEEP_ARCHIVE are visible with mode 0000, and opening
+/// them is EACCES with one log line (docs/semantics.md, "Reading").
 #[test]
-fn archived_objects_are_visible_and_closed_even_to_root() {
+fn archived_objects_are_visible_and_not_readable_even_by_root() {
     let Some(environment) = TestEnvironment::start() else { return };
     for (class, mode, outcome) in [
         ("GLACIER", 0o000, libc::EACCES),
@@ -218,7 +219,7 @@ fn archived_objects_are_visible_and_closed_even_to_root() {
         }
         let log = mount.log();
         let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
-        assert_eq!(lines.len(), usize::from(mode == 0), "one for both refused opens: {log}");
+        assert_eq!(lines.len(), usize::from(mode == 0), "one line for both failed opens: {log}");
         assert!(lines.iter().all(|line| line.contains(&key) && line.contains("restored")), "{log}");
     }
     assert_eq!(environment.fake_daac.stats().gets, 2);

@@ -1,5 +1,5 @@
-//! "`granulefs buckets [DAAC|text]`: the table with endpoint, DAAC and region; `--json`. `granulefs
-//! path URL MOUNTPOINT` prints where an s3:// or https link lies in a mount." (issue 5, item 3)
+//! `granulefs buckets [DAAC|TEXT]` prints the bucket table, and `granulefs path URL MOUNTPOINT` the
+//! path of an s3:// or https link in a mount.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::harness::{BUCKET, TestEnvironment};
 
 /// The columns are for people; the JSON is what `--buckets-file` reads.
 #[test]
-fn the_table_is_told_with_endpoint_data_center_and_region() {
+fn the_table_is_printed_with_endpoint_data_center_and_region() {
     let Some(environment) = TestEnvironment::with_setup(Setup::three_daacs()) else { return };
     let table = environment.buckets_file_path();
     let lines = |wanted: &[&str]| {
@@ -50,9 +50,9 @@ fn the_table_is_told_with_endpoint_data_center_and_region() {
     assert_eq!(environment.fake_daac.stats().credentials, 0);
 }
 
-/// Without a file it is the built-in table, and whoever has read enough may close the pipe.
+/// Without `--buckets-file` the built-in table is printed.
 #[test]
-fn the_built_in_table_is_told_without_a_question_to_anybody() {
+fn the_built_in_table_is_printed_without_a_request() {
     let Some(environment) = TestEnvironment::start() else { return };
     let text =
         String::from_utf8(environment.run_granulefs(&["buckets", "GES DISC"]).must_succeed())
@@ -68,10 +68,10 @@ fn the_built_in_table_is_told_without_a_question_to_anybody() {
     assert_eq!(environment.fake_daac.stats().s3_requests(), 0);
 }
 
-/// Every URL that has a place in the mount has the path at which it opens; the others are told
-/// apart.
+/// The path of every URL that is in the mount is printed, and opens the object; other URLs are
+/// different errors.
 #[test]
-fn a_url_has_the_path_at_which_it_opens() {
+fn the_path_of_a_url_opens_its_object() {
     let Some(environment) = TestEnvironment::start() else { return };
     for key in [
         "p/a b/x%+.nc",
@@ -95,7 +95,7 @@ fn a_url_has_the_path_at_which_it_opens() {
         ])
     };
     let mountpoint = mount.path().display().to_string();
-    // A directory shadows the object `p/dark.nc`, which is beside it under another name.
+    // A directory shadows the object `p/dark.nc`, which has another name.
     for key in ["p/a b/x%+.nc", "p/blue/y.nc", "p//z.nc", "p/dark.nc", "p/dark.nc/y.nc"] {
         let link = environment.fake_daac.https_link(BUCKET, key);
         for url in [format!("s3://granules/{key}"), link] {
@@ -115,7 +115,7 @@ fn a_url_has_the_path_at_which_it_opens() {
             "{url}"
         );
     }
-    // From a directory within, too.
+    // A directory of the mount may be given instead of the mount point.
     let within = path("s3://granules/p/a b/x%+.nc", &format!("{mountpoint}/a b"));
     assert_eq!(within.stdout_text(), format!("{mountpoint}/a b/x%+.nc\n"));
     for (url, at, said) in [

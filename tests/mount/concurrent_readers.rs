@@ -1,4 +1,5 @@
-//! Many readers at once: issue 4, "Done when" (third item), and its budget in bytes.
+//! Many readers at once: memory stays within its limit, and every reader sees one version of an
+//! object.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -16,19 +17,17 @@ use crate::harness::{BUCKET, Mount, TIMEOUT, TestEnvironment, eventually, wait_f
 
 const MIB: u64 = 1 << 20;
 const KEY: &str = "folder/data";
-/// Far more than all readers touch: wherever the next read is, its bytes are probably nowhere but
-/// at S3.
+/// Far more bytes than all readers read, so that the next read is hardly ever cached.
 const SIZE: u64 = 4096 * MIB;
-/// The most bytes of a read: several blocks, and several requests of the kernel.
+/// The most bytes of a read: several blocks, and several requests from the kernel.
 const LONGEST: u64 = 300 * 1024;
-/// Reads of each reader when the object has been replaced, and of the new version.
+/// Reads of each reader after the object has been replaced, and reads of the new version.
 const READS: u64 = 40;
 
-/// "With 64 concurrent streams in a 256 MiB budget it still moves, within 256 MiB + 100 MiB
-/// resident": here a budget of 16 MiB, and the same 100 MiB beside it. What is beside it grows with
-/// the connections, and so with the budget; the benchmark has the real one.
+/// 64 concurrent streams make progress with a cache of 16 MiB, and the program's resident memory
+/// stays within the cache size and 100 MiB. `scripts/bench` measures the default cache size.
 #[test]
-fn sixty_four_streams_move_within_the_budget_and_a_hundred_mebibytes() {
+fn sixty_four_streams_stay_within_the_cache_size_and_a_hundred_mebibytes() {
     const SIZE: u64 = 4 * MIB;
     let Some(environment) = TestEnvironment::start() else { return };
     for number in 0..64 {
@@ -59,7 +58,7 @@ fn sixty_four_streams_move_within_the_budget_and_a_hundred_mebibytes() {
     assert!(peak <= 16 + 100, "{peak} MiB resident");
 }
 
-/// The most that the server of `mount` had resident, MiB.
+/// Returns the largest resident memory of the server of `mount`, in MiB.
 fn peak_mib(mount: &Mount) -> u64 {
     let status = fs::read_to_string(mount.server().proc_path("status")).unwrap();
     let peak = status.lines().find_map(|line| {
@@ -68,13 +67,13 @@ fn peak_mib(mount: &Mount) -> u64 {
     peak.unwrap() / 1024
 }
 
-/// "16 threads reading one file at random offsets through `pread`, mmap and O_DIRECT at once get
-/// right bytes, with an object being replaced meanwhile: old bytes or ESTALE, never a mix."
-/// semantics.md, "Reading": "After ESTALE the next open sees the new object." Connections break now
-/// and then, so that GETs of the old version go on when there is none any more. A page that cannot
-/// be had is a SIGBUS to who maps it, so those are processes.
+/// 16 readers of one file at random offsets through pread, mmap and O_DIRECT get the old bytes or
+/// ESTALE while the object is replaced, and never a mix; after ESTALE the next open sees the new
+/// object (docs/semantics.md, "Reading"). Some connections break, so that GETs of the old version
+/// are resumed after it is gone. A mapped page that cannot be read is a SIGBUS, so the readers that
+/// map are processes.
 #[test]
-fn sixteen_readers_of_every_kind_see_one_version_each_while_the_object_is_replaced() {
+fn readers_of_every_kind_see_one_version_each_while_the_object_is_replaced() {
     let Some(environment) = TestEnvironment::start() else { return };
     environment.fake_daac.put(BUCKET, KEY, Content::synthetic(SIZE));
     environment
@@ -135,7 +134,7 @@ fn sixteen_readers_of_every_kind_see_one_version_each_while_the_object_is_replac
     assert!(environment.fake_daac.stats().faults > 5);
 }
 
-/// One who reads by pread(2), every second one with O_DIRECT.
+/// A reader that uses pread(2), with O_DIRECT if its seed is even.
 #[derive(Debug)]
 struct Reader {
     file: File,
@@ -150,12 +149,14 @@ impl Reader {
         Self { file, seed, reads: AtomicU64::new(0) }
     }
 
-    /// Reads somewhere. Answers whether that was ESTALE; any other failure, and a byte that is not
-    /// of `version`, is none to accept.
+    /// Reads at a random offset and returns whether the read failed with ESTALE.
+    ///
+    /// # Panics
+    /// When it failed with another errno, or returned a byte that is not of `version`.
     fn is_stale(&self, random: &mut Rng, version: &Object) -> bool {
         let (page, pages) =
             (random.u64(0..(SIZE - LONGEST) / 4096), random.u64(1..=LONGEST / 4096));
-        // Whole pages, as O_DIRECT wants them.
+        // O_DIRECT requires whole pages.
         let (at, mut buffer) = (page * 4096, vec![0; pages as usize * 4096]);
         self.reads.fetch_add(1, Ordering::Relaxed);
         match self.file.read_at(&mut buffer, at) {
@@ -175,7 +176,7 @@ impl Reader {
     }
 }
 
-/// Writes what it sees at random places: where, how much, and the bytes.
+/// Writes what it reads at random offsets: offset, length and bytes.
 const MAPPED: &str = r#"
 import itertools, mmap, os, random, resource, sys
 path, size, longest, seed, count = sys.argv[1], *map(int, sys.argv[2:])
@@ -189,11 +190,11 @@ for _ in range(count):
     os.write(1, at.to_bytes(8, "little") + length.to_bytes(8, "little") + seen)
 "#;
 
-/// A process that reads by mmap(2). It ends with this.
+/// A process that reads by mmap(2); it is killed when this is dropped.
 #[derive(Debug)]
 struct Map {
     child: Child,
-    /// What it has seen.
+    /// The file with the bytes that it has read.
     seen: PathBuf,
 }
 
@@ -213,15 +214,17 @@ impl Map {
         fs::metadata(&self.seen).unwrap().len() > 3 * LONGEST
     }
 
-    /// Waits for its end and checks what it saw. Answers the signal that ended it; an exit code is
-    /// none to accept.
+    /// Waits for the process, checks what it has read, and returns the signal that ended it.
+    ///
+    /// # Panics
+    /// When it failed with an exit code, or read a byte that is not of `version`.
     fn end(mut self, version: &Object) -> Option<i32> {
         assert!(matches!(wait_for_exit(&mut self.child, TIMEOUT), None | Some(0)));
         let seen = fs::read(&self.seen).unwrap();
         let mut rest = &seen[..];
-        while let Some((directory, behind)) = rest.split_first_chunk::<16>() {
-            let [at, length] = [0, 8]
-                .map(|byte| u64::from_le_bytes(directory[byte..byte + 8].try_into().unwrap()));
+        while let Some((header, behind)) = rest.split_first_chunk::<16>() {
+            let [at, length] =
+                [0, 8].map(|byte| u64::from_le_bytes(header[byte..byte + 8].try_into().unwrap()));
             let (bytes, behind) = behind.split_at(length as usize);
             assert!(*bytes == version.read(at..at + length).unwrap()[..], "a mix at {at}");
             rest = behind;

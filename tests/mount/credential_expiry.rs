@@ -1,5 +1,5 @@
-//! Credentials die and the mount lives on (issue 2, "The swap" and "Done when"). Times are those of
-//! credentials that live for seconds instead of an hour.
+//! A mount whose credentials expire: they are renewed without an error. The credentials live for
+//! seconds instead of an hour.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -23,19 +23,18 @@ fn short_lived() -> Option<TestEnvironment> {
     Some(environment)
 }
 
-/// The n-th of many places that no other read is near.
-fn directory(number: u64) -> u64 {
+/// Returns the n-th of many offsets that are far from each other.
+fn offset(number: u64) -> u64 {
     number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (SIZE - 4096)
 }
 
-/// "A reader that runs through ten expiries of short-lived credentials, with 16 threads and lookups
-/// beside it, sees no error and correct bytes; logins are as many as expiries, not as many as
-/// requests."
+/// 16 readers, and lookups beside them, get the right bytes and no error while their credentials
+/// expire ten times; there are as many logins as expiries, not as many as requests.
 #[test]
-fn readers_and_lookups_see_nothing_of_ten_expiries() {
+fn readers_and_lookups_see_no_error_while_credentials_expire_ten_times() {
     const READERS: u64 = 16;
     let Some(environment) = short_lived() else { return };
-    // Paces the readers, so that this test leaves something of the machine for the others.
+    // Slows the readers down, so that this test leaves CPU time for the others.
     environment.fake_daac.set(|knobs| knobs.first_byte_latency = Duration::from_millis(60));
     let expected = environment.fake_daac.expected(BUCKET, "folder/data").unwrap();
     let mount = environment.mount(BUCKET);
@@ -48,7 +47,7 @@ fn readers_and_lookups_see_nothing_of_ten_expiries() {
             scope.spawn(|| {
                 let mut buffer = [0; 4096];
                 while !is_over.load(Ordering::Relaxed) {
-                    let at = directory(reads.fetch_add(1, Ordering::Relaxed));
+                    let at = offset(reads.fetch_add(1, Ordering::Relaxed));
                     file.read_exact_at(&mut buffer, at).unwrap();
                     assert!(buffer == expected.read(at..at + 4096).unwrap()[..], "at {at}");
                 }
@@ -74,8 +73,7 @@ fn readers_and_lookups_see_nothing_of_ten_expiries() {
     });
     let stats = environment.fake_daac.stats();
     let lives = began.elapsed().as_secs_f64() / LIFE.as_secs_f64();
-    // They are renewed after three quarters of their life, which the archive tells in whole
-    // seconds.
+    // Credentials are renewed after three quarters of their life, which is known in whole seconds.
     assert!(
         (stats.credentials as f64) < 2.0 * lives + 2.0,
         "{} logins in {lives:.1} lives",
@@ -86,11 +84,10 @@ fn readers_and_lookups_see_nothing_of_ten_expiries() {
     assert!(!mount.log().contains("WARN"), "{}", mount.log());
 }
 
-/// "If Earthdata is down and the credentials are dead, the operation waits within its deadline and
-/// then fails with EACCES, and the mount recovers by itself when Earthdata is back." What is cached
-/// is read all the while.
+/// While the credentials are expired and Earthdata is down, an operation waits until its deadline
+/// and fails with EACCES; cached bytes are still read. When Earthdata is up again, reads succeed.
 #[test]
-fn dead_credentials_without_earthdata_are_eacces_at_the_deadline() {
+fn expired_credentials_without_earthdata_are_eacces_at_the_deadline() {
     let Some(environment) = short_lived() else { return };
     let mount = environment.mount_command(BUCKET).args(&["--timeout=3s"]).mount();
     let file = File::open(mount.at("folder/data")).unwrap();
@@ -101,12 +98,12 @@ fn dead_credentials_without_earthdata_are_eacces_at_the_deadline() {
     let mut read = || {
         number += 1;
         let began = Instant::now();
-        (errno(file.read_at(&mut [0; 4096], directory(number))), began.elapsed())
+        (errno(file.read_at(&mut [0; 4096], offset(number))), began.elapsed())
     };
-    // "when it fails the old ones are used as long as they live".
+    // When a renewal fails, the old credentials are used until they expire.
     assert_eq!(read().0, 0);
     let mut took = Duration::ZERO;
-    eventually("the credentials are dead", TIMEOUT, || {
+    eventually("the credentials expire", TIMEOUT, || {
         let (outcome, elapsed) = read();
         took = elapsed;
         assert!([0, libc::EACCES].contains(&outcome), "errno {outcome}");
@@ -116,13 +113,14 @@ fn dead_credentials_without_earthdata_are_eacces_at_the_deadline() {
     assert_eq!(errno(file.read_at(&mut buffer, 0)), 0);
     assert_eq!(errno(fs::metadata(mount.at("folder/data"))), 0);
     environment.fake_daac.set(|knobs| knobs.daac_down = false);
-    eventually("it recovers", TIMEOUT, || read().0 == 0);
+    eventually("reads recover", TIMEOUT, || read().0 == 0);
     assert!(mount.log().contains("have expired"), "{}", mount.log());
 }
 
-/// "A process that sleeps past the expiry (suspended laptop) recovers on the next read."
+/// The first read after the process was stopped for longer than its credentials live succeeds, as
+/// after the suspension of a laptop.
 #[test]
-fn a_process_that_slept_past_the_expiry_recovers_on_the_next_read() {
+fn the_first_read_after_a_suspension_past_the_expiry_succeeds() {
     let Some(environment) = short_lived() else { return };
     let mount = environment.mount(BUCKET);
     let file = File::open(mount.at("folder/data")).unwrap();
@@ -130,11 +128,11 @@ fn a_process_that_slept_past_the_expiry_recovers_on_the_next_read() {
         environment.fake_daac.set(|knobs| knobs.expired_is_denied = is_denied);
         mount.server().send_signal(Signal::STOP);
         let issued = environment.fake_daac.stats().issued;
-        // Longer than any credentials live that it can have.
+        // Longer than the life of any credentials that the process can have.
         thread::sleep(LIFE + Duration::from_millis(500));
         mount.server().send_signal(Signal::CONT);
         assert_eq!(
-            errno(file.read_at(&mut [0; 4096], directory(1 + u64::from(is_denied)))),
+            errno(file.read_at(&mut [0; 4096], offset(1 + u64::from(is_denied)))),
             0,
             "{is_denied}"
         );
@@ -142,10 +140,10 @@ fn a_process_that_slept_past_the_expiry_recovers_on_the_next_read() {
     }
 }
 
-/// "A request refused with ExpiredToken ... renews once and is replayed inside the same FUSE
-/// operation", where granulefs cannot know when the credentials die.
+/// When the expiration is unknown, a request that S3 refuses with ExpiredToken renews the
+/// credentials once and is sent again within the same operation.
 #[test]
-fn credentials_that_die_unannounced_are_renewed_and_the_request_replayed() {
+fn credentials_that_expire_unexpectedly_are_renewed_and_the_request_is_repeated() {
     for expiration in [Expiration::Missing, Expiration::Malformed, Expiration::Null] {
         let Some(environment) = short_lived() else { return };
         environment.fake_daac.set(|knobs| {
@@ -156,7 +154,7 @@ fn credentials_that_die_unannounced_are_renewed_and_the_request_replayed() {
         let mut number = 0;
         eventually("S3 has refused expired credentials", TIMEOUT, || {
             number += 1;
-            assert_eq!(errno(file.read_at(&mut [0; 4096], directory(number))), 0, "{expiration:?}");
+            assert_eq!(errno(file.read_at(&mut [0; 4096], offset(number))), 0, "{expiration:?}");
             assert!(fs::read_dir(mount.at("folder")).unwrap().all(|entry| entry.is_ok()));
             environment.fake_daac.stats().expired > 0
         });
@@ -165,9 +163,9 @@ fn credentials_that_die_unannounced_are_renewed_and_the_request_replayed() {
     }
 }
 
-/// "kept cookies so that a renewal is one request": the password is sent once in a mount's life.
+/// The login's cookies are kept, so that a renewal is one request and the password is sent once.
 #[test]
-fn a_renewal_is_one_request_while_the_cookie_is_good() {
+fn a_renewal_is_one_request_while_the_cookie_is_valid() {
     let Some(environment) = short_lived() else { return };
     let mount_command = environment.mount_command(BUCKET).without_env("EARTHDATA_TOKEN");
     let mount = mount_command
@@ -178,12 +176,12 @@ fn a_renewal_is_one_request_while_the_cookie_is_good() {
     let mut number = 0;
     eventually("two renewals", TIMEOUT, || {
         number += 1;
-        file.read_exact_at(&mut [0; 4096], directory(number)).unwrap();
+        file.read_exact_at(&mut [0; 4096], offset(number)).unwrap();
         environment.fake_daac.stats().issued >= 3
     });
     let stats = environment.fake_daac.stats();
     assert_eq!((stats.authenticated, stats.rejected, stats.leaked_secrets), (1, 0, 0));
-    // The first login asks twice, before and after Earthdata Login.
+    // The first login asks the endpoint twice, before and after Earthdata Login.
     let asked = environment
         .fake_daac
         .log()

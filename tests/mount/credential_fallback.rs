@@ -1,6 +1,5 @@
-//! "Hubs: `--aws-credentials` with the instance's or pod's role, per bucket falls back to Earthdata
-//! when the role is refused, and the other way round, once, remembered." (issue 5, item 8), on a
-//! mount of several buckets.
+//! With `--aws-credentials`, each bucket of a mount falls back from the role to Earthdata when the
+//! role is refused, and the other way round; each bucket remembers which one works.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +8,7 @@ use fake_daac::{BearerAnswer, Failure, Fault, Listing};
 
 use crate::harness::{BUCKETS, MountCommand, TIMEOUT, TestEnvironment, errno, eventually};
 
-/// A mount of everything by one who has a role that opens these buckets.
+/// Returns a mount of all buckets with a role that opens only these ones.
 fn with_role(environment: &TestEnvironment, buckets: &[&str]) -> MountCommand {
     let (key, secret) = environment.fake_daac.static_keys_of(buckets);
     let mount_command =
@@ -17,7 +16,7 @@ fn with_role(environment: &TestEnvironment, buckets: &[&str]) -> MountCommand {
     mount_command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret)
 }
 
-/// How often the role was refused, by bucket.
+/// Returns the number of refused requests, by bucket.
 fn refused(environment: &TestEnvironment) -> BTreeMap<String, usize> {
     let mut refused = BTreeMap::new();
     let log = environment.fake_daac.log();
@@ -27,10 +26,10 @@ fn refused(environment: &TestEnvironment) -> BTreeMap<String, usize> {
     refused
 }
 
-/// The role is refused for one data center's buckets: Earthdata is asked for those and there only,
-/// and what was found out is remembered.
+/// When one DAAC's buckets refuse the role, only those use Earthdata's credentials, and the next
+/// requests use the credentials that worked.
 #[test]
-fn a_role_gives_way_to_earthdata_in_the_buckets_that_refuse_it_only() {
+fn a_role_is_replaced_by_earthdata_only_in_the_buckets_that_refuse_it() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let mount = with_role(&environment, &BUCKETS[2..]).mount();
     for bucket in BUCKETS {
@@ -58,14 +57,14 @@ fn a_role_gives_way_to_earthdata_in_the_buckets_that_refuse_it_only() {
     assert!(BUCKETS[..2].iter().all(is_told), "{told:?}");
 }
 
-/// The other way round: Earthdata serves a bucket that refused the role, until it is refused itself
-/// and the role is let in.
+/// A bucket that has fallen back to Earthdata returns to the role when Earthdata's credentials are
+/// refused.
 #[test]
-fn earthdata_gives_way_to_the_role_where_it_is_refused() {
+fn earthdata_is_replaced_by_the_role_where_it_is_refused() {
     const BUCKET: &str = "nsidc-local-protected";
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let mount = with_role(&environment, &BUCKETS).mount();
-    // A lookup asks twice: for a file and for a directory.
+    // A lookup sends two requests: for a file and for a directory.
     environment.fake_daac.add_fault(Fault::new(Failure::Denied).in_bucket(BUCKET).times(2));
     mount.must_read_file_of(BUCKET);
     assert_eq!(
@@ -88,9 +87,10 @@ fn earthdata_gives_way_to_the_role_where_it_is_refused() {
     assert_eq!(mount.log().lines().count(), 2, "{}", mount.log());
 }
 
-/// What neither opens is the role's refusal; that Earthdata was no help, and why, is told once.
+/// When both are refused, the error is the role's, and one log line says why Earthdata did not
+/// help.
 #[test]
-fn what_neither_opens_is_told_with_both_reasons() {
+fn a_refusal_of_both_is_logged_with_both_reasons() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     environment.fake_daac.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
     let mount = with_role(&environment, &BUCKETS[2..]).mount();
@@ -117,10 +117,10 @@ fn what_neither_opens_is_told_with_both_reasons() {
     mount.must_read_file_of(BUCKETS[2]);
 }
 
-/// Keys that are dead or not there say nothing: the mount says what Earthdata says, and works where
-/// Earthdata works.
+/// When the keys have expired or are missing, the error is Earthdata's, and the mount works where
+/// Earthdata's credentials do.
 #[test]
-fn without_usable_keys_what_earthdata_says_is_told() {
+fn without_usable_keys_the_error_is_earthdatas() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let bucket = "asf-local-products";
     let none = |mount_command: MountCommand| {
@@ -157,10 +157,10 @@ fn without_usable_keys_what_earthdata_says_is_told() {
     }
 }
 
-/// "Credentials dead and none to be had in time: EACCES" (semantics.md): the line in the log names
-/// the endpoint that is waited for.
+/// When no credentials can be fetched before the deadline, the operation is EACCES
+/// (docs/semantics.md, "Errors"), and the log line names the endpoint.
 #[test]
-fn a_fallback_that_is_down_is_named_and_recovers() {
+fn a_fallback_that_is_down_is_logged_and_recovers() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     environment.fake_daac.set(|knobs| knobs.daac("ASF").down = Some(true));
     let mount_command = environment
@@ -180,5 +180,5 @@ fn a_fallback_that_is_down_is_named_and_recovers() {
         mount.log()
     );
     environment.fake_daac.set(|knobs| knobs.daacs.clear());
-    eventually("it is served", TIMEOUT, || fs::metadata(&file).is_ok());
+    eventually("the fallback recovers", TIMEOUT, || fs::metadata(&file).is_ok());
 }

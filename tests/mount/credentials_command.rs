@@ -1,5 +1,5 @@
-//! "`granulefs credentials SOURCE`: prints working credentials for other programs" (issue 5, item
-//! 4). The other program is granulefs itself, which reads AWS credentials with Amazon's own SDK.
+//! `granulefs credentials SOURCE` prints credentials for other programs. In these tests the other
+//! program is granulefs itself, which reads AWS credentials with the AWS SDK.
 
 use std::fs;
 use std::process::Command;
@@ -30,9 +30,9 @@ fn must_read(mount_command: MountCommand) {
     assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
 }
 
-/// `eval "$(granulefs credentials SOURCE)"`: the shell's variables open the bucket.
+/// After `eval "$(granulefs credentials SOURCE)"` the shell's variables open the bucket.
 #[test]
-fn a_shell_takes_the_variables_and_they_open_the_bucket() {
+fn the_shell_variables_open_the_bucket() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let script = format!(
         "eval \"$(\"$1\" credentials granules --buckets-file '{}')\"; env -0 | grep -z ^AWS_",
@@ -52,8 +52,8 @@ fn a_shell_takes_the_variables_and_they_open_the_bucket() {
     assert_eq!(environment.fake_daac.stats().issued, 1);
 }
 
-/// "`process` is what the AWS `credential_process` setting wants": a profile makes Amazon's SDK log
-/// in through granulefs. It holds no secret, so a terminal may see it.
+/// The format `process` is the one of AWS's setting `credential_process`, so that a profile makes
+/// the AWS SDK log in through granulefs. The profile holds no secret.
 #[test]
 fn a_profile_makes_the_aws_sdk_log_in_through_granulefs() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
@@ -78,10 +78,9 @@ fn a_profile_makes_the_aws_sdk_log_in_through_granulefs() {
     assert_eq!(environment.fake_daac.stats().issued, 1);
 }
 
-/// The two kinds of JSON have the fields that their readers look for, and end when the archive's
-/// credentials do.
+/// The formats `process` and `json` have the fields of AWS and of `/s3credentials`.
 #[test]
-fn json_has_the_fields_of_aws_or_of_earthdata() {
+fn json_has_the_fields_of_aws_or_of_s3credentials() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let read = |format: &str| {
         let text = ask(&environment, BUCKET, &["--format", format]).must_succeed();
@@ -113,10 +112,10 @@ fn json_has_the_fields_of_aws_or_of_earthdata() {
     assert_ne!(process["AccessKeyId"], json["accessKeyId"]);
 }
 
-/// Credentials belong to an endpoint: several buckets behind one are one answer, several endpoints
-/// are none.
+/// Credentials belong to an endpoint: a source of several buckets behind one endpoint has
+/// credentials, a source of several endpoints is an error.
 #[test]
-fn a_data_center_with_one_endpoint_is_as_good_as_a_bucket() {
+fn a_data_center_with_one_endpoint_has_credentials() {
     let Some(environment) = TestEnvironment::with_setup(Setup::three_daacs()) else { return };
     for source in ["podaac", "s3://podaac-local-public/a/x.nc", "asf"] {
         assert_eq!(ask(&environment, source, &[]).code, Some(0), "{source}");
@@ -137,9 +136,9 @@ fn a_data_center_with_one_endpoint_is_as_good_as_a_bucket() {
     );
 }
 
-/// "Refuses to print to a terminal without `--show`", before anything is asked.
+/// Without `--show` secrets are not printed to a terminal, and no request is sent.
 #[test]
-fn a_terminal_sees_secrets_only_with_show() {
+fn secrets_are_printed_to_a_terminal_only_with_show() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let on_a_terminal = |options: &str| {
         let command = format!(
@@ -159,9 +158,9 @@ fn a_terminal_sees_secrets_only_with_show() {
     assert!(on_a_terminal("--format aws-profile").stdout_text().contains("[profile"));
 }
 
-/// The message of a login that fails is the mount's own, on standard error and without a secret.
+/// A failed login has the same message as at a mount, on standard error and without a secret.
 #[test]
-fn a_login_that_fails_is_told_as_a_mount_tells_it() {
+fn a_failed_login_has_the_message_of_a_mount() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mut program = environment.granulefs(&[
         "credentials",

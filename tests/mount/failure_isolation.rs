@@ -1,5 +1,5 @@
-//! What is wrong with one bucket, or one data center, of a mount of several: it is told once, and
-//! touches nothing else (issue 5, items 1 and 6).
+//! On a mount of several buckets, a failure of one bucket or one DAAC is logged once and affects no
+//! other bucket.
 
 use std::fs;
 use std::thread;
@@ -10,7 +10,7 @@ use crate::harness::{BUCKETS, Mount, MountCommand, TIMEOUT, TestEnvironment, err
 
 const FILES: [&str; 3] = ["a/x.nc", "a/y.nc", "b/z.nc"];
 
-/// Reads everything of ASF, again and again.
+/// Reads every file of ASF's buckets three times and returns the outcomes.
 fn read_asf(mount: &Mount) -> Vec<i32> {
     let mut outcomes = Vec::new();
     for _ in 0..3 {
@@ -30,11 +30,10 @@ fn with_password(mount_command: MountCommand, environment: &TestEnvironment) -> 
         .env("EARTHDATA_PASSWORD", environment.fake_daac.password())
 }
 
-/// "One endpoint's failure touches no other bucket" and "a read that fails later for such a reason
-/// leaves one clear log line, not one per read": a line for the endpoint however many of its
-/// buckets and objects are read, with what to do about it.
+/// However many buckets and objects of a refusing endpoint are read, there is one log line for the
+/// endpoint, which says what the user can do.
 #[test]
-fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
+fn a_refusing_endpoint_has_one_log_line_and_affects_no_other_bucket() {
     type ChangeKnobs = fn(&mut Knobs);
     let rows: [(ChangeKnobs, bool, &[&str]); 5] = [
         (
@@ -82,10 +81,10 @@ fn an_endpoint_that_refuses_is_told_in_one_line_and_the_others_work() {
     }
 }
 
-/// An endpoint that is switched off is waited for, and told once; it is used as soon as it is
-/// there.
+/// Reads wait for an endpoint that is switched off, which is logged once, and succeed as soon as it
+/// is up.
 #[test]
-fn an_endpoint_that_is_down_is_told_once_and_recovers() {
+fn an_endpoint_that_is_down_is_logged_once_and_reads_recover() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     environment
         .fake_daac
@@ -107,15 +106,15 @@ fn an_endpoint_that_is_down_is_told_once_and_recovers() {
     );
     assert!(matches!(&renewals[..], [line] if line.contains(&endpoint)), "{}", mount.log());
     environment.fake_daac.set(|knobs| knobs.daacs.clear());
-    eventually("it recovers", TIMEOUT, || {
+    eventually("reads recover", TIMEOUT, || {
         errno(fs::read(mount.at("asf-local-products/a/x.nc"))) == 0
     });
 }
 
-/// What S3 refuses for a whole bucket has one line a bucket, with S3's reason; what was not logged
-/// is counted at the end.
+/// A bucket that S3 refuses has one log line, with S3's reason; the suppressed repetitions are
+/// counted at the end.
 #[test]
-fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
+fn a_bucket_that_s3_refuses_has_one_log_line() {
     type ChangeKnobs = fn(&mut Knobs);
     let rows: [(ChangeKnobs, &str); 2] = [
         (
@@ -134,7 +133,7 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
     for (change, words) in rows {
         let Some(environment) = TestEnvironment::with_three_daacs() else { return };
         let mount = environment.mount_command_with_table("earthdata").mount();
-        // Listed before, so that all that fails is reading.
+        // The directories are listed first, so that only reading fails.
         if words == "AccessDenied" {
             let listed = BUCKETS[..2]
                 .iter()
@@ -156,11 +155,11 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
             "{log}"
         );
         environment.run_granulefs(&["unmount", &mount.path().display().to_string()]).must_succeed();
-        eventually("the rest is counted", TIMEOUT, || {
+        eventually("the repetitions are counted", TIMEOUT, || {
             mount.log_lines_with("came again").len() == 2
         });
         let hidden = |line: &String| line.rsplit_once("hidden=").unwrap().1.parse::<u32>().unwrap();
-        // The kernel may ask twice for what fails once.
+        // The kernel may send two requests for one read that fails.
         assert!(
             mount.log_lines_with("came again").iter().all(|line| (8..=17).contains(&hidden(line))),
             "{}",
@@ -169,10 +168,10 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
     }
 }
 
-/// architecture.md, "Waiting and giving up": what an operation was waiting for when its deadline
-/// passed is what *it* waited for.
+/// The log line of a deadline names the cause that this operation waited for, not one of another
+/// operation.
 #[test]
-fn each_deadline_names_what_its_own_operation_waited_for() {
+fn each_deadline_names_the_cause_of_its_own_operation() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let mount = environment.mount_command_with_table("earthdata").args(&["--timeout=2s"]).mount();
     for bucket in &BUCKETS[1..] {
@@ -202,7 +201,7 @@ fn each_deadline_names_what_its_own_operation_waited_for() {
     }
 }
 
-/// An endpoint that takes its time is what is waited for, not S3.
+/// While an endpoint is slow, the cause of a deadline is the endpoint and not S3.
 #[test]
 fn a_deadline_during_a_slow_login_names_the_endpoint() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };

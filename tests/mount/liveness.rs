@@ -1,6 +1,5 @@
-//! "Never blocked: FUSE requests are served as tasks; a slow read delays nobody; every operation
-//! has a deadline" (issue 2). The bounds are generous: they tell apart waiting and not waiting, and
-//! measure nothing.
+//! A slow operation delays no other one, and every operation has a deadline. The time bounds are
+//! generous: they distinguish waiting from not waiting, and measure no speed.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -11,14 +10,12 @@ use fake_daac::{Content, Failure, Fault, RequestKind};
 
 use crate::harness::{BUCKET, TIMEOUT, TestEnvironment, errno, run_tool};
 
-/// More than the requests that the kernel keeps under way by default, and than any number of
-/// threads.
+/// More reads than the kernel keeps under way by default, and than there are threads.
 const STALLED: usize = 100;
 
-/// One reader, or a hundred, that wait for an S3 that does not answer: nobody else notices, and
-/// they get ETIMEDOUT ("Errors": "deadline passed").
+/// A hundred readers that wait for S3 delay no other operation, and get ETIMEDOUT at the deadline.
 #[test]
-fn stalled_reads_delay_nobody_and_end_at_the_deadline() {
+fn stalled_reads_delay_no_other_operation_and_end_at_the_deadline() {
     let Some(environment) = TestEnvironment::start() else { return };
     for number in 0..STALLED {
         environment.fake_daac.put(
@@ -30,7 +27,7 @@ fn stalled_reads_delay_nobody_and_end_at_the_deadline() {
     }
     const DEADLINE: Duration = Duration::from_secs(6);
     let mount = environment.mount_command(BUCKET).args(&["--timeout=6s"]).mount();
-    // Looked up before, so that all that waits is reads.
+    // The files are looked up first, so that only reads wait.
     assert_eq!(
         run_tool(&mount.path(), "bash", ["-c", "stat -c %s stalled/* | sort -u"]).must_succeed(),
         b"100000\n"
@@ -48,7 +45,7 @@ fn stalled_reads_delay_nobody_and_end_at_the_deadline() {
             .collect();
         assert!(
             environment.fake_daac.wait_for(|stats| stats.in_flight >= STALLED as u64, DEADLINE),
-            "not all reach S3"
+            "not all reads reach S3"
         );
         assert_eq!(
             run_tool(
@@ -69,10 +66,9 @@ fn stalled_reads_delay_nobody_and_end_at_the_deadline() {
     assert!(mount.server().is_alive());
 }
 
-/// A name that S3 does not answer for holds up neither other names in the directory nor its
-/// listing.
+/// A lookup that S3 does not answer delays no other name of the directory.
 #[test]
-fn a_stalled_lookup_delays_no_other_name() {
+fn a_stalled_lookup_delays_no_other_lookup() {
     let Some(environment) = TestEnvironment::start() else { return };
     for name in ["stalled", "live", "other"] {
         environment.fake_daac.put(BUCKET, &format!("folder/{name}"), name);
@@ -89,10 +85,10 @@ fn a_stalled_lookup_delays_no_other_name() {
     });
 }
 
-/// "Reads of one file from many threads run in parallel", and what many want at once is fetched
-/// once.
+/// Reads of one file from many threads run in parallel, and bytes that several of them need are
+/// fetched once.
 #[test]
-fn many_readers_of_one_file_share_what_is_fetched() {
+fn readers_of_one_file_share_its_fetches() {
     const SIZE: u64 = 6 << 20;
     let Some(environment) = TestEnvironment::start() else { return };
     environment.fake_daac.put(BUCKET, "folder/data", Content::synthetic(SIZE));
@@ -118,9 +114,9 @@ fn many_readers_of_one_file_share_what_is_fetched() {
     assert!(stats.most_in_flight > 1 && began.elapsed() < TIMEOUT, "{stats:?}");
 }
 
-/// Many files open at once, read in turns.
+/// Many files are open at once and read in turns.
 #[test]
-fn many_files_are_open_at_once() {
+fn many_files_can_be_open_at_once() {
     const FILES: u64 = 64;
     let Some(environment) = TestEnvironment::start() else { return };
     for number in 0..FILES {

@@ -1,8 +1,8 @@
-//! The real program on real mounts, against an archive on loopback. What it shows is looked at with
+//! Tests of the real program on real mounts, against the fake DAAC. They use the mounts through
 //! `std::fs` and real tools only.
 //!
-//! Without /dev/fuse the tests print why and pass; with `GRANULEFS_REQUIRE_MOUNT` set they fail
-//! instead.
+//! Without /dev/fuse the tests print a message and pass; with `GRANULEFS_REQUIRE_MOUNT` set they
+//! fail instead.
 #![cfg(test)]
 
 mod attributes;

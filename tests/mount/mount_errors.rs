@@ -1,6 +1,5 @@
-//! What keeps a mount from being usable is said in one clear message, with exit code 1, and leaves
-//! nothing behind (issue 2, "What a user does"). That there is one message, and that nothing is
-//! left, is part of every [`MountCommand::must_fail`].
+//! A mount that cannot be used fails with one message and exit code 1, and leaves no process and no
+//! mount behind. [`MountCommand::must_fail`] checks that in every test.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,9 @@ fn with_password(mount_command: MountCommand, fake_daac: &FakeDaac) -> MountComm
         .env("EARTHDATA_PASSWORD", fake_daac.password())
 }
 
-/// Without an identity the message names every place where one could be.
+/// Without an identity the message lists every source of one.
 #[test]
-fn a_missing_identity_is_told_with_the_ways_to_give_one() {
+fn a_missing_identity_is_an_error_that_lists_its_sources() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mount_command = environment.mount_command(BUCKET).without_env("EARTHDATA_TOKEN");
     mount_command.must_fail_with(&["EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "machine", ".netrc"]);
@@ -28,10 +27,9 @@ fn a_missing_identity_is_told_with_the_ways_to_give_one() {
     half.must_fail_with(&["EARTHDATA_PASSWORD is not"]);
 }
 
-/// "every answer of section 2 becomes its own clear message": a wrong password is tried once, so
-/// that no account gets locked.
+/// A wrong password is sent once, so that the account is not locked.
 #[test]
-fn a_wrong_password_is_told_and_tried_once() {
+fn a_wrong_password_is_an_error_and_is_sent_once() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mount_command = with_password(environment.mount_command(BUCKET), &environment.fake_daac)
         .env("EARTHDATA_PASSWORD", "guess");
@@ -43,9 +41,9 @@ fn a_wrong_password_is_told_and_tried_once() {
     assert_eq!(environment.fake_daac.stats().rejected, 1);
 }
 
-/// A refused token is not a wrong password.
+/// The message of a refused token names the token's source.
 #[test]
-fn a_refused_token_is_told_with_where_it_came_from() {
+fn a_refused_token_is_an_error_that_names_its_source() {
     for family in [Family::Cumulus, Family::Tea] {
         let Some(environment) = TestEnvironment::with_family(family) else { return };
         environment.fake_daac.set(|knobs| knobs.bearer = BearerAnswer::Refuse);
@@ -55,9 +53,9 @@ fn a_refused_token_is_told_with_where_it_came_from() {
     }
 }
 
-/// "with the resolution URL where there is one".
+/// The message of a missing agreement has the URL of the page where it can be accepted.
 #[test]
-fn an_agreement_that_is_not_accepted_is_told_with_its_page() {
+fn a_missing_agreement_is_an_error_that_names_its_page() {
     let Some(tea) = TestEnvironment::with_family(Family::Tea) else { return };
     tea.fake_daac.set(|knobs| knobs.bearer = BearerAnswer::Eula);
     tea.mount_command(BUCKET).must_fail_with(&[
@@ -73,18 +71,18 @@ fn an_agreement_that_is_not_accepted_is_told_with_its_page() {
     }
 }
 
-/// A user whose groups open nothing learns whom to ask.
+/// A user whose groups may access no data gets a message that says so.
 #[test]
-fn a_user_without_any_data_is_told_so() {
+fn a_user_without_access_to_any_data_is_an_error() {
     let Some(environment) = TestEnvironment::with_family(Family::Tea) else { return };
     environment.fake_daac.set(|knobs| knobs.endpoint = EndpointAnswer::NoPermission);
     environment.mount_command(BUCKET).must_fail_with(&["may not access any of its data"]);
 }
 
-/// "Without `--credentials-endpoint` the endpoint comes from the table": a bucket that is not there
-/// needs the option.
+/// The endpoint comes from the bucket table; a bucket that is not in it needs
+/// `--credentials-endpoint`.
 #[test]
-fn an_unknown_bucket_asks_for_its_endpoint() {
+fn an_unknown_bucket_needs_an_endpoint() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment
         .mount_command(BUCKET)
@@ -92,9 +90,9 @@ fn an_unknown_bucket_asks_for_its_endpoint() {
         .must_fail_with(&[BUCKET, "--credentials-endpoint"]);
 }
 
-/// A bucket that does not exist and a prefix without a key are two mistakes.
+/// A bucket that does not exist and a prefix without a key have different messages.
 #[test]
-fn a_missing_bucket_and_an_empty_prefix_are_told_apart() {
+fn a_missing_bucket_and_an_empty_prefix_are_different_errors() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment
         .mount_command_with_aws_keys("no-such-bucket")
@@ -104,17 +102,18 @@ fn a_missing_bucket_and_an_empty_prefix_are_told_apart() {
         .must_fail_with(&["nothing below s3://granules/fold/"]);
 }
 
-/// Credentials that work only inside the region say so, rather than "denied".
+/// When S3 refuses credentials outside their region, the message names the region.
 #[test]
-fn being_outside_the_region_is_told() {
+fn being_outside_the_region_is_an_error_that_names_the_region() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.set(|knobs| knobs.out_of_region = true);
     environment.mount_command(BUCKET).must_fail_with(&["only from inside AWS us-west-2"]);
 }
 
-/// A region that is not the bucket's is told with the right one, whatever is asked first.
+/// A region that is not the bucket's is an error that names the right one, whichever request is
+/// the first.
 #[test]
-fn a_wrong_region_is_told_with_the_right_one() {
+fn a_wrong_region_is_an_error_that_names_the_right_one() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     for source in [BUCKET, "s3://granules/folder/one.txt"] {
         let mount_command = environment.mount_command(source).args(&["--region", "mars-1"]);
@@ -123,10 +122,9 @@ fn a_wrong_region_is_told_with_the_right_one() {
     }
 }
 
-/// Who types the command would rather know than wait: a dead Earthdata or S3 is told within a
-/// bound.
+/// When Earthdata or S3 is down, the command fails within a bounded time.
 #[test]
-fn services_that_are_down_are_told_in_time() {
+fn services_that_are_down_are_an_error_in_bounded_time() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let began = Instant::now();
     environment.fake_daac.set(|knobs| knobs.login_down = true);
@@ -150,16 +148,15 @@ fn services_that_are_down_are_told_in_time() {
     assert!((4..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
-/// "One clear message", also when the login was tried several times and there is no log to write
-/// that to.
+/// There is one message, even when the login was tried several times and there is no log file.
 #[test]
-fn the_terminal_gets_one_message_however_often_it_was_tried() {
+fn the_terminal_gets_one_message_for_several_attempts() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.set(|knobs| knobs.daac_down = true);
     environment.mount_command(BUCKET).without_log_file().must_fail_with(&["no answer from"]);
 }
 
-/// "Secrets travel over https, or over http to loopback only": nothing is sent to find that out.
+/// Secrets are sent only over https, or over http to loopback; nothing is sent to another URL.
 #[test]
 fn secrets_are_not_sent_unencrypted() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
@@ -174,8 +171,8 @@ fn secrets_are_not_sent_unencrypted() {
     assert_eq!(environment.fake_daac.stats().s3_requests(), 0);
 }
 
-/// A command line that cannot be meant is refused before anything is asked, with the code 2 that
-/// clap gives to all usage errors.
+/// A wrong command line is an error before any request, with exit code 2, clap's code for usage
+/// errors.
 #[test]
 fn a_wrong_command_line_is_refused_before_any_request() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
@@ -195,9 +192,10 @@ fn a_wrong_command_line_is_refused_before_any_request() {
     assert_eq!(environment.fake_daac.stats().credentials, 0);
 }
 
-/// AWS keys that the store does not know are the user's to correct, and waiting does not help.
+/// AWS keys that the store does not know are an error without retries, since only the user can
+/// correct them.
 #[test]
-fn keys_that_the_store_does_not_know_are_told_at_once() {
+fn keys_that_the_store_does_not_know_are_an_error_at_once() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let began = Instant::now();
     environment
@@ -207,10 +205,9 @@ fn keys_that_the_store_does_not_know_are_told_at_once() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
-/// Credentials of an endpoint that the store does not belong to are no mount, not even one with a
-/// warning.
+/// When the store does not accept the endpoint's credentials, the mount fails instead of warning.
 #[test]
-fn a_store_that_rejects_the_endpoints_credentials_is_told() {
+fn a_store_that_rejects_the_endpoints_credentials_is_an_error() {
     let (Some(environment), Some(other)) =
         (TestEnvironment::with_one_object(), TestEnvironment::with_one_object())
     else {
@@ -222,9 +219,9 @@ fn a_store_that_rejects_the_endpoints_credentials_is_told() {
     assert_eq!(environment.fake_daac.stats().issued, 2);
 }
 
-/// Who types the command is told what takes so long, when it does; and what comes of it.
+/// When a login takes long, standard error says what the command is waiting for.
 #[test]
-fn a_login_that_takes_long_says_what_is_waited_for() {
+fn a_slow_login_says_what_is_waited_for() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.set(|knobs| knobs.credentials_latency = Duration::from_secs(8));
     let endpoint = environment.fake_daac.credentials_url("PODAAC");
@@ -241,9 +238,9 @@ fn a_login_that_takes_long_says_what_is_waited_for() {
     assert!(doctor.code == Some(0) && doctor.stderr.starts_with(&said), "{}", doctor.stderr);
 }
 
-/// "Every answer becomes its own clear message": what passes says so.
+/// The message of an endpoint's failure says that it may pass, and what to do.
 #[test]
-fn an_endpoint_that_fails_says_whose_fault_that_is_and_what_to_do() {
+fn a_failing_endpoint_is_an_error_that_may_pass() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     for (answer, words) in [
         (EndpointAnswer::FailedDependency, ["424", "a fault at its end that may pass"]),

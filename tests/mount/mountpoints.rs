@@ -1,5 +1,4 @@
-//! Which directories may be mounted on, and which mounts may be ended (issue 2, "What a user
-//! does").
+//! Which directories can be mounted on, and which mounts `granulefs unmount` ends.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -15,30 +14,30 @@ use crate::harness::{
     wait_for_exit,
 };
 
-/// "A stale mount point from a killed process ("Transport endpoint is not connected") is recognised
-/// and replaced."
+/// The mount point of a killed server ("Transport endpoint is not connected") is recognized and
+/// replaced.
 #[test]
-fn what_a_killed_process_left_is_replaced() {
+fn the_mount_of_a_killed_server_is_replaced() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     for is_known in [false, true] {
         let mount = environment.mount(BUCKET);
-        // The kernel goes on giving the attributes that it has.
+        // The kernel still returns the attributes that it has cached.
         let seen = is_known.then(|| fs::metadata(mount.path()).unwrap().mode());
         mount.server().send_signal(Signal::KILL);
         mount.server().must_end_within(TIMEOUT);
-        eventually("nobody answers", TIMEOUT, || {
+        eventually("no server answers", TIMEOUT, || {
             errno(fs::read_dir(mount.path())) == libc::ENOTCONN
         });
         assert_eq!(fs::metadata(mount.path()).ok().map(|metadata| metadata.mode()), seen);
-        // That there is one mount and one server is checked here.
+        // `mount` checks that there is one mount and one server.
         let mount = environment.mount_command_at(mount.into_directory(), BUCKET).mount();
         assert_eq!(fs::read_to_string(mount.at("folder/one.txt")).unwrap(), "one\n");
     }
 }
 
-/// A mount that lives is not covered by another one.
+/// A live mount is not covered by another one.
 #[test]
-fn mounting_twice_on_one_place_is_refused() {
+fn mounting_twice_on_one_mount_point_is_an_error() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mount = environment.mount(BUCKET);
     let (server, path) = (mount.server(), mount.at("folder/one.txt"));
@@ -51,8 +50,7 @@ fn mounting_twice_on_one_place_is_refused() {
     assert_eq!(fs::read_to_string(path).unwrap(), "one\n");
 }
 
-/// "It exits non-zero with one clear message": a mount point that is none is named, with what to do
-/// about it.
+/// The message of a missing or wrong mount point names it, and what to do.
 #[test]
 fn a_mount_point_must_be_an_existing_directory() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
@@ -69,12 +67,12 @@ fn a_mount_point_must_be_an_existing_directory() {
     File::create(mount_command.directory().mountpoint()).unwrap();
     let message = mount_command.must_fail();
     assert!(message.contains("not a directory"), "{message}");
-    assert_eq!(environment.fake_daac.stats().credentials, 0, "nobody logs in for nothing");
+    assert_eq!(environment.fake_daac.stats().credentials, 0, "a login for nothing");
 }
 
-/// `granulefs unmount` ends granulefs mounts and nothing else.
+/// `granulefs unmount` ends only granulefs mounts.
 #[test]
-fn unmounting_anything_else_is_refused_and_touches_nothing() {
+fn unmounting_another_filesystem_is_an_error_and_changes_nothing() {
     let directory = MountDirectory::new();
     let unmount = |path: &Path| run(Command::new(PROGRAM).arg("unmount").arg(path));
     run(Command::new("mount").args(["-t", "tmpfs", "granulefs-test"]).arg(directory.mountpoint()))
@@ -103,9 +101,9 @@ fn unmounting_anything_else_is_refused_and_touches_nothing() {
     assert!(directory.mountpoint().join("kept").exists() && Path::new("/proc/self").exists());
 }
 
-/// "leaves nothing behind": Ctrl-C reaches both processes of the command, whatever they wait for.
+/// Ctrl-C during a login that hangs ends both processes of the command and leaves no mount.
 #[test]
-fn an_interrupt_during_a_hanging_login_leaves_nothing() {
+fn an_interrupt_during_a_login_that_hangs_leaves_no_process_and_no_mount() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.add_fault(Fault::new(Failure::Stall).on(RequestKind::Credentials));
     let mount_command = environment.mount_command(BUCKET).in_own_process_group();
@@ -119,9 +117,9 @@ fn an_interrupt_during_a_hanging_login_leaves_nothing() {
     assert_eq!(mount_command.directory().mounted_types(), [""; 0]);
 }
 
-/// A mount whose command was killed while it waited is wanted by nobody.
+/// When the waiting command is killed, the server ends instead of mounting.
 #[test]
-fn a_server_whose_command_is_gone_gives_up_its_mount() {
+fn a_server_whose_command_was_killed_ends_without_a_mount() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.set(|knobs| knobs.credentials_latency = Duration::from_secs(1));
     let mount_command = environment.mount_command(BUCKET);
@@ -132,6 +130,6 @@ fn a_server_whose_command_is_gone_gives_up_its_mount() {
     eventually("the server ends", TIMEOUT, || {
         Process::serving(&mount_command.directory().mountpoint()).is_empty()
     });
-    assert!(environment.fake_daac.stats().lists > 0, "it had come as far as to list");
+    assert!(environment.fake_daac.stats().lists > 0, "the server had not listed yet");
     assert_eq!(mount_command.directory().mounted_types(), [""; 0]);
 }

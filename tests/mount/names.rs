@@ -1,4 +1,5 @@
-//! semantics.md, "Names": which keys appear under which names, and what other names are.
+//! Names on a mount: the name of each key, and which names do not exist (docs/semantics.md,
+//! "Names").
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -14,10 +15,10 @@ fn names(folder: &Path) -> Vec<OsString> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
-/// "keys with control characters, newlines, `%`, `+`, spaces, any UTF-8 survive the round trip":
-/// listed, looked up and read.
+/// Keys with control characters, newlines, `%`, `+`, spaces and any UTF-8 are listed, looked up and
+/// read under the same name.
 #[test]
-fn odd_keys_survive_the_round_trip() {
+fn keys_with_unusual_characters_keep_their_names() {
     let Some(environment) = TestEnvironment::start() else { return };
     let odd = [
         "new\nline",
@@ -66,10 +67,10 @@ fn odd_keys_survive_the_round_trip() {
     }
 }
 
-/// "Names to 1,024 bytes (the kernel's limit) are served; a full key over 1,024 bytes is
-/// ENAMETOOLONG without a request."
+/// Names of up to 1,024 bytes, the kernel's limit, are served; a key of more than 1,024 bytes is
+/// ENAMETOOLONG without a request.
 #[test]
-fn long_names_are_served_up_to_the_limit() {
+fn names_are_served_up_to_1024_bytes() {
     let Some(environment) = TestEnvironment::start() else { return };
     let lengths = [255, 256, 700, 1024];
     for length in lengths {
@@ -94,7 +95,7 @@ fn long_names_are_served_up_to_the_limit() {
     }
 }
 
-/// "A name that is not UTF-8 does not exist: ENOENT, not EINVAL."
+/// A name that is not UTF-8 is ENOENT, not EINVAL.
 #[test]
 fn names_that_are_not_utf8_do_not_exist() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
@@ -110,10 +111,10 @@ fn names_that_are_not_utf8_do_not_exist() {
     assert_eq!(environment.fake_daac.stats().s3_requests(), asked);
 }
 
-/// "`p/` markers of zero bytes make an empty directory"; a directory exists when any key starts
-/// with it.
+/// A key `p/` of zero bytes makes an empty directory; a directory exists when any key starts with
+/// its prefix.
 #[test]
-fn markers_make_empty_directories() {
+fn empty_objects_with_a_slash_at_the_end_are_empty_directories() {
     let Some(environment) = TestEnvironment::start() else { return };
     for key in ["empty/", "full/", "full/a", "deep/er/"] {
         environment.fake_daac.put(BUCKET, key, "");
@@ -130,10 +131,10 @@ fn markers_make_empty_directories() {
     assert_eq!(errno(fs::metadata(mount.at("full/a/b"))), libc::ENOTDIR);
 }
 
-/// "`blue` and `blue/x` both exist: the directory wins the plain name; the object stays reachable";
-/// so do keys that are no path.
+/// When `blue` and `blue/x` both exist, the directory has the plain name and the object another
+/// one; so do keys that are no valid path.
 #[test]
-fn every_object_is_reachable_under_exactly_one_name() {
+fn every_object_has_exactly_one_name() {
     let Some(environment) = TestEnvironment::start() else { return };
     for key in ["blue", "blue/x", "blue-x", "a//b", "a/./c", "a/../d", "/lead", "full/"] {
         environment.fake_daac.put(BUCKET, key, key);
@@ -180,9 +181,9 @@ assert rest() == whole
 print(*[name.decode() for _, name in whole if name not in (b'.', b'..')], sep='\\n')
 ";
 
-/// "readdir is in byte order of names; telldir/seekdir work", over several pages.
+/// readdir gives names in byte order, and telldir, seekdir and rewinddir work, over several pages.
 #[test]
-fn directories_are_in_byte_order_and_can_be_sought_in() {
+fn directories_are_in_byte_order_and_seekable() {
     let Some(environment) = TestEnvironment::start() else { return };
     environment
         .fake_daac
@@ -196,12 +197,12 @@ fn directories_are_in_byte_order_and_can_be_sought_in() {
         String::from_utf8(run_tool(&mount.path(), "python3", ["-c", SEEK]).must_succeed()).unwrap();
     let listed: Vec<&str> = listed.lines().collect();
     assert_eq!(listed.len(), 2500 + 7);
-    assert!(listed.is_sorted_by(|a, b| a < b), "bytes, each once");
+    assert!(listed.is_sorted_by(|a, b| a < b), "not in byte order, or a name twice");
 }
 
-/// "a directory read while it changes shows each unchanged name exactly once."
+/// A directory that changes while it is read shows each unchanged name exactly once.
 #[test]
-fn a_directory_that_changes_while_it_is_read_shows_the_rest_once() {
+fn a_directory_that_changes_while_it_is_read_shows_unchanged_names_once() {
     let Some(environment) = TestEnvironment::start() else { return };
     environment
         .fake_daac
@@ -215,8 +216,8 @@ fn a_directory_that_changes_while_it_is_read_shows_the_rest_once() {
         environment.fake_daac.delete(BUCKET, &format!("k{number:04}"));
         environment.fake_daac.put(BUCKET, &format!("k{number:04}-new"), "x");
     }
-    // Another reader sees the new state meanwhile.
-    eventually("the change is seen", TIMEOUT, || {
+    // Meanwhile another reader sees the new state.
+    eventually("another reader sees the change", TIMEOUT, || {
         names(&mount.path()).contains(&OsString::from("k0000-new"))
     });
     seen.extend(reader.map(|entry| entry.unwrap().file_name()));

@@ -1,5 +1,4 @@
-//! Options do what they say, from whichever of their homes they come: flag, environment, `-o`,
-//! netrc (issue 2, "Options at least").
+//! Options, whether they come from a flag, the environment, `-o` or a netrc file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -11,7 +10,7 @@ use fake_daac::{FakeDaac, Setup};
 
 use crate::harness::{BUCKET, MountCommand, PROGRAM, TIMEOUT, TestEnvironment, eventually, run};
 
-/// A netrc file for the archive's user.
+/// Writes a netrc file for the fake DAAC's user.
 fn netrc(fake_daac: &FakeDaac, path: &Path) {
     let password = fake_daac.password().replace('\\', "\\\\").replace('"', "\\\"");
     fs::write(
@@ -26,10 +25,10 @@ fn must_read(mount_command: MountCommand) {
     assert_eq!(fs::read_to_string(mount_command.mount().at("folder/one.txt")).unwrap(), "one\n");
 }
 
-/// "identity from token, environment, `$NETRC`, `~/.netrc` in that order": what comes first is
-/// used, and what comes later is not.
+/// The identity comes from the token, the environment, `$NETRC` or `~/.netrc`, in this order; later
+/// sources are not used.
 #[test]
-fn the_identity_comes_from_the_first_place_that_has_one() {
+fn the_identity_comes_from_the_first_source_that_has_one() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let fake_daac = &environment.fake_daac;
     let with_netrc_at = |mount_command: MountCommand, path: PathBuf| {
@@ -88,10 +87,10 @@ fn the_identity_comes_from_the_first_place_that_has_one() {
     }
 }
 
-/// A blank at its end is part of a password; and where there is a token, what is wrong with the
-/// password does not matter.
+/// A space at the end is part of a password. With a token, a missing or wrong password does no
+/// harm.
 #[test]
-fn only_what_is_used_must_be_right() {
+fn only_the_identity_that_is_used_must_be_valid() {
     let password = "p w ";
     let Some(environment) =
         TestEnvironment::with_setup(Setup { password: password.into(), ..Setup::default() })
@@ -115,9 +114,9 @@ fn only_what_is_used_must_be_right() {
     assert!(message.contains("EARTHDATA_TOKEN") && !message.contains("two"), "{message}");
 }
 
-/// A netrc that is named must be there; the one at home need not.
+/// The file that `NETRC` names must exist; `~/.netrc` may be missing.
 #[test]
-fn a_netrc_that_is_named_must_be_readable() {
+fn the_file_that_netrc_names_must_be_readable() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let message = environment
         .mount_command(BUCKET)
@@ -127,9 +126,9 @@ fn a_netrc_that_is_named_must_be_readable() {
     assert!(message.contains("/nowhere/netrc"), "{message}");
 }
 
-/// Every variable has its flag, and the flag wins over the variable.
+/// Every variable has a flag, which takes precedence over the variable.
 #[test]
-fn flags_win_over_the_environment() {
+fn flags_take_precedence_over_the_environment() {
     let Some(environment) =
         TestEnvironment::with_setup(Setup { region: "eu-central-1".into(), ..Setup::default() })
     else {
@@ -159,7 +158,7 @@ fn flags_win_over_the_environment() {
             .fold(mount_command, |mount_command, name| {
                 mount_command.env(name, "http://192.0.2.1/")
             });
-    // The password, since it is for the host's sake.
+    // A password is used, since a token needs no Earthdata Login host.
     let (user, password) = (environment.fake_daac.user(), environment.fake_daac.password());
     must_read(
         mount_command
@@ -169,11 +168,11 @@ fn flags_win_over_the_environment() {
     );
 }
 
-/// "`--aws-credentials` (no Earthdata: the environment's own AWS credentials)".
+/// `--aws-credentials` uses the AWS credentials of the environment, without a login.
 #[test]
 fn aws_credentials_need_no_earthdata() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    // The endpoint in the environment is for other mounts.
+    // The endpoint in the environment belongs to other mounts.
     must_read(
         environment
             .mount_command_with_aws_keys(BUCKET)
@@ -189,9 +188,10 @@ fn aws_credentials_need_no_earthdata() {
     assert!(message.contains("no AWS credentials in the environment"), "{message}");
 }
 
-/// Owner and modes as asked for, and the mounting user's otherwise (semantics.md, "Attributes").
+/// Options set owner and modes; by default the owner is the mounting user (docs/semantics.md,
+/// "Attributes").
 #[test]
-fn owner_and_modes_are_as_asked_for() {
+fn options_set_owner_and_modes() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let look = |mount_command: MountCommand| {
         let mount = mount_command.mount();
@@ -208,10 +208,10 @@ fn owner_and_modes_are_as_asked_for() {
     );
 }
 
-/// "Listings and attributes are kept for `--metadata-ttl`": within it nothing is asked again, after
-/// it what is new is seen.
+/// Listings and attributes are cached for `--metadata-ttl`: before it ends no request is sent, and
+/// afterwards changes are seen.
 #[test]
-fn names_are_believed_for_the_metadata_ttl() {
+fn names_are_cached_for_the_metadata_ttl() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let names = |folder: &Path| fs::read_dir(folder).unwrap().count();
 
@@ -236,10 +236,9 @@ fn names_are_believed_for_the_metadata_ttl() {
     assert!(!environment.fake_daac.wait_for(|stats| stats.forbidden > 0, Duration::ZERO));
 }
 
-/// "`--help` reads like a good man page", and it shows what the environment has set: but no secret
-/// of it.
+/// `--help` lists every option, and shows no secret of the environment.
 #[test]
-fn help_names_every_option_and_shows_no_secret() {
+fn help_lists_every_option_and_shows_no_secret() {
     let options = "--foreground --credentials-endpoint --earthdata-host --cmr-host --buckets-file --region \
                    --endpoint-url --path-style --aws-credentials \
                    --cache-size --metadata-ttl --allow-other --uid --gid --file-mode --dir-mode --log-file --verbose -o \
@@ -266,7 +265,8 @@ fn help_names_every_option_and_shows_no_secret() {
     }
 }
 
-/// "`-o` options as mount(8) passes them", to the program or to a helper that is a link to it.
+/// `-o` takes options as mount(8) passes them, to the program or to a mount helper that is a link to
+/// it.
 #[test]
 fn mount_options_are_the_long_options() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
@@ -285,7 +285,7 @@ fn mount_options_are_the_long_options() {
     is_as_asked(environment.mount_command(BUCKET).as_mount_helper(options));
 }
 
-/// A link in /sbin that goes away again.
+/// A link in /sbin, which is removed when this is dropped.
 struct Helper;
 
 const HELPER: &str = "/sbin/mount.granulefs";
@@ -296,9 +296,9 @@ impl Drop for Helper {
     }
 }
 
-/// `mount -t granulefs SOURCE MOUNTPOINT`, as in fstab(5), works where the helper is installed.
+/// With the mount helper installed, `mount -t granulefs SOURCE MOUNTPOINT` works as in fstab(5).
 #[test]
-fn mount_8_finds_the_helper() {
+fn mount_8_finds_the_mount_helper() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     if symlink(PROGRAM, HELPER).is_err() {
         return eprintln!("skipped: {HELPER} exists, or cannot be made");

@@ -1,4 +1,4 @@
-//! What other users may, and what programs on the mount may (issue 2, "Options at least").
+//! Other users than root: access to a mount, execution of its files, and mounting.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,7 +11,7 @@ use crate::harness::{
     run_tool, wait_for_exit,
 };
 
-/// An ordinary user that every Linux has.
+/// The id of an ordinary user that every Linux system has.
 const NOBODY: &str = "65534";
 
 fn as_nobody(arguments: &[&str]) -> CommandOutput {
@@ -19,12 +19,11 @@ fn as_nobody(arguments: &[&str]) -> CommandOutput {
     run(Command::new("setpriv").args(user).args(arguments).current_dir("/"))
 }
 
-/// Without `--allow-other` the kernel lets nobody in but the user who mounts; with it the modes
-/// decide.
+/// Without `--allow-other` the kernel admits only the mounting user; with it the modes decide.
 #[test]
-fn other_users_are_let_in_only_when_allowed() {
+fn other_users_have_access_only_with_allow_other() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    for (options, is_let_in) in [
+    for (options, has_access) in [
         (&[][..], false),
         (&["--allow-other"], true),
         (&["-o", "allow_other"], true),
@@ -34,7 +33,7 @@ fn other_users_are_let_in_only_when_allowed() {
         let mount = environment.mount_command(BUCKET).args(options).mount();
         let file = mount.at("folder/one.txt");
         let output = as_nobody(&["cat", file.to_str().unwrap()]);
-        if is_let_in {
+        if has_access {
             assert_eq!(output.must_succeed(), b"one\n", "{options:?}");
         } else {
             assert!(
@@ -43,13 +42,13 @@ fn other_users_are_let_in_only_when_allowed() {
                 output.stderr
             );
         }
-        assert_eq!(fs::read(&file).unwrap(), b"one\n", "root always may");
+        assert_eq!(fs::read(&file).unwrap(), b"one\n", "root always has access");
     }
 }
 
-/// Programs run from the mount where their mode says so, and never with `--noexec`.
+/// Programs on the mount can be executed if their mode allows it, and never with `--noexec`.
 #[test]
-fn programs_run_unless_noexec() {
+fn programs_are_executable_unless_noexec() {
     let Some(environment) = TestEnvironment::start() else { return };
     environment.fake_daac.put(BUCKET, "hello", "#!/bin/sh\necho hello\n");
     let execute = |options: &[&str]| {
@@ -62,10 +61,10 @@ fn programs_run_unless_noexec() {
     }
 }
 
-/// Issue 2, item 7: secrets stand in the environment of the command that waits, too; what root owns
-/// in /proc its user cannot read.
+/// Both processes of a starting mount have secrets in their environment. Their `environ` belongs to
+/// root, so that other processes of the same user cannot read it.
 #[test]
-fn neither_process_of_a_start_can_be_looked_into() {
+fn the_environment_of_both_processes_is_hidden_from_their_user() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.set(|knobs| knobs.credentials_latency = Duration::from_secs(30));
     let directory = MountDirectory::new();
@@ -83,7 +82,7 @@ fn neither_process_of_a_start_can_be_looked_into() {
     wait_for_exit(&mut child, TIMEOUT);
 }
 
-/// An ordinary user mounts with the help of fusermount3, and ends the mount alike.
+/// An ordinary user mounts and unmounts through fusermount3.
 #[test]
 fn an_ordinary_user_mounts_and_unmounts() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };

@@ -1,4 +1,5 @@
-//! semantics.md, "Permissions that allow only part".
+//! Users who may list or read only a part of a bucket (docs/semantics.md, "Permissions that allow
+//! only part").
 
 use std::fs;
 
@@ -26,8 +27,8 @@ fn names(mount: &Mount, folder: &str) -> Result<Vec<String>, i32> {
         .collect()
 }
 
-/// "Listing allowed only under some prefixes: their ancestors are traversable; `ls` on an ancestor
-/// shows what is known (the prefixes mounted or named) and otherwise says EACCES."
+/// When only some prefixes may be listed, their ancestors can be traversed. `ls` of an ancestor shows
+/// the names that were looked up there, and is EACCES when there are none.
 #[test]
 fn ancestors_of_a_listable_prefix_are_traversable() {
     let Some(environment) = environment(Listing::Under(vec!["open/".into()])) else { return };
@@ -41,15 +42,15 @@ fn ancestors_of_a_listable_prefix_are_traversable() {
     assert_eq!(
         errno(fs::metadata(mount.at("open/2022"))),
         libc::ENOENT,
-        "there the archive says so"
+        "the listing shows that it is absent"
     );
     assert_eq!(names(&environment.mount("granules/open/2020"), "").unwrap(), ["a.nc"]);
 }
 
-/// "Listing denied, reading allowed: a path given in full still opens (HEAD), directories along it
-/// are assumed." Such a 403 is believed and causes no storm of logins (issue 2, "The swap").
+/// When nothing may be listed, a full path still opens (HEAD), and the directories on it are
+/// assumed. The 403s cause no further logins.
 #[test]
-fn a_path_given_in_full_opens_where_nothing_may_be_listed() {
+fn a_full_path_opens_where_nothing_may_be_listed() {
     let Some(environment) = environment(Listing::Denied) else { return };
     let (mount, warning) = environment.mount_command(BUCKET).mount_with_warning();
     assert!(warning.contains("names given in full may still open"), "{warning}");
@@ -60,10 +61,10 @@ fn a_path_given_in_full_opens_where_nothing_may_be_listed() {
     assert_eq!(environment.fake_daac.stats().issued, 1);
 }
 
-/// "403 that renewing the credentials did not cure": EACCES for the one, and nothing for the
-/// others.
+/// A 403 that a renewal of the credentials does not cure is EACCES for that object, and the others
+/// can be read.
 #[test]
-fn objects_that_may_not_be_read_are_eacces() {
+fn an_object_that_may_not_be_read_is_eacces() {
     let Some(environment) = environment(Listing::Allowed) else { return };
     environment.fake_daac.set(|knobs| knobs.unreadable = vec!["closed/".into()]);
     let mount = environment.mount(BUCKET);
@@ -76,11 +77,10 @@ fn objects_that_may_not_be_read_are_eacces() {
     assert!(mount.log().contains("AccessDenied"), "{}", mount.log());
 }
 
-/// "`--aws-credentials` with the instance's or pod's role, per bucket falls back to Earthdata when
-/// the role is refused (...), once, remembered" (issue 5, item 8), and a line in the log says so.
-/// Without a way to Earthdata it is the role's refusal.
+/// With `--aws-credentials`, a bucket whose role is refused falls back to Earthdata. That happens
+/// once and has one log line. Without an Earthdata identity the role's refusal is the error.
 #[test]
-fn a_role_that_is_refused_falls_back_to_earthdata() {
+fn a_refused_role_falls_back_to_earthdata() {
     let Some(environment) = environment(Listing::Allowed) else { return };
     let (key, secret) = environment.fake_daac.static_keys_of(&["another-bucket"]);
     let with_role = |mount_command: MountCommand| {
@@ -107,10 +107,9 @@ fn a_role_that_is_refused_falls_back_to_earthdata() {
     assert_eq!(fs::read_to_string(nobody.mount().at("closed/c.nc")).unwrap(), "closed/c.nc");
 }
 
-/// "Trees that differ by user" (issue 5, item 7): two users, one URL, two trees (`earthdata.md`,
-/// section 3).
+/// Two users of one bucket with different permissions see different files.
 #[test]
-fn two_users_of_one_bucket_see_a_tree_each() {
+fn two_users_of_one_bucket_see_what_each_may_read() {
     let Some(environment) = environment(Listing::Under(vec!["open/".into()])) else { return };
     let token = environment.fake_daac.add_user("eve");
     environment.fake_daac.set(|knobs| {

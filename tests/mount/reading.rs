@@ -1,5 +1,5 @@
-//! semantics.md, "Reading" and "Errors": objects that change while they are open, and faults that
-//! nobody may see.
+//! Objects that change while they are open, and transient faults that a reader must not see
+//! (docs/semantics.md, "Reading" and "Errors").
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -11,8 +11,10 @@ use crate::harness::{BUCKET, TIMEOUT, TestEnvironment, errno, eventually};
 const SIZE: u64 = 24 << 20;
 const CHUNK: usize = 100_000;
 
-/// Reads the whole file in scattered order. Whatever it gives must be of `version`; returns the
-/// errors.
+/// Reads the whole file in scattered order and returns the errors.
+///
+/// # Panics
+/// When a byte is not of `version`.
 fn read_scattered(file: &File, version: &Object) -> Vec<i32> {
     let mut buffer = vec![0; CHUNK];
     let chunks = SIZE / CHUNK as u64;
@@ -31,10 +33,10 @@ fn read_scattered(file: &File, version: &Object) -> Vec<i32> {
         .collect()
 }
 
-/// "Every GET carries `If-Match` with the etag seen at open. A replaced object gives old bytes (if
-/// cached) or ESTALE, never a mix; the next open sees the new object."
+/// Every GET has `If-Match` with the etag that was known at open, so that a replaced object gives old
+/// bytes if they are cached, or ESTALE, and never a mix; the next open sees the new object.
 #[test]
-fn a_replaced_object_gives_old_bytes_or_estale_and_the_next_open_the_new_ones() {
+fn a_replaced_object_gives_old_bytes_or_estale_and_new_bytes_after_the_next_open() {
     let Some(environment) = TestEnvironment::start() else { return };
     environment.fake_daac.put(BUCKET, "folder/data", Content::synthetic(SIZE));
     let old = environment.fake_daac.expected(BUCKET, "folder/data").unwrap();
@@ -51,7 +53,7 @@ fn a_replaced_object_gives_old_bytes_or_estale_and_the_next_open_the_new_ones() 
     assert!(!errors.is_empty() && errors.iter().all(|errno| *errno == libc::ESTALE), "{errors:?}");
     let mut again = [0; 4096];
     file.read_exact_at(&mut again, 0).unwrap();
-    assert_eq!(again, start, "what was read once stays");
+    assert_eq!(again, start, "cached bytes stay readable");
 
     let reopened = File::open(&path).unwrap();
     assert_eq!(read_scattered(&reopened, &new), [0; 0]);
@@ -64,10 +66,9 @@ fn a_replaced_object_gives_old_bytes_or_estale_and_the_next_open_the_new_ones() 
     );
 }
 
-/// "A removed object: ENOENT on open, its name goes from the listing"; during a read it is ESTALE
-/// ("Errors").
+/// A removed object is ESTALE for a read, ENOENT for an open, and disappears from the listing.
 #[test]
-fn a_removed_object_is_stale_where_it_is_open_and_absent_elsewhere() {
+fn a_removed_object_is_estale_where_it_is_open_and_absent_elsewhere() {
     let Some(environment) = TestEnvironment::start() else { return };
     for key in ["folder/data", "folder/other"] {
         environment.fake_daac.put(BUCKET, key, Content::synthetic(SIZE));
@@ -84,13 +85,13 @@ fn a_removed_object_is_stale_where_it_is_open_and_absent_elsewhere() {
     environment.fake_daac.delete(BUCKET, "folder/data");
     let mut buffer = [0; 100];
     assert_eq!(errno(file.read_at(&mut buffer, 20 << 20)), libc::ESTALE);
-    // Having seen that, the mount does not believe its listing any longer.
+    // The failed read makes the mount drop its listing.
     assert_eq!(errno(File::open(mount.at("folder/data"))), libc::ENOENT);
     assert_eq!(names(), ["other"]);
 }
 
-/// "The page cache is kept across opens while the etag is the same, and only then": the block cache
-/// alone could not hold this file.
+/// The kernel's page cache is kept across opens while the etag is the same, and only then. The
+/// file is larger than the block cache.
 #[test]
 fn the_page_cache_is_kept_while_the_etag_is_the_same() {
     let Some(environment) = TestEnvironment::start() else { return };
@@ -101,8 +102,8 @@ fn the_page_cache_is_kept_while_the_etag_is_the_same() {
         .mount();
     let path = mount.at("folder/data");
     let old = environment.fake_daac.expected(BUCKET, "folder/data").unwrap();
-    // Not at the first try, since the machine may drop pages whenever it likes.
-    eventually("a new lookup costs no byte", TIMEOUT, || {
+    // The kernel may drop pages at any time, so this may take several attempts.
+    eventually("a read after a new lookup costs no GET", TIMEOUT, || {
         let before = environment.fake_daac.stats();
         assert!(fs::read(&path).unwrap() == old.read(0..SIZE).unwrap());
         let after = environment.fake_daac.stats();
@@ -110,8 +111,8 @@ fn the_page_cache_is_kept_while_the_etag_is_the_same() {
     });
     environment.fake_daac.put(BUCKET, "folder/data", Content::synthetic(SIZE));
     let new = environment.fake_daac.expected(BUCKET, "folder/data").unwrap();
-    // Until the attributes expire: the old bytes where the machine kept their pages, otherwise
-    // ESTALE, never a mixture.
+    // Until the attributes expire, a read gives the old bytes if the kernel has kept their pages,
+    // otherwise ESTALE, and never a mix.
     eventually("the new version is read", TIMEOUT, || match fs::read(&path) {
         Ok(bytes) if bytes == new.read(0..SIZE).unwrap() => true,
         Ok(bytes) => {
@@ -125,10 +126,10 @@ fn the_page_cache_is_kept_while_the_etag_is_the_same() {
     });
 }
 
-/// "A transient fault (throttling, reset, stall, 5xx, renewal under way) is never an error within
-/// the deadline, and never ENOENT."
+/// A transient fault (throttling, a reset, a short body, a 5xx) is never an error before the
+/// deadline, and never ENOENT.
 #[test]
-fn transient_faults_are_never_seen() {
+fn transient_faults_are_hidden_from_readers() {
     let Some(environment) = TestEnvironment::start() else { return };
     for number in 0..20 {
         environment.fake_daac.put(BUCKET, &format!("folder/{number}"), Content::synthetic(700_000));
@@ -162,8 +163,7 @@ fn transient_faults_are_never_seen() {
     assert_eq!(environment.fake_daac.stats().faults, 22);
 }
 
-/// A body that stalls is given up long before the operation's deadline, and goes on where it
-/// stopped.
+/// A stalled body is abandoned long before the operation's deadline, and another GET resumes it.
 #[test]
 fn a_stalled_body_is_resumed() {
     let Some(environment) = TestEnvironment::start() else { return };

@@ -1,5 +1,5 @@
-//! Issue 3, item 7: "SIGHUP (and `granulefs refresh MOUNTPOINT [PATH]`) drops what is remembered
-//! and tells the kernel."
+//! SIGHUP and `granulefs refresh MOUNTPOINT [PATH]` drop cached names, in granulefs and in the
+//! kernel.
 
 use std::fs;
 use std::process::Command;
@@ -14,8 +14,8 @@ fn refresh(mount: &Mount, path: &[&str]) -> CommandOutput {
     run(Command::new(PROGRAM).arg("refresh").arg(mount.path()).args(path))
 }
 
-/// What a reader sees of a replaced, a removed, a new and a newly shadowed object, here and one
-/// directory deeper.
+/// Returns what a reader sees of a replaced, a removed, a new and a newly shadowed object, in the
+/// root and in a directory.
 fn seen(mount: &Mount) -> Vec<String> {
     let mut seen = Vec::new();
     for folder in ["", "folder/"] {
@@ -64,22 +64,18 @@ fn changed(folder: &str) -> Vec<String> {
     lines.into()
 }
 
-/// Everything is asked for anew: names listed, looked up, and those that were not there.
+/// A refresh drops listed names, looked-up names and absent names.
 #[test]
-fn a_refresh_shows_the_bucket_as_it_is_now() {
+fn a_refresh_shows_the_current_state_of_the_bucket() {
     let Some(environment) = TestEnvironment::start() else { return };
     change(&environment, "old");
     let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1h"]).mount();
     let old = seen(&mount);
     change(&environment, "new");
-    assert_eq!(seen(&mount), old, "names are believed");
+    assert_eq!(seen(&mount), old, "names are cached");
     refresh(&mount, &["folder"]).must_succeed();
     let now = seen(&mount);
-    assert_eq!(
-        (&now[..6], &now[6..]),
-        (&old[..6], &changed("folder/")[..]),
-        "below the path, and only there"
-    );
+    assert_eq!((&now[..6], &now[6..]), (&old[..6], &changed("folder/")[..]), "only below the path");
     refresh(&mount, &[]).must_succeed();
     assert_eq!(seen(&mount), [changed(""), changed("folder/")].concat());
 }
@@ -97,10 +93,10 @@ fn a_hangup_refreshes_everything() {
     });
 }
 
-/// Whoever reads a directory that was opened before, reads on what it was, and the kernel does not
-/// take it for what it is.
+/// A directory that was opened before a refresh still shows the old names, and the kernel does not
+/// cache them again.
 #[test]
-fn a_directory_opened_before_a_refresh_brings_nothing_back() {
+fn a_directory_opened_before_a_refresh_does_not_restore_old_names() {
     let Some(environment) = TestEnvironment::start() else { return };
     change(&environment, "old");
     let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1h"]).mount();
@@ -114,10 +110,10 @@ fn a_directory_opened_before_a_refresh_brings_nothing_back() {
     assert_eq!(seen(&mount), [changed(""), changed("folder/")].concat());
 }
 
-/// One file, also one that is not there yet, and whoever works below a refreshed directory goes on
-/// doing so.
+/// A refresh of one file, existing or not, affects no other name, and a process whose working
+/// directory is refreshed keeps it.
 #[test]
-fn a_refresh_of_one_name_leaves_the_others() {
+fn a_refresh_of_one_name_affects_no_other() {
     let Some(environment) = TestEnvironment::start() else { return };
     change(&environment, "old");
     let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1h"]).mount();
@@ -139,7 +135,7 @@ fn a_refresh_of_one_name_leaves_the_others() {
 }
 
 #[test]
-fn what_cannot_be_refreshed_is_named() {
+fn a_path_that_cannot_be_refreshed_is_an_error_that_names_it() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mount = environment.mount(BUCKET);
     let elsewhere = run(Command::new(PROGRAM).args(["refresh", "/proc"]));

@@ -1,10 +1,10 @@
-//! What operations may cost in requests to S3 (issue 2, "Done when"; architecture.md, principle 8).
+//! How many requests to S3 each operation may cost.
 
 use fake_daac::{Content, Stats, SyntheticObjects};
 
 use crate::harness::{BUCKET, Mount, TestEnvironment, run_tool};
 
-/// What S3 is asked while a script runs on the mount, which must print `output`.
+/// Returns the requests to S3 while a script runs on the mount; the script must print `output`.
 #[track_caller]
 fn cost(environment: &TestEnvironment, mount: &Mount, script: &str, output: &str) -> Stats {
     environment.fake_daac.reset_stats();
@@ -15,8 +15,8 @@ fn cost(environment: &TestEnvironment, mount: &Mount, script: &str, output: &str
     stats
 }
 
-/// "A cold `cat` of a file in a deep path costs at most 2 requests per path component plus the GETs
-/// its bytes need; a second `cat` within the TTL costs 0."
+/// The first `cat` of a file in a deep path costs at most two requests per path component and the
+/// GETs of its bytes; a second `cat` within the TTL costs none.
 #[test]
 fn a_cold_cat_costs_two_requests_per_component_and_a_second_one_nothing() {
     let Some(environment) = TestEnvironment::start() else { return };
@@ -32,7 +32,7 @@ fn a_cold_cat_costs_two_requests_per_component_and_a_second_one_nothing() {
     assert!(neighbour.lists + neighbour.heads <= 2 && neighbour.gets == 1, "{neighbour:?}");
 }
 
-/// A large file is fetched once, in requests of a size that is worth their latency.
+/// A large file is fetched once, in few requests, since each one costs its latency.
 #[test]
 fn a_large_file_is_fetched_once() {
     let Some(environment) = TestEnvironment::start() else { return };
@@ -44,7 +44,7 @@ fn a_large_file_is_fetched_once() {
     assert_eq!(cost(&environment, &mount, "wc -c < <(cat large)", "20971520").s3_requests(), 0);
 }
 
-/// Attributes come with the listing: `ls -l`, `find -size` and `du` cost its pages, and nothing the
+/// Attributes come with the listing: `ls -l` and `find -size` cost its pages, and no request the
 /// second time.
 #[test]
 fn attributes_of_a_listed_directory_cost_nothing() {
@@ -68,8 +68,8 @@ fn attributes_of_a_listed_directory_cost_nothing() {
     }
 }
 
-/// "lookup never lists the parent and costs one round trip": a name in a prefix of millions costs
-/// two requests side by side.
+/// A lookup never lists the parent: a name below a prefix of millions of keys costs two concurrent
+/// requests.
 #[test]
 fn a_name_in_a_giant_directory_costs_one_round_trip() {
     let Some(environment) = TestEnvironment::start() else { return };
@@ -81,8 +81,7 @@ fn a_name_in_a_giant_directory_costs_one_round_trip() {
         )
         .unwrap();
     let mount = environment.mount("granules/flat");
-    // The first page of the root was asked for when it was mounted; this name is two million names
-    // behind it.
+    // Mounting fetched the first page of the root; this name is two million names further on.
     let stats = cost(&environment, &mount, "stat -c %s 20080911-123.nc", "7");
     assert!(stats.heads <= 1 && stats.lists <= 1, "{stats:?}");
     let absent = cost(&environment, &mount, "test -e 20080911-1234.nc || echo absent", "absent");

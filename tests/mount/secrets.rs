@@ -1,5 +1,4 @@
-//! "Secrets ... never reach a log, an error, `--help`, the process list or a core file's easy
-//! reach" (issue 2).
+//! Secrets appear in no log, no error message, not in the process list and in no core file.
 
 use std::fs;
 use std::io::Read;
@@ -16,7 +15,7 @@ use crate::harness::{
     BUCKET, Mount, MountCommand, TIMEOUT, TestEnvironment, errno, eventually, wait_for_exit,
 };
 
-/// The archive's secrets in every form that they travel in.
+/// Returns the fake DAAC's secrets in every encoding in which they are sent.
 fn secrets(fake_daac: &FakeDaac) -> Vec<String> {
     let mut secrets = fake_daac.secrets();
     secrets.push(STANDARD.encode(format!("{}:{}", fake_daac.user(), fake_daac.password())));
@@ -45,8 +44,9 @@ fn verbose(environment: &TestEnvironment) -> MountCommand {
         .env("EARTHDATA_PASSWORD", environment.fake_daac.password())
 }
 
-/// A token refused, a password taken, swaps, cookies gone stale, Earthdata down, S3 saying no.
-fn live_through_everything(environment: &TestEnvironment, mount: &Mount) {
+/// Makes the mount log as much as it can: a refused token, a login with the password, renewals,
+/// expired cookies, Earthdata down, and a refusal of S3.
+fn provoke_every_log_line(environment: &TestEnvironment, mount: &Mount) {
     let mut number = 0;
     let mut read = || {
         number += 1;
@@ -55,29 +55,28 @@ fn live_through_everything(environment: &TestEnvironment, mount: &Mount) {
         std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(at))?;
         file.read_exact(&mut [0; 100])
     };
-    eventually("a swap", TIMEOUT, || {
+    eventually("the credentials are renewed", TIMEOUT, || {
         read().unwrap();
         environment.fake_daac.stats().issued >= 2
     });
     assert_eq!(xattr::get(mount.at("folder/data"), "user.nothing").unwrap(), None);
     environment.fake_daac.set(|knobs| knobs.cookie_life = Duration::ZERO);
     environment.fake_daac.set(|knobs| knobs.daac_down = true);
-    eventually("Earthdata is missed", TIMEOUT, || errno(read()) == libc::EACCES);
+    eventually("Earthdata is needed and down", TIMEOUT, || errno(read()) == libc::EACCES);
     environment
         .fake_daac
         .set(|knobs| (knobs.daac_down, knobs.cookie_life) = (false, Duration::from_secs(3600)));
-    eventually("Earthdata is back", TIMEOUT, || errno(read()) == 0);
+    eventually("Earthdata is up again", TIMEOUT, || errno(read()) == 0);
     environment.fake_daac.set(|knobs| knobs.unreadable = vec!["folder/".into()]);
-    eventually("S3 says no", TIMEOUT, || errno(read()) == libc::EACCES);
+    eventually("S3 refuses the read", TIMEOUT, || errno(read()) == libc::EACCES);
 }
 
-/// "a test greps a whole run's output at the most verbose level for them": the log file, and what
-/// the process list shows.
+/// Neither the log file at the most verbose level nor the process list holds a secret.
 #[test]
 fn a_verbose_log_and_the_process_list_hold_no_secret() {
     let Some(environment) = TestEnvironment::start() else { return };
     let mount = verbose(&environment).mount();
-    live_through_everything(&environment, &mount);
+    provoke_every_log_line(&environment, &mount);
     let log = mount.log();
     for told in [
         "new S3 credentials",
@@ -86,9 +85,9 @@ fn a_verbose_log_and_the_process_list_hold_no_secret() {
         "AccessDenied",
         "TRACE",
     ] {
-        assert!(log.contains(told), "the log tells nothing of {told:?}");
+        assert!(log.contains(told), "the log does not contain {told:?}");
     }
-    assert!(secrets(&environment.fake_daac).len() > 8, "there were swaps");
+    assert!(secrets(&environment.fake_daac).len() > 8, "there were no renewals");
     must_hold_no_secret(&environment.fake_daac, "the log", log.as_bytes());
     must_hold_no_secret(&environment.fake_daac, "the process list", &mount.server().command_line());
     let statistics = xattr::get(mount.path(), "user.granulefs.statistics").unwrap().unwrap();
@@ -96,7 +95,7 @@ fn a_verbose_log_and_the_process_list_hold_no_secret() {
     assert_eq!(environment.fake_daac.stats().leaked_secrets, 0);
 }
 
-/// The same for a foreground mount that logs to standard error.
+/// The output of a foreground mount that logs to standard error holds no secret.
 #[test]
 fn the_output_of_a_verbose_foreground_mount_holds_no_secret() {
     let Some(environment) = TestEnvironment::start() else { return };
@@ -106,7 +105,7 @@ fn the_output_of_a_verbose_foreground_mount_holds_no_secret() {
         let mut text = Vec::new();
         stderr.read_to_end(&mut text).map(|_| text)
     });
-    live_through_everything(&environment, &mount);
+    provoke_every_log_line(&environment, &mount);
     mount.server().send_signal(Signal::TERM);
     wait_for_exit(&mut child, TIMEOUT);
     let stderr = collect.join().unwrap().unwrap();
@@ -117,9 +116,9 @@ fn the_output_of_a_verbose_foreground_mount_holds_no_secret() {
     assert_eq!(text, b"");
 }
 
-/// A login that fails says so without what was tried.
+/// Neither the message nor the log of a failed login holds a secret.
 #[test]
-fn messages_of_failed_logins_hold_no_secret() {
+fn the_message_of_a_failed_login_holds_no_secret() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment
         .fake_daac
@@ -135,8 +134,7 @@ fn messages_of_failed_logins_hold_no_secret() {
     must_hold_no_secret(&environment.fake_daac, "the log", &fs::read(log).unwrap());
 }
 
-/// Nor does a crash leave them in a core file, not even where the user asks for core files and
-/// other programs leave one.
+/// A crash leaves no core file, not even where core files are enabled and other programs leave one.
 #[test]
 fn a_crash_leaves_no_core_file() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };

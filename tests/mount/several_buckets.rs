@@ -1,6 +1,5 @@
-//! "One mount, many buckets: (...) credentials are fetched lazily per endpoint at the first access
-//! below a bucket, swapped per endpoint, and one endpoint's failure touches no other bucket.
-//! Listing the top costs no request." (issue 5, item 1)
+//! A mount of several buckets: credentials are fetched per endpoint at the first access below a
+//! bucket and renewed per endpoint, and listing the root costs no request.
 
 use std::fs;
 use std::io::Read;
@@ -15,7 +14,7 @@ use crate::harness::{
 };
 
 #[test]
-fn the_top_is_free_and_each_endpoint_is_asked_at_the_first_access_below_its_buckets() {
+fn the_root_costs_no_request_and_credentials_are_fetched_at_the_first_access_below_a_bucket() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let mount = environment.mount_command_with_table("earthdata").mount();
     assert_eq!(names_in(&mount.path()), BUCKETS);
@@ -69,7 +68,7 @@ fn the_top_is_free_and_each_endpoint_is_asked_at_the_first_access_below_its_buck
 }
 
 #[test]
-fn a_data_center_shows_its_own_buckets() {
+fn a_mount_of_a_data_center_shows_its_buckets() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let mount = environment.mount_command_with_table("PO.DAAC").mount();
     assert_eq!(names_in(&mount.path()), BUCKETS[3..]);
@@ -80,10 +79,10 @@ fn a_data_center_shows_its_own_buckets() {
     );
 }
 
-/// "Swapped per endpoint": `cp -r` over all buckets and ncdump in each, while the credentials of
-/// both families die under them.
+/// `cp -r` over all buckets and `ncdump` in each of them work while the credentials of both families
+/// expire.
 #[test]
-fn trees_of_both_families_are_copied_and_dumped_across_expiries() {
+fn buckets_of_both_families_are_copied_and_dumped_while_credentials_expire() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let original = tempfile::tempdir().unwrap();
     let granules = granules::write(original.path(), 2).unwrap();
@@ -103,7 +102,7 @@ fn trees_of_both_families_are_copied_and_dumped_across_expiries() {
             (Duration::from_secs(2), Duration::from_millis(10));
     });
     let mount = environment.mount_command_with_table("earthdata").mount();
-    eventually("each endpoint has swapped", TIMEOUT, || {
+    eventually("the credentials of each endpoint are renewed", TIMEOUT, || {
         let copy = tempfile::tempdir().unwrap();
         let to = copy.path().display().to_string();
         run_tool(&mount.path(), "cp", ["-r", ".", &to]).must_succeed();
@@ -119,9 +118,9 @@ fn trees_of_both_families_are_copied_and_dumped_across_expiries() {
     assert_eq!((environment.fake_daac.stats().denied, mount.log().as_str()), (0, ""));
 }
 
-/// Names are taken anew below one bucket, or all of them.
+/// `granulefs refresh` fetches names anew below one bucket or below all of them.
 #[test]
-fn a_refresh_is_of_one_bucket_or_of_all() {
+fn a_refresh_covers_one_bucket_or_all() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let mount =
         environment.mount_command_with_table("earthdata").args(&["--metadata-ttl=1h"]).mount();
@@ -143,8 +142,8 @@ fn a_refresh_is_of_one_bucket_or_of_all() {
     assert_eq!(seen(), [3, 3]);
 }
 
-/// "A wrong password is sent once" (docs/credentials.md), whatever the number of endpoints, and of
-/// those who want to read at the same time.
+/// A wrong password is sent once (docs/credentials.md), for any number of endpoints and of readers
+/// at the same time.
 #[test]
 fn a_wrong_password_is_sent_once_for_all_endpoints() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
@@ -187,9 +186,9 @@ fn a_wrong_password_is_sent_once_for_all_endpoints() {
     assert_eq!(environment.fake_daac.stats().rejected, 1);
 }
 
-/// A password that is right is shown to every endpoint that wants it.
+/// The right password is sent for every endpoint that needs it.
 #[test]
-fn a_right_password_opens_all_endpoints_at_once() {
+fn a_right_password_opens_all_endpoints() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     let mount_command =
         environment.mount_command_with_table("earthdata").without_env("EARTHDATA_TOKEN");
@@ -205,11 +204,10 @@ fn a_right_password_opens_all_endpoints_at_once() {
     assert_eq!((environment.issued(), environment.fake_daac.stats().authenticated), ([1; 3], 3));
 }
 
-/// "One endpoint's failure touches no other bucket": more readers than the kernel sends requests
-/// for by default stand still in one bucket; a file of another, of many requests, is read long
-/// before the first of them is given up.
+/// In one bucket more reads stall than the kernel sends requests by default. A large file of another
+/// bucket is read long before the first of them times out.
 #[test]
-fn many_readers_of_a_bucket_that_stands_still_leave_the_kernels_queue_to_others() {
+fn stalled_reads_of_one_bucket_leave_the_kernels_queue_to_the_other_buckets() {
     const READERS: usize = 80;
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
     for reader in 0..READERS {
@@ -233,8 +231,8 @@ fn many_readers_of_a_bucket_that_stands_still_leave_the_kernels_queue_to_others(
         for mut file in files {
             scope.spawn(move || file.read(&mut vec![0; 1 << 17]));
         }
-        // As many as the kernel's default, 12, and our former limit, 64, let through.
-        eventually("the readers stand still", TIMEOUT, || environment.fake_daac.stats().gets >= 64);
+        // The kernel's default limit is 12 requests in the background.
+        eventually("the reads stall", TIMEOUT, || environment.fake_daac.stats().gets >= 64);
         let began = Instant::now();
         assert_eq!(fs::read(mount.at("podaac-local-public/b/z.nc")).unwrap().len(), 20 << 20);
         assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());

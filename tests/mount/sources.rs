@@ -1,4 +1,4 @@
-//! "SOURCE in the forms that people have at hand" (issue 5, item 2).
+//! The forms of SOURCE: links to granules, names of data centers, and buckets of one's own table.
 
 use std::fs;
 
@@ -15,10 +15,9 @@ fn environment() -> Option<TestEnvironment> {
     Some(environment)
 }
 
-/// "`s3://bucket/key/of/granule.nc` (mounts its directory and prints the file's path), an https
-/// granule link of a DAAC".
+/// The s3:// URL or the https link of a granule mounts its directory and prints the file's path.
 #[test]
-fn a_link_to_a_granule_mounts_its_directory_and_tells_the_files_path() {
+fn a_link_to_a_granule_mounts_its_directory_and_prints_the_path() {
     let Some(environment) = environment() else { return };
     let link = environment.fake_daac.https_link("podaac-local-protected", KEY);
     assert!(link.contains("/podaac-local-protected/MUR%20v4.1/2020/a%25b%2Bc.nc"), "{link}");
@@ -49,8 +48,8 @@ fn a_link_to_a_granule_mounts_its_directory_and_tells_the_files_path() {
     }
 }
 
-/// "`mount` must not insist on listing the root" (issue 5, item 7): a granule that may be read is
-/// enough.
+/// A granule that may be read is mounted without a warning, even if its directory may not be
+/// listed.
 #[test]
 fn a_granule_in_a_bucket_that_may_not_be_listed_mounts_without_a_warning() {
     let Some(environment) = environment() else { return };
@@ -64,10 +63,10 @@ fn a_granule_in_a_bucket_that_may_not_be_listed_mounts_without_a_warning() {
     assert_eq!(fs::read_to_string(mount.at("a%b+c.nc")).unwrap(), "granule\n");
 }
 
-/// One that may be neither looked at nor listed may be a directory as well: it mounts, and nobody
-/// is told that it is there.
+/// A URL that may neither be listed nor answered by HEAD may be a directory. It is mounted with a
+/// warning.
 #[test]
-fn a_granule_that_nobody_may_look_at_mounts_with_a_warning() {
+fn a_granule_that_may_not_be_read_mounts_with_a_warning() {
     let Some(environment) = environment() else { return };
     environment.fake_daac.set(|knobs| {
         knobs.bucket("podaac-local-protected").listing = Some(Listing::Denied);
@@ -82,9 +81,9 @@ fn a_granule_that_nobody_may_look_at_mounts_with_a_warning() {
     );
 }
 
-/// "names as people write them"; the endpoint comes from the table, and so does the login.
+/// A data center has several names; its endpoint comes from the bucket table.
 #[test]
-fn a_data_center_is_named_as_people_do() {
+fn a_data_center_is_found_by_its_usual_names() {
     let Some(environment) = environment() else { return };
     for name in ["NSIDC", "nsidc", "NSIDC DAAC", "NSIDC_CPRD", "nsidc-local-protected"] {
         let mount = environment.mount_command_with_table(name).mount();
@@ -96,10 +95,10 @@ fn a_data_center_is_named_as_people_do() {
     );
 }
 
-/// `--buckets-file` (item 9) stands in for the built-in table: who works at UAT sends nothing to
-/// the endpoints of others.
+/// `--buckets-file` replaces the built-in bucket table, so that a user of UAT sends nothing to
+/// the endpoints of production.
 #[test]
-fn an_own_table_is_the_only_one() {
+fn a_buckets_file_replaces_the_built_in_table() {
     let Some(environment) = environment() else { return };
     environment
         .mount_command_with_table("lp-prod-protected")
@@ -120,10 +119,10 @@ fn an_own_table_is_the_only_one() {
     assert_eq!(environment.fake_daac.stats().credentials, 0);
 }
 
-/// A link is pasted from anywhere. The token goes to hosts of the table, and to one that the user
-/// has named, only.
+/// A link may come from any source, so the token is sent only to hosts of the bucket table and to
+/// the endpoint of the user's choice.
 #[test]
-fn a_link_to_a_host_that_the_table_does_not_know_gets_no_token() {
+fn a_link_to_a_host_that_is_not_in_the_table_gets_no_token() {
     let Some(environment) = environment() else { return };
     let link = environment.fake_daac.https_link("podaac-local-protected", KEY);
     let mount_command = environment.mount_command(&link).without_env("S3_CREDENTIAL_ENDPOINT");

@@ -1,4 +1,4 @@
-//! Tools give on the mount what they give on the original folder (issue 2, "Done when").
+//! Tools give the same output on the mount as on the original directory.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -10,14 +10,14 @@ use tempfile::TempDir;
 
 use crate::harness::{BUCKET, Mount, TestEnvironment, run_tool};
 
-/// A folder as scientists have it, and the same on a mount.
+/// A directory with files as scientists have them, and a mount of the same files.
 struct Twins {
     original: TempDir,
     mount: Mount,
     _site: TestEnvironment,
 }
 
-/// Bytes of the large file: no multiple of any block or page.
+/// The size of the large file in bytes, which is no multiple of a block or a page.
 const LARGE: usize = 5 * 1024 * 1024 + 12_345;
 
 const HDF5: &str = "
@@ -52,7 +52,7 @@ impl Twins {
         )
         .must_succeed();
         fs::write(folder.join("odd").join("x".repeat(255)), "long\n").unwrap();
-        // S3 has no finer time than seconds.
+        // S3's times are whole seconds.
         run_tool(folder, "find", ". -exec touch -d 2021-05-06T07:08:09 {} +".split(' '))
             .must_succeed();
         environment.fake_daac.put_folder(BUCKET, "data/", folder).unwrap();
@@ -60,7 +60,8 @@ impl Twins {
         Some(Self { original, mount, _site: environment })
     }
 
-    /// Runs a shell script in both folders; both must succeed and print the same, and something.
+    /// Runs a shell script in both directories; both runs must succeed with the same output, which
+    /// must not be empty.
     #[track_caller]
     fn must_agree(&self, script: &str) {
         let strict = format!("set -e; {script}");
@@ -77,7 +78,7 @@ impl Twins {
     }
 }
 
-/// Names, sizes and times.
+/// Names, sizes and times agree.
 #[test]
 fn listings_agree() {
     let Some(twins) = Twins::start() else { return };
@@ -95,7 +96,7 @@ fn listings_agree() {
     }
 }
 
-/// Whole files, whoever reads them.
+/// Whole files have the same bytes in every tool.
 #[test]
 fn whole_files_agree() {
     let Some(twins) = Twins::start() else { return };
@@ -110,9 +111,9 @@ fn whole_files_agree() {
     }
 }
 
-/// `cp -r`, and `diff -r` that finds no difference, nor a name too few or too many.
+/// After `cp -r` of the mount, `diff -r` finds no difference from the original.
 #[test]
-fn a_copy_of_the_mount_is_the_original() {
+fn a_copy_of_the_mount_equals_the_original() {
     let Some(twins) = Twins::start() else { return };
     let copy = TempDir::new().unwrap();
     let target = copy.path().join("copy");
@@ -129,8 +130,8 @@ fn a_copy_of_the_mount_is_the_original() {
     assert_eq!(listing(&target), listing(twins.original.path()));
 }
 
-/// "mmap, pread from many threads, O_DIRECT, sparse seeks and reads over the end behave as on a
-/// local disk" (semantics.md, "Reading").
+/// mmap, pread, seeks and reads over the end behave as on a local disk (docs/semantics.md,
+/// "Reading").
 #[test]
 fn parts_of_files_agree() {
     let Some(twins) = Twins::start() else { return };
@@ -152,7 +153,8 @@ fn parts_of_files_agree() {
     }
 }
 
-/// O_DIRECT goes around the page cache at every alignment that the kernel lets through.
+/// Reads with O_DIRECT, which bypass the page cache, agree at every alignment that the kernel
+/// permits.
 #[test]
 fn direct_reads_agree_with_buffered_ones() {
     let Some(twins) = Twins::start() else { return };
@@ -174,7 +176,7 @@ fn direct_reads_agree_with_buffered_ones() {
     }
 }
 
-/// Many threads, one descriptor, scattered places.
+/// Many threads read at scattered offsets through one descriptor.
 #[test]
 fn preads_from_many_threads_agree() {
     let Some(twins) = Twins::start() else { return };
@@ -196,7 +198,7 @@ fn preads_from_many_threads_agree() {
     });
 }
 
-/// netCDF's own tool, header and every value.
+/// netCDF's own tool reads the same header and values.
 #[test]
 fn ncdump_agrees() {
     let Some(twins) = Twins::start() else { return };
@@ -205,7 +207,7 @@ fn ncdump_agrees() {
     twins.must_agree("ncdump -h cube.h5; ncdump -v chunked cube.h5 | md5sum");
 }
 
-/// HDF5: contiguous, chunked and compressed, slices across chunks.
+/// h5py reads the same contiguous and compressed datasets, and slices across chunks.
 #[test]
 fn h5py_agrees() {
     let Some(twins) = Twins::start() else { return };
@@ -216,8 +218,8 @@ fn h5py_agrees() {
     );
 }
 
-/// GDAL: GeoTIFF in strips and in compressed tiles, netCDF classic, HDF5, with statistics over all
-/// pixels.
+/// GDAL reads the same GeoTIFF in strips and in compressed tiles, netCDF classic and HDF5, with
+/// checksums over all pixels.
 #[test]
 fn gdalinfo_agrees() {
     let Some(twins) = Twins::start() else { return };
@@ -231,9 +233,9 @@ fn gdalinfo_agrees() {
     }
 }
 
-/// A program that was told to write says why it cannot, and the original stays as it was.
+/// Tools that write fail with a message that the filesystem is read-only.
 #[test]
-fn tools_that_write_are_told_that_the_mount_is_read_only() {
+fn tools_that_write_report_a_read_only_file_system() {
     let Some(twins) = Twins::start() else { return };
     let folder: PathBuf = twins.mount.path();
     for script in [

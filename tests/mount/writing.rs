@@ -1,4 +1,4 @@
-//! semantics.md, "Writing": every mutation is EROFS, and S3 hears nothing of it.
+//! Every mutation is EROFS and sends no request to S3 (docs/semantics.md, "Writing").
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,11 +9,12 @@ use std::time::SystemTime;
 
 use crate::harness::{BUCKET, TestEnvironment, errno};
 
-/// A way to change something: the first path exists as a file, the second is new, the third is a
-/// directory that exists.
+/// The name of a mutation and its function, which gets an existing file, a new path and an existing
+/// directory.
 type Mutation = (&'static str, fn(&Path, &Path, &Path) -> io::Result<()>);
 
-/// What the standard library has no call for; the tool's message has the errno in words.
+/// Mutates by a tool where the standard library has no call, and returns EROFS if the tool's message
+/// says so.
 fn by_tool(program: &str, path: &Path) -> io::Result<()> {
     let output = Command::new(program)
         .args((program == "truncate").then_some("-s1"))
@@ -49,9 +50,8 @@ const MUTATIONS: [Mutation; 18] = [
     ("truncate", |old, _, _| by_tool("truncate", old)),
 ];
 
-/// "Every mutation is EROFS", whatever is mutated.
 #[test]
-fn every_mutation_is_refused_as_read_only() {
+fn every_mutation_is_erofs() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     let mount = environment.mount(BUCKET);
     for (name, mutate) in MUTATIONS {

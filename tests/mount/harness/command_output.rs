@@ -1,4 +1,4 @@
-//! Programs that run to their end, with a limit on how long that may take.
+//! Runs programs to their end, with a time limit, and holds their output.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::TIMEOUT;
 
-/// What came of a program.
+/// The exit code and the output of a program.
 #[derive(Debug)]
 pub(crate) struct CommandOutput {
-    /// The exit code; `None` when a signal ended it.
+    /// The exit code; `None` when a signal ended the program.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
@@ -24,7 +24,7 @@ impl CommandOutput {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// The standard output of a program that must not have failed.
+    /// Returns the standard output of a program that must have succeeded.
     #[track_caller]
     pub(crate) fn must_succeed(self) -> Vec<u8> {
         assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
@@ -35,7 +35,7 @@ impl CommandOutput {
 /// Runs a program until it has ended and both its outputs are closed.
 ///
 /// # Panics
-/// When that does not happen in time: something that it started may hold on to its outputs.
+/// When that does not happen in time: a process that it started may keep its outputs open.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> CommandOutput {
     let mut child =
@@ -50,7 +50,7 @@ pub(crate) fn run(command: &mut Command) -> CommandOutput {
     CommandOutput { code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
 }
 
-/// Runs a tool of the system in a directory.
+/// Runs a tool of this machine in a directory.
 #[track_caller]
 pub(crate) fn run_tool(
     folder: &Path,
@@ -64,10 +64,10 @@ pub(crate) fn run_tool(
         .env("TZ", "UTC"))
 }
 
-/// Waits for a child's end and returns its exit code.
+/// Waits for a child process and returns its exit code.
 ///
 /// # Panics
-/// When it does not end in time; it is killed then.
+/// When it does not end in time, after killing it.
 #[track_caller]
 pub(crate) fn wait_for_exit(child: &mut Child, timeout: Duration) -> Option<i32> {
     let deadline = Instant::now() + timeout;

@@ -1,26 +1,23 @@
-//! A mount to be made, and one that was.
+//! A call of `granulefs mount`: its arguments and environment, and the ways to run it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{CommandOutput, MountDirectory, PROGRAM, Process, TIMEOUT, eventually, run};
+use super::{CommandOutput, Mount, MountDirectory, PROGRAM, Process, TIMEOUT, eventually, run};
 
-/// A call of `granulefs mount`. It gets nothing of the test's own environment but the way to the
-/// tools.
+/// A call of `granulefs mount`. Of the test's own environment it gets only `PATH`.
 #[derive(Debug)]
 pub(crate) struct MountCommand {
-    /// What comes before the source.
+    /// The words before the source.
     words: Vec<OsString>,
     source: String,
-    /// What comes behind the mount point.
+    /// The words after the mount point.
     options: Vec<OsString>,
     variables: BTreeMap<String, OsString>,
-    own_group: bool,
+    own_process_group: bool,
     directory: MountDirectory,
 }
 
@@ -31,7 +28,14 @@ impl MountCommand {
             BTreeMap::from([("PATH".into(), path), ("HOME".into(), directory.home().into())]);
         let words = vec![PROGRAM.into(), "mount".into()];
         let options = vec!["--log-file".into(), directory.log().into()];
-        Self { words, source: source.into(), options, variables, own_group: false, directory }
+        Self {
+            words,
+            source: source.into(),
+            options,
+            variables,
+            own_process_group: false,
+            directory,
+        }
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
@@ -49,21 +53,21 @@ impl MountCommand {
         self
     }
 
-    /// As the helper that mount(8) calls: a link named `mount.granulefs`.
+    /// Calls the program as the helper of mount(8): through a link named `mount.granulefs`.
     pub(crate) fn as_mount_helper(mut self, options: &str) -> Self {
         let helper = self.directory.home().join("mount.granulefs");
         symlink(PROGRAM, &helper).unwrap();
         self.words = vec![helper.into()];
-        self.with_only(options)
+        self.with_mount_options(options)
     }
 
-    /// As `mount -t granulefs`.
+    /// Calls `mount -t granulefs`.
     pub(crate) fn by_mount_program(mut self, options: &str) -> Self {
         self.words = ["mount", "-t", "granulefs"].map(OsString::from).into();
-        self.with_only(options)
+        self.with_mount_options(options)
     }
 
-    fn with_only(mut self, options: &str) -> Self {
+    fn with_mount_options(mut self, options: &str) -> Self {
         self.options = vec![
             "-o".into(),
             format!("{options},log_file={}", self.directory.log().display()).into(),
@@ -71,14 +75,14 @@ impl MountCommand {
         self
     }
 
-    /// As another user than root, who must have the place already.
+    /// Runs as another user than root, who must own the directory already.
     pub(crate) fn as_user(mut self, id: &str) -> Self {
         let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
     }
 
-    /// As a user who wants core files.
+    /// Runs with core files enabled.
     pub(crate) fn allowing_core_files(mut self) -> Self {
         let prefix = ["bash", "-c", "ulimit -c unlimited; cd \"$HOME\"; exec \"$@\"", "-"];
         self.words.splice(0..0, prefix.map(OsString::from));
@@ -90,9 +94,9 @@ impl MountCommand {
         self
     }
 
-    /// In a process group of its own, as a shell starts it.
+    /// Runs in a process group of its own, as a shell starts commands.
     pub(crate) fn in_own_process_group(mut self) -> Self {
-        self.own_group = true;
+        self.own_process_group = true;
         self
     }
 
@@ -103,7 +107,7 @@ impl MountCommand {
     /// Mounts in the background.
     ///
     /// # Panics
-    /// When the program does not say that it did, says anything else, or has not.
+    /// When the program fails, writes anything, or has not mounted.
     #[track_caller]
     pub(crate) fn mount(self) -> Mount {
         let (mount, warning) = self.mount_with_warning();
@@ -111,7 +115,7 @@ impl MountCommand {
         mount
     }
 
-    /// [`Self::mount`] that may say something on standard error.
+    /// Mounts as [`Self::mount`] does, and returns what the program wrote to standard error.
     #[track_caller]
     pub(crate) fn mount_with_warning(self) -> (Mount, String) {
         let (mount, output) = self.mount_with_output();
@@ -119,29 +123,29 @@ impl MountCommand {
         (mount, output.stderr)
     }
 
-    /// [`Self::mount`] that may say something, in what it says.
+    /// Mounts as [`Self::mount`] does, and returns what the program wrote.
     #[track_caller]
     pub(crate) fn mount_with_output(self) -> (Mount, CommandOutput) {
         let output = self.run();
         assert_eq!(output.code, Some(0), "{}", output.stderr);
         assert_eq!(self.directory.mounted_types(), ["fuse.granulefs"]);
         let servers = Process::serving(&self.directory.mountpoint());
-        let [server] = servers[..] else { panic!("{servers:?} serve one mount") };
+        let [server] = servers[..] else { panic!("not one server: {servers:?}") };
         (Mount { server, directory: self.directory }, output)
     }
 
-    /// Starts `--foreground`, and waits until it is mounted.
+    /// Starts the program with `--foreground` and waits until it has mounted.
     #[track_caller]
     pub(crate) fn mount_in_foreground(self) -> (Mount, Child) {
         let mut child = self.spawn_with("--foreground");
-        eventually("it is mounted", TIMEOUT, || {
-            assert_eq!(child.try_wait().unwrap(), None, "it ended");
+        eventually("the program mounts", TIMEOUT, || {
+            assert_eq!(child.try_wait().unwrap(), None, "the program ended");
             !self.directory.mounted_types().is_empty()
         });
         (Mount { server: Process::new(child.id()), directory: self.directory }, child)
     }
 
-    /// Starts it with one more argument and waits for nothing.
+    /// Starts the program with one more argument and does not wait for it.
     pub(crate) fn spawn_with(&self, argument: &str) -> Child {
         let mut command = self.command();
         command
@@ -153,7 +157,7 @@ impl MountCommand {
             .unwrap()
     }
 
-    /// Runs it to its end, whatever that is.
+    /// Runs the program to its end.
     #[track_caller]
     pub(crate) fn run(&self) -> CommandOutput {
         run(&mut self.command())
@@ -167,16 +171,17 @@ impl MountCommand {
             .arg(self.directory.mountpoint())
             .args(&self.options);
         command.env_clear().envs(&self.variables);
-        if self.own_group {
+        if self.own_process_group {
             command.process_group(0);
         }
         command
     }
 
-    /// Runs what must fail, and returns the one message that says why.
+    /// Runs a mount that must fail, and returns its error message.
     ///
     /// # Panics
-    /// When it does not fail with exit code 1 and one line, or leaves a process or a mount behind.
+    /// When it does not fail with exit code 1 and a message of one line, or leaves a process or a
+    /// mount behind.
     #[track_caller]
     pub(crate) fn must_fail(self) -> String {
         let output = self.run();
@@ -195,48 +200,12 @@ impl MountCommand {
         message.to_owned()
     }
 
-    /// [`Self::must_fail`] whose message has all these parts.
+    /// Runs a mount that must fail with a message that contains all these parts.
     #[track_caller]
     pub(crate) fn must_fail_with(self, parts: &[&str]) {
         let message = self.must_fail();
         for part in parts {
             assert!(message.contains(part), "no {part:?} in {message:?}");
         }
-    }
-}
-
-/// A mount that is served; it ends when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Mount {
-    server: Process,
-    directory: MountDirectory,
-}
-
-impl Mount {
-    pub(crate) fn path(&self) -> PathBuf {
-        self.directory.mountpoint()
-    }
-
-    /// A path below the mount point.
-    pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.path().join(path)
-    }
-
-    pub(crate) fn server(&self) -> Process {
-        self.server
-    }
-
-    pub(crate) fn directory(&self) -> &MountDirectory {
-        &self.directory
-    }
-
-    /// Leaves the place as it is, for another mount there.
-    pub(crate) fn into_directory(self) -> MountDirectory {
-        self.directory
-    }
-
-    /// What the program has logged so far.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.directory.log()).unwrap_or_default()
     }
 }

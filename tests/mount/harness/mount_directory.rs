@@ -1,4 +1,4 @@
-//! A mount point of its own, given back whatever happened on it.
+//! A directory for one mount, which is cleaned up even after a failed test.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::Process;
 
-/// A temporary directory with a mount point and the home of whoever mounts there.
+/// A temporary directory with a mount point, which is also the home of the mounting user.
 #[derive(Debug)]
 pub(crate) struct MountDirectory {
     folder: TempDir,
@@ -39,7 +39,7 @@ impl MountDirectory {
         self.folder.path().join("log")
     }
 
-    /// The types of what the kernel has mounted here.
+    /// Returns the types of the filesystems that are mounted at the mount point.
     pub(crate) fn mounted_types(&self) -> Vec<String> {
         let here = self.mountinfo_lines();
         here.iter()
@@ -47,7 +47,7 @@ impl MountDirectory {
             .collect()
     }
 
-    /// The lines of proc(5)'s mountinfo for this place.
+    /// Returns the lines of proc(5)'s mountinfo for the mount point.
     pub(crate) fn mountinfo_lines(&self) -> Vec<String> {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mountpoint = self.mountpoint();
@@ -65,7 +65,7 @@ impl Drop for MountDirectory {
         for process in Process::serving(&mountpoint) {
             process.send_signal(Signal::KILL);
         }
-        // Until nothing is mounted: EINVAL.
+        // With nothing mounted, unmounting fails with EINVAL.
         while unmount(&mountpoint, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok() {}
     }
 }

@@ -1,4 +1,4 @@
-//! An archive, and the program set up to use it.
+//! A fake DAAC, and calls of the program that use it.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use super::{CommandOutput, Mount, MountCommand, MountDirectory, PROGRAM, run};
 
-/// The bucket of the default set-up.
+/// The bucket of the default configuration.
 pub(crate) const BUCKET: &str = "granules";
 
-/// An archive for one test.
+/// A fake DAAC for one test, and a directory for the program's files.
 #[derive(Debug)]
 pub(crate) struct TestEnvironment {
     pub(crate) fake_daac: FakeDaac,
@@ -19,10 +19,11 @@ pub(crate) struct TestEnvironment {
 }
 
 impl TestEnvironment {
-    /// Starts an archive. `None`: this machine cannot mount, which was printed.
+    /// Starts a fake DAAC. Returns `None`, after printing a message, when this machine cannot
+    /// mount.
     ///
     /// # Panics
-    /// When it cannot mount and `GRANULEFS_REQUIRE_MOUNT` is set.
+    /// When this machine cannot mount and `GRANULEFS_REQUIRE_MOUNT` is set.
     pub(crate) fn start() -> Option<Self> {
         Self::with_setup(Setup::default())
     }
@@ -42,7 +43,7 @@ impl TestEnvironment {
         Some(environment)
     }
 
-    /// An archive of one data center that runs this server software, with one object.
+    /// Starts one DAAC with this server software and one object.
     pub(crate) fn with_family(family: Family) -> Option<Self> {
         let daac = Daac { name: "PODAAC".into(), family, buckets: vec![BUCKET.into()] };
         let environment = Self::with_setup(Setup { daacs: vec![daac], ..Setup::default() })?;
@@ -50,12 +51,12 @@ impl TestEnvironment {
         Some(environment)
     }
 
-    /// The file with the archive's own table of buckets.
+    /// Returns the path of the file with the fake DAAC's bucket table.
     pub(crate) fn buckets_file_path(&self) -> String {
         self.folder.path().join("buckets.json").display().to_string()
     }
 
-    /// A mount of `source` for one who has the token, and the archive's table rather than an
+    /// Returns a mount of `source` with the token, and with the bucket table instead of an
     /// endpoint.
     pub(crate) fn mount_command_with_table(&self, source: &str) -> MountCommand {
         self.mount_command(source)
@@ -63,8 +64,8 @@ impl TestEnvironment {
             .args(&["--buckets-file", &self.buckets_file_path()])
     }
 
-    /// `command` for one who has the token. It gets nothing else of the test's own environment than
-    /// the way to the tools.
+    /// Sets the variables of a command: the token and the fake DAAC's addresses. Of the test's own
+    /// environment it gets only `PATH`.
     pub(crate) fn set_variables(&self, command: &mut Command) {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.folder.path()).env("AWS_EC2_METADATA_DISABLED", "true");
@@ -74,7 +75,7 @@ impl TestEnvironment {
         command.env("AWS_ENDPOINT_URL_S3", self.fake_daac.s3_url());
     }
 
-    /// The program with these arguments, [equipped](Self::equip).
+    /// Returns the program with these arguments and the variables of [`Self::set_variables`].
     pub(crate) fn granulefs(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments);
@@ -82,18 +83,18 @@ impl TestEnvironment {
         command
     }
 
-    /// [`Self::program`] run to its end.
+    /// Runs [`Self::granulefs`] to its end.
     #[track_caller]
     pub(crate) fn run_granulefs(&self, arguments: &[&str]) -> CommandOutput {
         run(&mut self.granulefs(arguments))
     }
 
-    /// An archive with one object of a few bytes, where it does not matter what is in it.
+    /// Starts a DAAC with one small object, for tests that do not depend on the content.
     pub(crate) fn with_one_object() -> Option<Self> {
         Self::with_family(Family::Cumulus)
     }
 
-    /// A mount of `source` on a place of its own, for the one who has the token.
+    /// Returns a mount of `source` at a new directory, with the token.
     pub(crate) fn mount_command(&self, source: &str) -> MountCommand {
         self.mount_command_at(MountDirectory::new(), source)
     }
@@ -106,7 +107,7 @@ impl TestEnvironment {
             .env("EARTHDATA_TOKEN", self.fake_daac.token())
     }
 
-    /// A mount of `source` for one who has AWS credentials of their own, that open every bucket.
+    /// Returns a mount of `source` with AWS credentials in the environment that open every bucket.
     pub(crate) fn mount_command_with_aws_keys(&self, source: &str) -> MountCommand {
         let (access_key, secret_key) = self.fake_daac.static_keys();
         MountCommand::new(MountDirectory::new(), source)
@@ -116,7 +117,7 @@ impl TestEnvironment {
             .env("AWS_SECRET_ACCESS_KEY", &secret_key)
     }
 
-    /// [`Self::mount_command`] carried out.
+    /// Mounts `source` by [`Self::mount_command`].
     #[track_caller]
     pub(crate) fn mount(&self, source: &str) -> Mount {
         self.mount_command(source).mount()

@@ -1,4 +1,4 @@
-//! Five buckets of three data centers on one mount.
+//! A test environment with five buckets of three DAACs.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use fake_daac::Setup;
 
 use super::{Mount, TestEnvironment};
 
-/// In the order in which a mount shows them.
+/// The buckets in the order in which a mount shows them.
 pub(crate) const BUCKETS: [&str; 5] = [
     "asf-local-browse",
     "asf-local-products",
@@ -16,11 +16,11 @@ pub(crate) const BUCKETS: [&str; 5] = [
     "podaac-local-public",
 ];
 
-/// The data centers with an endpoint each.
+/// The DAACs, each with an endpoint of its own.
 const DAACS: [&str; 3] = ["PODAAC", "NSIDC", "ASF"];
 
 impl TestEnvironment {
-    /// An archive that plays three data centers, with the same few files in each of their buckets.
+    /// Starts three DAACs with the same three files in each of their buckets.
     pub(crate) fn with_three_daacs() -> Option<Self> {
         let environment = Self::with_setup(Setup::three_daacs())?;
         for bucket in BUCKETS {
@@ -31,14 +31,14 @@ impl TestEnvironment {
         Some(environment)
     }
 
-    /// How often each data center has handed out credentials.
+    /// Returns how many credentials each DAAC has issued.
     pub(crate) fn issued(&self) -> [u64; 3] {
         DAACS.map(|daac| self.fake_daac.daac_stats(daac).issued)
     }
 }
 
 impl Mount {
-    /// Reads a file of a bucket of [`TestEnvironment::with_three_daacs`].
+    /// Reads a file of a bucket of [`TestEnvironment::with_three_daacs`] and checks its content.
     #[track_caller]
     pub(crate) fn must_read_file_of(&self, bucket: &str) {
         let path = self.at(bucket).join("a/x.nc");
@@ -48,16 +48,16 @@ impl Mount {
         );
     }
 
-    /// The lines of the log that hold `words`.
+    /// Returns the lines of the log that contain `words`.
     pub(crate) fn log_lines_with(&self, words: &str) -> Vec<String> {
         self.log().lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
     }
 }
 
-/// The names in a directory, in the order in which they come.
+/// Returns the names in a directory, in the order of readdir.
 ///
 /// # Panics
-/// When it cannot be read.
+/// When the directory cannot be read.
 #[track_caller]
 pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
