@@ -1,4 +1,4 @@
-//! Servers that say what no archive does.
+//! A server whose answers a test supplies, for answers that the fake DAAC does not give.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -10,14 +10,14 @@ pub(crate) const CREDENTIALS: &str = concat!(
     r#"{"accessKeyId":"A","secretAccessKey":"S","sessionToken":"T","expiration":"2199-01-01 00:00:00+00:00"}"#
 );
 
-/// A redirect to `location`; to nowhere, when that is empty.
+/// Returns a redirect to `location`, without a `Location` header when that is empty.
 pub(crate) fn redirect(location: &str) -> String {
     let header =
         if location.is_empty() { String::new() } else { format!("Location: {location}\r\n") };
     format!("HTTP/1.1 302 Found\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-/// Answers each request by what its head says.
+/// A server that answers each request by a function of the request's head.
 #[derive(Debug)]
 pub(crate) struct CannedServer {
     pub(crate) endpoint: String,
@@ -30,7 +30,7 @@ impl CannedServer {
         let endpoint = format!("http://{}/s3credentials", listener.local_addr().unwrap());
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let seen = heads.clone();
-        // Ends with the process: it waits for connections that nobody makes.
+        // The thread ends with the process, since it waits for further connections.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let lines = BufReader::new(&stream).lines().map_while(Result::ok);
@@ -43,7 +43,7 @@ impl CannedServer {
         Self { endpoint, heads }
     }
 
-    /// The heads of all requests so far, in lower case.
+    /// Returns the heads of all requests so far, in lower case.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }

@@ -1,5 +1,5 @@
-//! "`--aws-credentials` with the instance's or pod's role, per bucket falls back to Earthdata when
-//! the role is refused (...), once, remembered." (issue 5, item 8)
+//! A bucket with two kinds of credentials, a role's and Earthdata's: it falls back from one to the
+//! other when S3 refuses the first, and remembers which one works.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use granulefs::s3::{Bucket, BucketLocation, Position};
 
 use crate::environment::{BUCKET, TestEnvironment, TestIdentity, in_time};
 
-/// Credentials of the environment.
-fn ambient(
+/// Returns AWS credentials of the environment.
+fn environment_keys(
     key: impl Into<String>,
     secret: impl Into<String>,
     token: Option<String>,
@@ -29,23 +29,23 @@ fn ambient(
     CredentialsCache::new(Provider::Environment(provider))
 }
 
-/// The keys of a role that opens these buckets.
+/// Returns the keys of a role that opens these buckets.
 fn role(environment: &TestEnvironment, buckets: &[&str]) -> Arc<CredentialsCache> {
     let (key, secret) = environment.fake_daac.static_keys_of(buckets);
-    ambient(key, secret, None)
+    environment_keys(key, secret, None)
 }
 
-/// Session keys left in the environment, that live so long.
-fn leftover(environment: &TestEnvironment, life: Duration) -> Arc<CredentialsCache> {
+/// Returns temporary credentials in the environment that live for `life`.
+fn temporary_keys(environment: &TestEnvironment, life: Duration) -> Arc<CredentialsCache> {
     let (key, secret, token) = environment.fake_daac.temporary_keys(life);
-    ambient(key, secret, Some(token))
+    environment_keys(key, secret, Some(token))
 }
 
 /// A machine without a role.
 #[derive(Debug)]
-struct Nobody;
+struct NoRole;
 
-impl ProvideCredentials for Nobody {
+impl ProvideCredentials for NoRole {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -54,12 +54,12 @@ impl ProvideCredentials for Nobody {
     }
 }
 
-fn nobody() -> Arc<CredentialsCache> {
-    CredentialsCache::new(Provider::Environment(SharedCredentialsProvider::new(Nobody)))
+fn no_role() -> Arc<CredentialsCache> {
+    CredentialsCache::new(Provider::Environment(SharedCredentialsProvider::new(NoRole)))
 }
 
 fn bucket(environment: &TestEnvironment, role: Arc<CredentialsCache>) -> Bucket {
-    bucket_with(environment, role, Ok(environment.store()))
+    bucket_with(environment, role, Ok(environment.credentials_cache()))
 }
 
 fn bucket_with(
@@ -76,16 +76,16 @@ fn bucket_with(
     Bucket::with_fallback(location, role, Some(fallback)).unwrap()
 }
 
-/// How many requests were refused, and how many sessions handed out.
+/// Returns the number of refused requests, and of issued credentials.
 fn cost(environment: &TestEnvironment) -> (usize, u64) {
     let refused = environment.fake_daac.log().iter().filter(|logged| logged.status == 403).count();
     (refused, environment.fake_daac.stats().issued)
 }
 
-/// One refusal, and then every request goes out with what opens the bucket.
+/// After one refusal every request is signed with the credentials that open the bucket.
 #[tokio::test]
-async fn a_role_that_is_refused_gives_way_to_earthdata_once() {
-    let environment = TestEnvironment::holding(&["a", "b"]);
+async fn a_refused_role_is_replaced_by_earthdata_once() {
+    let environment = TestEnvironment::with_objects(&["a", "b"]);
     let bucket = bucket(&environment, role(&environment, &["another-bucket"]));
     for key in ["a", "b", "a", "b"] {
         assert_eq!(in_time(bucket.head(key)).await.unwrap().size, 1);
@@ -93,22 +93,23 @@ async fn a_role_that_is_refused_gives_way_to_earthdata_once() {
     assert_eq!(cost(&environment), (1, 1));
 }
 
-/// A machine that has no role at all is no obstacle either, and is not asked for each request.
+/// On a machine without a role Earthdata's credentials are used, and the role is not searched for at
+/// each request.
 #[tokio::test]
-async fn a_role_that_is_not_there_gives_way_to_earthdata() {
-    let environment = TestEnvironment::holding(&["a"]);
-    let bucket = bucket(&environment, nobody());
+async fn a_missing_role_is_replaced_by_earthdata() {
+    let environment = TestEnvironment::with_objects(&["a"]);
+    let bucket = bucket(&environment, no_role());
     for _ in 0..3 {
         in_time(bucket.head("a")).await.unwrap();
     }
     assert_eq!(cost(&environment), (0, 1));
 }
 
-/// A role that works is all that is used; what it may not read, Earthdata is asked for, which is no
-/// more than a second request.
+/// A role that works is used for every request. An object that it may not read is requested once
+/// more with Earthdata's credentials.
 #[tokio::test]
-async fn a_role_that_works_is_kept_when_earthdata_knows_no_better() {
-    let environment = TestEnvironment::holding(&["a", "closed/b"]);
+async fn a_working_role_is_kept_when_earthdata_is_refused_as_well() {
+    let environment = TestEnvironment::with_objects(&["a", "closed/b"]);
     environment.fake_daac.set(|knobs| knobs.unreadable = vec!["closed/".into()]);
     let bucket = bucket(&environment, role(&environment, &[BUCKET]));
     in_time(bucket.head("a")).await.unwrap();
@@ -122,10 +123,10 @@ async fn a_role_that_works_is_kept_when_earthdata_knows_no_better() {
     assert_eq!(cost(&environment), (4, 1));
 }
 
-/// What both may not do says nothing about what one of them may.
+/// A refusal of both credentials says nothing about which of them opens other objects.
 #[tokio::test]
-async fn a_refusal_of_both_settles_nothing() {
-    let environment = TestEnvironment::holding(&["a"]);
+async fn a_refusal_of_both_does_not_choose_one() {
+    let environment = TestEnvironment::with_objects(&["a"]);
     environment.fake_daac.set(|knobs| knobs.listing = Listing::Denied);
     let bucket = bucket(&environment, role(&environment, &["another-bucket"]));
     environment.error_of(in_time(bucket.page(&Prefix::new(""), &Position::Start)).await);
@@ -135,13 +136,14 @@ async fn a_refusal_of_both_settles_nothing() {
     assert_eq!(cost(&environment), (3, 1));
 }
 
-/// Nor does it when one of them has worked before: keys that end later find the other ones ready.
+/// After an object that neither may read, Earthdata's credentials are still used when the keys
+/// expire.
 #[tokio::test]
-async fn one_object_that_nobody_may_read_does_not_keep_earthdata_out() {
-    let environment = TestEnvironment::holding(&["a", "secret/b"]);
+async fn an_unreadable_object_does_not_prevent_a_later_fallback() {
+    let environment = TestEnvironment::with_objects(&["a", "secret/b"]);
     environment.fake_daac.set(|knobs| knobs.unreadable = vec!["secret/".into()]);
     let life = Duration::from_secs(2);
-    let bucket = bucket(&environment, leftover(&environment, life));
+    let bucket = bucket(&environment, temporary_keys(&environment, life));
     in_time(bucket.head("a")).await.unwrap();
     environment.error_of(in_time(bucket.head("secret/b")).await);
     tokio::time::sleep(life).await;
@@ -150,11 +152,11 @@ async fn one_object_that_nobody_may_read_does_not_keep_earthdata_out() {
     }
 }
 
-/// A role for one half of a bucket and Earthdata for the other: both halves open, at one more
-/// request where the half changes.
+/// When a role opens one half of a bucket and Earthdata the other, both halves can be read, with one
+/// more request whenever the half changes.
 #[tokio::test]
-async fn each_opens_its_own_part_of_a_bucket() {
-    let environment = TestEnvironment::holding(&["mine/a", "theirs/b"]);
+async fn each_of_the_credentials_opens_its_part_of_a_bucket() {
+    let environment = TestEnvironment::with_objects(&["mine/a", "theirs/b"]);
     let token = environment.fake_daac.add_user("eve");
     environment.fake_daac.set(|knobs| {
         knobs.unreadable = vec!["mine/".into()];
@@ -177,12 +179,13 @@ async fn each_opens_its_own_part_of_a_bucket() {
     }
 }
 
-/// A bare 400 is how S3 answers a HEAD of an expired token: the first request of all may be one.
+/// Expired keys are replaced by Earthdata's credentials, even if the first request is a HEAD, which
+/// S3 answers with 400 and no code.
 #[tokio::test]
-async fn keys_that_have_ended_give_way_to_earthdata_whatever_is_asked_first() {
+async fn expired_keys_are_replaced_by_earthdata_at_any_first_request() {
     for is_head in [true, false] {
-        let environment = TestEnvironment::holding(&["a"]);
-        let bucket = bucket(&environment, leftover(&environment, Duration::ZERO));
+        let environment = TestEnvironment::with_objects(&["a"]);
+        let bucket = bucket(&environment, temporary_keys(&environment, Duration::ZERO));
         if is_head {
             in_time(bucket.head("a")).await.unwrap();
         } else {
@@ -193,36 +196,35 @@ async fn keys_that_have_ended_give_way_to_earthdata_whatever_is_asked_first() {
             environment.fake_daac.log().iter().filter(|logged| logged.status == 400).count();
         assert_eq!((refused, environment.fake_daac.stats().issued), (1, 1));
     }
-    let environment = TestEnvironment::holding(&["a"]);
-    let alone = environment.bucket_of(leftover(&environment, Duration::ZERO));
+    let environment = TestEnvironment::with_objects(&["a"]);
+    let alone = environment.bucket_with_cache(temporary_keys(&environment, Duration::ZERO));
     let error = environment.error_of(in_time(alone.head("a")).await);
     assert!(matches!(&error, Error::Refused(Refusal::CredentialsRejected { .. })), "{error}");
 }
 
-/// Each kind's client learns the server's time for itself, from a HEAD that says no more than 403
-/// as well.
+/// The client of each of the credentials learns the server's time by itself, even from a HEAD that
+/// is answered with 403 and no code.
 #[tokio::test]
-async fn a_wrong_clock_does_not_keep_earthdata_out() {
-    let environment = TestEnvironment::with(|knobs| knobs.clock_shift = 7200);
+async fn a_wrong_clock_does_not_prevent_a_fallback() {
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.clock_shift = 7200);
     environment.put("a", "1");
     let bucket = bucket(&environment, role(&environment, &["another-bucket"]));
     in_time(bucket.head("a")).await.unwrap();
 }
 
 type ChangeKnobs = fn(&mut Knobs);
-type Environment = fn(&TestEnvironment) -> Arc<CredentialsCache>;
+type MakeKeys = fn(&TestEnvironment) -> Arc<CredentialsCache>;
 
-/// "The same words everywhere" (item 6): the reason is that of the credentials which have something
-/// to say, with the other's behind it.
+/// The error names first the reason that the user can cure, and then the other one.
 #[tokio::test]
 async fn a_refusal_of_both_gives_both_reasons_the_curable_one_first() {
-    let no_role: Environment = |_| nobody();
-    let ended: Environment = |environment| leftover(environment, Duration::ZERO);
-    let stranger: Environment = |environment| role(environment, &["another-bucket"]);
+    let without_role: MakeKeys = |_| no_role();
+    let expired: MakeKeys = |environment| temporary_keys(environment, Duration::ZERO);
+    let stranger: MakeKeys = |environment| role(environment, &["another-bucket"]);
     let eula: ChangeKnobs = |knobs| knobs.bearer = BearerAnswer::Eula;
-    let rows: [(Environment, ChangeKnobs, &[&str]); 7] = [
+    let rows: [(MakeKeys, ChangeKnobs, &[&str]); 7] = [
         (
-            no_role,
+            without_role,
             eula,
             &[
                 "Earthdata Login wants something",
@@ -231,7 +233,7 @@ async fn a_refusal_of_both_gives_both_reasons_the_curable_one_first() {
             ],
         ),
         (
-            ended,
+            expired,
             eula,
             &[
                 "Earthdata Login wants something",
@@ -241,7 +243,7 @@ async fn a_refusal_of_both_gives_both_reasons_the_curable_one_first() {
             ],
         ),
         (
-            ended,
+            expired,
             |knobs| knobs.bearer = BearerAnswer::Refuse,
             &["refused the token from", "of the environment: S3 does not accept"],
         ),
@@ -260,22 +262,22 @@ async fn a_refusal_of_both_gives_both_reasons_the_curable_one_first() {
             &["S3 denies", "; with the", "may not access any of"],
         ),
         (
-            no_role,
+            without_role,
             |knobs| knobs.listing = Listing::Denied,
             &["S3 denies access to s3://granules/", "they may not cover it"],
         ),
         (
-            ended,
+            expired,
             |knobs| knobs.out_of_region = true,
             &["S3 denies access to s3://granules/", "only from inside AWS us-west-2"],
         ),
     ];
-    for (ambient, change, words) in rows {
-        let environment = TestEnvironment::of(Family::Tea, change);
+    for (keys, change, words) in rows {
+        let environment = TestEnvironment::with_family(Family::Tea, change);
         let earthdata = CredentialsCache::new(Provider::Earthdata(Box::new(
             environment.login(TestIdentity::Token),
         )));
-        let bucket = bucket_with(&environment, ambient(&environment), Ok(earthdata));
+        let bucket = bucket_with(&environment, keys(&environment), Ok(earthdata));
         for _ in 0..2 {
             let error = environment
                 .error_of(in_time(bucket.page(&Prefix::new(""), &Position::Start)).await);
@@ -291,15 +293,15 @@ async fn a_refusal_of_both_gives_both_reasons_the_curable_one_first() {
     }
 }
 
-/// Why Earthdata was not even asked is said as well.
+/// When there are no credentials to fall back on, the error says why.
 #[tokio::test]
-async fn a_refusal_says_why_there_is_nothing_to_fall_back_on() {
+async fn a_refusal_without_a_fallback_says_why_there_is_none() {
     let environment = TestEnvironment::new();
-    for (ambient, start) in [
-        (nobody(), "no AWS credentials"),
+    for (keys, start) in [
+        (no_role(), "no AWS credentials"),
         (role(&environment, &["another-bucket"]), "S3 denies access"),
     ] {
-        let bucket = bucket_with(&environment, ambient, Err(Error::usage("which data center?")));
+        let bucket = bucket_with(&environment, keys, Err(Error::usage("which data center?")));
         let error = environment.error_of(in_time(bucket.head("a")).await).to_string();
         assert!(
             error.starts_with(start)
@@ -309,13 +311,13 @@ async fn a_refusal_says_why_there_is_nothing_to_fall_back_on() {
     }
 }
 
-/// "Credentials dead and none to be had in time: EACCES" (semantics.md, "Errors"), with what is
-/// waited for.
+/// While the fallback is down, the cause of a timeout names its endpoint (docs/semantics.md,
+/// "Errors").
 #[tokio::test]
-async fn a_fallback_that_is_down_is_what_is_waited_for() {
-    for ambient in [nobody(), ambient("AKIAUNKNOWN", "guess", None)] {
-        let environment = TestEnvironment::with(|knobs| knobs.daac_down = true);
-        let bucket = bucket(&environment, ambient);
+async fn a_fallback_that_is_down_is_the_cause_of_a_timeout() {
+    for keys in [no_role(), environment_keys("AKIAUNKNOWN", "guess", None)] {
+        let environment = TestEnvironment::with_knobs(|knobs| knobs.daac_down = true);
+        let bucket = bucket(&environment, keys);
         let waited = tokio::time::timeout(Duration::from_secs(2), bucket.head("a")).await;
         assert!(waited.is_err(), "{waited:?}");
         let timeout_cause = environment.error_of(Err::<(), _>(bucket.timeout_cause()));
@@ -326,10 +328,11 @@ async fn a_fallback_that_is_down_is_what_is_waited_for() {
     }
 }
 
-/// A role that works is believed when Earthdata is down: what it may not read is told at once.
+/// An object that a working role may not read is an error without waiting for an Earthdata that is
+/// down.
 #[tokio::test]
-async fn a_role_that_works_does_not_wait_for_an_earthdata_that_is_down() {
-    let environment = TestEnvironment::holding(&["a", "closed/b"]);
+async fn a_working_role_does_not_wait_for_an_earthdata_that_is_down() {
+    let environment = TestEnvironment::with_objects(&["a", "closed/b"]);
     environment
         .fake_daac
         .set(|knobs| (knobs.unreadable, knobs.daac_down) = (vec!["closed/".into()], true));

@@ -1,4 +1,4 @@
-//! The swap: issue 2, item 2. Credentials are fresh, ageing or expired.
+//! The renewal of credentials, which are fresh, ageing or expired.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,36 +13,36 @@ use granulefs::s3::Position;
 use crate::environment::{TestEnvironment, in_time, within};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Longer than any answer that waits for nothing takes on a busy machine, and much shorter than a
-/// slow renewal.
+/// Longer than any answer without waiting takes on a busy machine, and much shorter than a slow
+/// renewal.
 const AT_ONCE: Duration = Duration::from_millis(400);
 const LOOK: Duration = Duration::from_millis(20);
 
-async fn session(store: &Arc<CredentialsCache>) -> Arc<CachedCredentials> {
-    in_time(store.current()).await.unwrap()
+async fn session(cache: &Arc<CredentialsCache>) -> Arc<CachedCredentials> {
+    in_time(cache.current()).await.unwrap()
 }
 
-/// Fresh credentials are used as they are.
+/// Fresh credentials are fetched once, for any number of concurrent requests.
 #[tokio::test]
-async fn fresh_credentials_are_asked_for_once_by_everyone_together() {
+async fn concurrent_requests_share_one_fetch_of_credentials() {
     let environment = TestEnvironment::new();
-    let store = environment.store();
-    let keys = join_all((0..50).map(|_| session(&store))).await;
+    let cache = environment.credentials_cache();
+    let keys = join_all((0..50).map(|_| session(&cache))).await;
     assert!(keys.iter().all(|one| one.keys().access_key_id() == keys[0].keys().access_key_id()));
-    session(&store).await;
+    session(&cache).await;
     assert_eq!(
         (environment.fake_daac.stats().issued, environment.fake_daac.stats().authenticated),
         (1, 1)
     );
 }
 
-/// While they age, one background renewal runs and nobody waits; the next request uses what it
-/// brought.
+/// While credentials are ageing, one renewal runs in the background and no request waits for it;
+/// requests after it use the new credentials.
 #[tokio::test]
-async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
-    let environment = TestEnvironment::with(|knobs| knobs.credential_life = 5 * SECOND);
-    let store = environment.store();
-    let first = session(&store).await;
+async fn ageing_credentials_are_renewed_once_and_no_request_waits() {
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.credential_life = 5 * SECOND);
+    let cache = environment.credentials_cache();
+    let first = session(&cache).await;
     let life = first.life().unwrap();
     environment.fake_daac.reset_stats();
     environment.fake_daac.set(|knobs| {
@@ -53,7 +53,7 @@ async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
     let mut last = first.clone();
     while last.keys().access_key_id() == first.keys().access_key_id() {
         assert!(started.elapsed() < 10 * SECOND, "never renewed");
-        let everyone = join_all((0..32).map(|_| store.current()));
+        let everyone = join_all((0..32).map(|_| cache.current()));
         last = within(AT_ONCE, everyone).await.remove(0).unwrap();
         tokio::time::sleep(LOOK).await;
     }
@@ -69,53 +69,52 @@ async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
     );
 }
 
-/// When the renewal fails the old ones are used as long as they live; dead, and Earthdata down: who
-/// asks waits, and the mount recovers by itself.
+/// When the renewal fails, the old credentials are used until they expire. After that, requests wait
+/// until Earthdata is up again.
 #[tokio::test]
-async fn a_failing_renewal_costs_nothing_until_death_and_waits_for_earthdata_after_it() {
-    let environment = TestEnvironment::with(|knobs| knobs.credential_life = 4 * SECOND);
-    let store = environment.store();
+async fn a_failing_renewal_delays_requests_only_after_the_expiry() {
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.credential_life = 4 * SECOND);
+    let cache = environment.credentials_cache();
     let asked = Instant::now();
-    let first = session(&store).await;
+    let first = session(&cache).await;
     let life = first.life().unwrap();
     environment.fake_daac.set(|knobs| knobs.daac_down = true);
     while asked.elapsed() + SECOND / 10 < life {
-        let now = within(AT_ONCE, store.current()).await.unwrap();
+        let now = within(AT_ONCE, cache.current()).await.unwrap();
         assert_eq!(now.keys().access_key_id(), first.keys().access_key_id());
-        assert!(store.timeout_cause().is_none(), "they still work");
+        assert!(cache.timeout_cause().is_none(), "they still work");
         tokio::time::sleep(LOOK).await;
     }
     tokio::time::sleep((life + SECOND / 10).saturating_sub(asked.elapsed())).await;
     assert!(
-        tokio::time::timeout(SECOND / 2, store.current()).await.is_err(),
+        tokio::time::timeout(SECOND / 2, cache.current()).await.is_err(),
         "dead credentials were handed out"
     );
-    let timeout_cause = environment.error_of(Err::<(), _>(store.timeout_cause().unwrap()));
+    let timeout_cause = environment.error_of(Err::<(), _>(cache.timeout_cause().unwrap()));
     let Error::Refused(Refusal::NoCredentials { endpoint, .. }) = &timeout_cause else {
         panic!("{timeout_cause:?}")
     };
     assert_eq!(**endpoint, environment.endpoint());
     environment.fake_daac.set(|knobs| knobs.daac_down = false);
-    assert_ne!(session(&store).await.keys().access_key_id(), first.keys().access_key_id());
-    assert!(store.timeout_cause().is_none());
+    assert_ne!(session(&cache).await.keys().access_key_id(), first.keys().access_key_id());
+    assert!(cache.timeout_cause().is_none());
 }
 
-/// A request that S3 refuses as expired renews once and is replayed inside the same operation,
-/// whatever the store's words for it.
+/// A request that S3 refuses because the credentials have expired renews them once and is repeated
+/// within the same operation, whether S3 answers ExpiredToken or AccessDenied.
 #[tokio::test]
-async fn a_request_that_outlives_its_credentials_is_replayed() {
+async fn a_request_that_outlives_its_credentials_is_repeated() {
     let check = |kind: RequestKind, is_denied: bool| async move {
         let what = format!("{kind:?}, denied: {is_denied}");
-        let environment = TestEnvironment::with(|knobs| {
+        let environment = TestEnvironment::with_knobs(|knobs| {
             knobs.credential_life = 2 * SECOND;
             knobs.expired_is_denied = is_denied;
         });
         environment.put("d/f", "content");
-        let (store, asked) = (environment.store(), Instant::now());
-        let bucket = environment.bucket_of(store.clone());
+        let (cache, asked) = (environment.credentials_cache(), Instant::now());
+        let bucket = environment.bucket_with_cache(cache.clone());
         let object = in_time(bucket.head("d/f")).await.unwrap();
-        // Too slow for its credentials: it is signed while they live and looked at when they are
-        // dead.
+        // The request is signed before the credentials expire and checked after that.
         environment.fake_daac.set(|knobs| {
             knobs.list_latency = Duration::from_millis(2100);
             knobs.first_byte_latency = knobs.list_latency;
@@ -160,11 +159,10 @@ async fn a_request_that_outlives_its_credentials_is_replayed() {
     join_all(kinds.into_iter().flat_map(|kind| [check(kind, false), check(kind, true)])).await;
 }
 
-/// The endpoint's word on their life is not needed: S3 says that they are dead, and they are
-/// renewed at once.
+/// Credentials without a valid expiration are renewed when S3 says that they have expired.
 #[tokio::test]
-async fn credentials_that_die_before_their_time_are_renewed() {
-    let environment = TestEnvironment::with(|knobs| {
+async fn credentials_that_expire_unexpectedly_are_renewed() {
+    let environment = TestEnvironment::with_knobs(|knobs| {
         knobs.credential_life = SECOND;
         knobs.expiration = Expiration::Malformed;
     });
@@ -176,16 +174,17 @@ async fn credentials_that_die_before_their_time_are_renewed() {
         let prefix = Prefix::new("d");
         let everyone = join_all((0..16).map(|_| bucket.page(&prefix, &Position::Start)));
         assert!(in_time(everyone).await.iter().all(Result::is_ok));
-        // HEAD has no body to say why it is refused.
+        // The answer of a HEAD has no body with a reason.
         in_time(bucket.head("d/f")).await.unwrap();
         assert_eq!(environment.fake_daac.stats().issued, round);
     }
 }
 
-/// A 403 to credentials less than a minute old is believed: no storm of logins.
+/// A 403 for credentials that are less than a minute old causes no renewal.
 #[tokio::test]
 async fn a_forbidden_prefix_causes_no_login() {
-    let environment = TestEnvironment::with(|knobs| knobs.unreadable = vec!["secret/".into()]);
+    let environment =
+        TestEnvironment::with_knobs(|knobs| knobs.unreadable = vec!["secret/".into()]);
     environment.put("secret/f", "1");
     let bucket = environment.bucket();
     let refusals = in_time(join_all((0..100).map(|_| bucket.head("secret/f")))).await;
@@ -198,34 +197,34 @@ async fn a_forbidden_prefix_causes_no_login() {
     assert_eq!((stats.credentials, stats.logins, stats.issued, stats.heads), (2, 1, 1, 100));
 }
 
-/// An endpoint that caches its answer is asked a few times, not all the time, and serves again when
-/// it has a new one.
+/// An endpoint that returns the same credentials until they expire is asked a few times only, with
+/// pauses, and its new credentials are used when it has them.
 #[tokio::test]
-async fn an_endpoint_that_repeats_itself_is_not_hammered() {
-    let environment = TestEnvironment::with(|knobs| {
+async fn an_endpoint_that_repeats_its_credentials_is_asked_with_pauses() {
+    let environment = TestEnvironment::with_knobs(|knobs| {
         knobs.credential_life = 4 * SECOND;
         knobs.same_credentials = true;
     });
-    let (store, started) = (environment.store(), Instant::now());
-    let first = session(&store).await;
+    let (cache, started) = (environment.credentials_cache(), Instant::now());
+    let first = session(&cache).await;
     let mut last = first.clone();
     while last.keys().access_key_id() == first.keys().access_key_id() {
         assert!(started.elapsed() < 20 * SECOND);
-        last = session(&store).await;
+        last = session(&cache).await;
         tokio::time::sleep(LOOK / 4).await;
     }
     assert!(started.elapsed() >= 3 * SECOND);
-    // The conversation of the first, then one at ageing and one for each pause of a second and
-    // more.
+    // Two for the first login, one when the credentials start ageing, and one after each pause of at
+    // least a second.
     assert!(environment.fake_daac.stats().credentials <= 6, "{:?}", environment.fake_daac.stats());
 }
 
-/// "Done when": a reader that runs through expiries with 16 threads sees no error; logins are as
-/// many as expiries, not as many as requests.
+/// 16 readers see no error while their credentials expire, and there are as many logins as expiries,
+/// not as many as requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixteen_readers_through_expiries_cost_as_many_logins_as_expiries() {
+async fn sixteen_readers_cost_as_many_logins_as_expiries() {
     const RUN: Duration = Duration::from_secs(7);
-    let environment = TestEnvironment::with(|knobs| knobs.credential_life = 2 * SECOND);
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.credential_life = 2 * SECOND);
     environment.put("d/f", fake_daac::Content::synthetic(40_000));
     let expected = environment.bytes("d/f");
     let bucket = environment.bucket();
@@ -259,18 +258,18 @@ async fn sixteen_readers_through_expiries_cost_as_many_logins_as_expiries() {
     };
     join_all((0..16).map(reader)).await;
     let stats = environment.fake_daac.stats();
-    // Ageing begins at 70 % of a life that may be told a second short.
+    // Ageing begins at 70 % of the life, which may be known a second too short.
     assert!((4..=12).contains(&stats.issued), "{stats:?}");
     assert_eq!(stats.authenticated, 1);
     assert!(stats.gets > 200);
 }
 
-/// A wrong local clock does not break it: S3 says RequestTimeTooSkewed, and the next try is signed
-/// by its clock.
+/// With a wrong local clock S3 answers RequestTimeTooSkewed, and the next attempt is signed with the
+/// server's time.
 #[tokio::test]
-async fn a_clock_that_is_hours_off_is_overcome() {
+async fn a_clock_that_is_hours_off_does_not_prevent_requests() {
     for shift in [-7200, 7200] {
-        let environment = TestEnvironment::with(|knobs| knobs.clock_shift = shift);
+        let environment = TestEnvironment::with_knobs(|knobs| knobs.clock_shift = shift);
         environment.put("d/f", "content");
         let filesystem = environment.filesystem();
         assert_eq!(in_time(filesystem.bytes("d/f")).await.unwrap(), b"content");
@@ -282,21 +281,21 @@ async fn a_clock_that_is_hours_off_is_overcome() {
     }
 }
 
-/// A store that does not know what the endpoint hands out costs two logins and not two for each
-/// request; and it forbids no name.
+/// A store that does not accept the endpoint's credentials costs two logins in all, not two for each
+/// request; no directory is assumed because of its refusals.
 #[tokio::test]
-async fn credentials_that_the_store_never_accepts_cause_no_storm_of_logins() {
+async fn credentials_that_the_store_never_accepts_cause_two_logins() {
     let (environment, elsewhere) = (TestEnvironment::new(), TestEnvironment::new());
-    let bucket = elsewhere.bucket_of(environment.store());
+    let bucket = elsewhere.bucket_with_cache(environment.credentials_cache());
     let started = Instant::now();
     for _ in 0..20 {
         let error =
             environment.error_of(in_time(bucket.page(&Prefix::new("d"), &Position::Start)).await);
         assert!(matches!(error, Error::Refused(Refusal::CredentialsRejected { .. })), "{error:?}");
     }
-    let found = in_time(environment.filesystem_of(bucket, "", SECOND).find("d")).await;
+    let found = in_time(environment.filesystem_over(bucket, "", SECOND).find("d")).await;
     assert!(matches!(found, Err(Error::Refused(_))), "a directory is assumed: {found:?}");
-    // The pause after the second is two seconds, give or take a quarter.
+    // The pause after the second login is two seconds, plus or minus a quarter.
     assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
     assert_eq!(
         (environment.fake_daac.stats().issued, elsewhere.fake_daac.stats().s3_requests()),
@@ -304,15 +303,15 @@ async fn credentials_that_the_store_never_accepts_cause_no_storm_of_logins() {
     );
 }
 
-/// A login that takes longer than the operation that waits for it is not started over by the next
-/// one.
+/// A login that takes longer than the operation that waits for it is not restarted by the next
+/// operation.
 #[tokio::test]
-async fn a_login_outlives_the_operation_that_needed_it() {
-    let environment = TestEnvironment::with(|knobs| knobs.credentials_latency = SECOND / 2);
-    let store = environment.store();
-    assert!(tokio::time::timeout(SECOND / 10, store.current()).await.is_err());
+async fn a_login_outlives_the_operation_that_started_it() {
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.credentials_latency = SECOND / 2);
+    let cache = environment.credentials_cache();
+    assert!(tokio::time::timeout(SECOND / 10, cache.current()).await.is_err());
     environment.wait_for_stats(|stats| stats.issued == 1).await;
-    session(&store).await;
+    session(&cache).await;
     assert_eq!(
         (environment.fake_daac.stats().issued, environment.fake_daac.stats().authenticated),
         (1, 1)

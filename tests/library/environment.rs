@@ -1,5 +1,4 @@
-//! What every test stands on: a local archive of one bucket, and the rooms of granulefs on top of
-//! it.
+//! The test environment: a fake DAAC with one bucket, and the library's types connected to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +20,14 @@ pub(crate) const BUCKET: &str = "granules";
 const DAAC: &str = "PODAAC";
 pub(crate) const FAMILIES: [Family; 2] = [Family::Cumulus, Family::Tea];
 
-/// What the user shows.
+/// The identity with which a test logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TestIdentity {
     Token,
     Password,
     Both,
     WrongPassword,
-    /// Nothing that reads like a token, beside the password.
+    /// The right password, and a token that is malformed.
     BadTokenAndPassword,
 }
 
@@ -39,29 +38,25 @@ pub(crate) struct TestEnvironment {
 
 impl TestEnvironment {
     pub(crate) fn new() -> Self {
-        Self::of(Family::Cumulus, |_| {})
+        Self::with_family(Family::Cumulus, |_| {})
     }
 
-    pub(crate) fn with(change: impl FnOnce(&mut Knobs)) -> Self {
-        Self::of(Family::Cumulus, change)
+    pub(crate) fn with_knobs(change: impl FnOnce(&mut Knobs)) -> Self {
+        Self::with_family(Family::Cumulus, change)
     }
 
-    pub(crate) fn of(family: Family, change: impl FnOnce(&mut Knobs)) -> Self {
+    pub(crate) fn with_family(family: Family, change: impl FnOnce(&mut Knobs)) -> Self {
         let mut setup = Setup {
             daacs: vec![Daac { name: DAAC.into(), family, buckets: vec![BUCKET.into()] }],
             threads: 1,
             ..Setup::default()
         };
         change(&mut setup.knobs);
-        let environment = Self { fake_daac: FakeDaac::start(setup).unwrap() };
-        // An empty bucket is a bucket.
-        environment.put("one", "1");
-        environment.delete("one");
-        environment
+        Self { fake_daac: FakeDaac::start(setup).unwrap() }
     }
 
-    /// A environment whose bucket holds `keys`; the content of each is its key.
-    pub(crate) fn holding(keys: &[&str]) -> Self {
+    /// Returns an environment whose bucket has these keys; the content of each object is its key.
+    pub(crate) fn with_objects(keys: &[&str]) -> Self {
         let environment = Self::new();
         for key in keys {
             environment.put(key, key.as_bytes().to_vec());
@@ -81,13 +76,13 @@ impl TestEnvironment {
         self.fake_daac.expected(BUCKET, key).unwrap()
     }
 
-    /// All bytes that `key` must have.
+    /// Returns all bytes that a reader of `key` must get.
     pub(crate) fn bytes(&self, key: &str) -> Vec<u8> {
         let object = self.expected(key);
         object.read(0..object.size).unwrap().to_vec()
     }
 
-    /// Waits until the archive's counts fulfil a condition, without holding up the thread.
+    /// Waits until `condition` holds for the fake DAAC's counts, without blocking the thread.
     pub(crate) async fn wait_for_stats(&self, condition: impl Fn(&Stats) -> bool) {
         in_time(async {
             while !condition(&self.fake_daac.stats()) {
@@ -124,57 +119,57 @@ impl TestEnvironment {
         Login::new(&self.endpoint(), &self.fake_daac.login_host(), self.identity(identity)).unwrap()
     }
 
-    pub(crate) fn store(&self) -> Arc<CredentialsCache> {
+    pub(crate) fn credentials_cache(&self) -> Arc<CredentialsCache> {
         CredentialsCache::new(Provider::Earthdata(Box::new(self.login(TestIdentity::Password))))
     }
 
     pub(crate) fn bucket(&self) -> Bucket {
-        self.bucket_of(self.store())
+        self.bucket_with_cache(self.credentials_cache())
     }
 
-    pub(crate) fn bucket_of(&self, store: Arc<CredentialsCache>) -> Bucket {
+    pub(crate) fn bucket_with_cache(&self, cache: Arc<CredentialsCache>) -> Bucket {
         let location = BucketLocation {
             bucket: BUCKET.into(),
             region: "us-west-2".into(),
             endpoint_url: Some(self.fake_daac.s3_url()),
             path_style: true,
         };
-        Bucket::new(location, store).unwrap()
+        Bucket::new(location, cache).unwrap()
     }
 
-    /// The whole bucket, names believed for an hour.
+    /// Returns a filesystem over the whole bucket that caches names for an hour.
     pub(crate) fn filesystem(&self) -> PathFilesystem {
         self.filesystem_at("", Duration::from_secs(3600))
     }
 
     pub(crate) fn filesystem_at(&self, prefix: &str, metadata_ttl: Duration) -> PathFilesystem {
-        self.filesystem_of(self.bucket(), prefix, metadata_ttl)
+        self.filesystem_over(self.bucket(), prefix, metadata_ttl)
     }
 
-    pub(crate) fn filesystem_of(
+    pub(crate) fn filesystem_over(
         &self,
         bucket: Bucket,
         prefix: &str,
         metadata_ttl: Duration,
     ) -> PathFilesystem {
-        Self::filesystem_within(bucket, prefix, Limits { metadata_ttl, cache_size: 64 << 20 })
+        Self::filesystem_with_limits(bucket, prefix, Limits { metadata_ttl, cache_size: 64 << 20 })
     }
 
-    /// The whole bucket, with so many bytes of cache.
+    /// Returns a filesystem over the whole bucket with a cache of `cache_size` bytes.
     pub(crate) fn filesystem_with_cache(&self, cache_size: usize) -> PathFilesystem {
-        Self::filesystem_within(
+        Self::filesystem_with_limits(
             self.bucket(),
             "",
             Limits { metadata_ttl: Duration::from_secs(3600), cache_size },
         )
     }
 
-    fn filesystem_within(bucket: Bucket, prefix: &str, limits: Limits) -> PathFilesystem {
+    fn filesystem_with_limits(bucket: Bucket, prefix: &str, limits: Limits) -> PathFilesystem {
         let owner_and_modes = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
         PathFilesystem::new(Filesystem::new(bucket, Prefix::new(prefix), owner_and_modes, limits))
     }
 
-    /// Fails when `text` holds any secret that there is.
+    /// Fails when `text` contains any secret of the fake DAAC.
     pub(crate) fn assert_hides_secrets(&self, text: &str) {
         let mut secrets = self.fake_daac.secrets();
         secrets.push(BASE64.encode(format!(
@@ -187,8 +182,8 @@ impl TestEnvironment {
         }
     }
 
-    /// The error of an operation that must fail, after a look for secrets in its words and in its
-    /// `Debug` form.
+    /// Returns the error of an operation that must fail, after checking that neither its message nor
+    /// its `Debug` form contains a secret.
     pub(crate) fn error_of<T>(&self, outcome: Result<T, Error>) -> Error {
         let Err(error) = outcome else { panic!("it should have failed") };
         self.assert_hides_secrets(&format!("{error} {error:?}"));
@@ -196,7 +191,7 @@ impl TestEnvironment {
     }
 }
 
-/// Waits for what must come, but not for ever.
+/// Waits for a future, and fails when it takes longer than 40 seconds.
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
     within(Duration::from_secs(40), work).await
 }

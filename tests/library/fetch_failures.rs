@@ -1,5 +1,5 @@
-//! Fetches that go wrong, in every phase and for every kind of read: issue 4, "Done when", second
-//! item: "fault tests (reset, truncation, stall, 503 in every phase of a flight)".
+//! Fetches of blocks that fail, with every failure in every phase of a fetch and for every kind of
+//! read.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const STREAM: u64 = 3 * MIB + 1;
 const HUGE: u64 = 4096 * MIB;
-/// Inside of every GET of these reads, and not at an edge of a block.
+/// An offset inside every GET of these reads that is not at the edge of a block.
 const WITHIN: u64 = 70_001;
-/// What the archive cuts one byte before the end.
+/// The fake DAAC cuts at the latest one byte before the end.
 const LAST: u64 = u64::MAX;
 
-/// Before the headers, after them, in the middle, and in the last block.
+/// Failures before the headers, after them, in the middle, and in the last block.
 const FAILURES: [Failure; 16] = [
     Failure::SlowDown,
     Failure::InternalError,
@@ -38,7 +38,7 @@ const FAILURES: [Failure; 16] = [
     Failure::Delay(700),
 ];
 
-/// Reads of one file, and the byte whose first GET goes wrong.
+/// Reads of one file, and the byte whose first GET fails.
 #[derive(Clone, Debug)]
 struct Reads {
     what: &'static str,
@@ -57,11 +57,11 @@ fn rows() -> Vec<Reads> {
         |what, name, size, reads: &[_], at| Reads { what, name, size, reads: reads.to_vec(), at };
     vec![
         row("the first GET of a stream", "f", STREAM, &stream, 0),
-        row("a middle one", "f", STREAM, &stream, STREAM / 2),
-        row("the last one", "f", STREAM, &stream, STREAM - 1),
-        row("a read of its own", "f", 80 * MIB, &[(40 * MIB, 128 * KIB)], 40 * MIB),
+        row("a middle GET of a stream", "f", STREAM, &stream, STREAM / 2),
+        row("the last GET of a stream", "f", STREAM, &stream, STREAM - 1),
+        row("a single read", "f", 80 * MIB, &[(40 * MIB, 128 * KIB)], 40 * MIB),
         row(
-            "a read for nobody else",
+            "a random read that is not cached",
             "f",
             HUGE,
             &[&scattered[..], &[(333 * MIB + 17, 400_000)]].concat(),
@@ -76,7 +76,7 @@ fn rows() -> Vec<Reads> {
             5 * MIB,
         ),
         row(
-            "a tail, fetched for its name",
+            "a tail, fetched for the file's extension",
             "f.nc",
             30 * MIB,
             &[(0, 4 * KIB), (30 * MIB - 4 * KIB, 4 * KIB)],
@@ -85,7 +85,7 @@ fn rows() -> Vec<Reads> {
     ]
 }
 
-/// GETs and bytes sent for a key, and bytes that the budget counts when all is over.
+/// The GETs and bytes sent for a key, and the bytes that the cache counts afterwards.
 #[derive(Debug)]
 struct Cost {
     gets: u64,
@@ -93,7 +93,7 @@ struct Cost {
     cached_bytes: u64,
 }
 
-/// What the budget counts, when that has not changed for a while.
+/// Waits until the bytes of the cache have not changed for a while, and returns them.
 async fn settled(filesystem: &PathFilesystem) -> u64 {
     let (mut before, mut same) = (filesystem.cached_bytes(), 0);
     while same < 25 {
@@ -105,8 +105,8 @@ async fn settled(filesystem: &PathFilesystem) -> u64 {
     before
 }
 
-/// Does the reads with or without the failure, checks every byte, and that the budget comes to
-/// count `cached_bytes`.
+/// Does the reads with or without the failure, checks every byte, and waits until the cache counts
+/// `cached_bytes`.
 async fn cost(
     environment: &TestEnvironment,
     row: &Reads,
@@ -162,11 +162,11 @@ async fn cost(
     Cost { gets: log.len() as u64, sent: log.iter().map(|get| get.sent).sum(), cached_bytes }
 }
 
-/// Right bytes, no error, one request more for the fault (and one where it was late), no byte twice
-/// but those that a broken connection lost, and a budget that counts what the healthy reads left in
-/// it and nothing more.
+/// After a failure the reads return the right bytes without an error, with at most one request more
+/// for the failure and one for hedging. Only bytes that a broken connection lost are fetched twice,
+/// and the cache counts as many bytes as after the same reads without a failure.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flight_that_fails_in_any_phase_goes_on_and_leaves_nothing_behind() {
+async fn a_fetch_that_fails_in_any_phase_is_resumed_and_leaks_no_memory() {
     let environment = TestEnvironment::new();
     let (environment, rows) = (&environment, rows());
     join_all(rows.iter().map(|row| async move {

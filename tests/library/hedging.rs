@@ -1,5 +1,4 @@
-//! Issue 4: "a stalled one is abandoned for a second one (hedged, within a few percent of extra
-//! requests)."
+//! Hedging: a GET whose answer is late is sent a second time.
 
 use fake_daac::{Content, Failure, Fault, RequestKind};
 
@@ -7,21 +6,20 @@ use crate::environment::{TestEnvironment, in_time};
 
 const SIZE: u64 = 300 << 20;
 
-/// Whatever hangs, before its headers or in its body, the reader gets its bytes by another request,
-/// which is counted.
+/// When a GET hangs, before its headers or in its body, the reader gets the bytes by a second GET.
 #[tokio::test]
-async fn a_get_that_hangs_is_overtaken_by_a_second_one() {
+async fn a_get_that_hangs_is_hedged() {
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(SIZE));
     let filesystem = environment.filesystem();
     let expected = environment.bytes("f");
     let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
-    // No two at the same distance, which would be fetched before they are asked for.
+    // The distances differ, since reads at a constant distance would be prefetched.
     let location = |number: u64| (number * number) << 20;
     for number in 0..10 {
         in_time(filesystem.read(handle, location(number), 1000)).await.unwrap();
     }
-    // An hour, which nobody waits for.
+    // The delay of the last one is an hour.
     let hangs =
         [Failure::Stall, Failure::StallBody(0), Failure::StallBody(500), Failure::Delay(3_600_000)];
     for (number, hang) in (10..).zip(hangs) {

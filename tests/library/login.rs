@@ -1,5 +1,4 @@
-//! The ways in: issue 2, "What must work", item 1, and sections 1 and 2 of the facts about
-//! Earthdata Login.
+//! Logins that succeed: every method of every server family, renewals, expirations and redirects.
 
 use std::time::Duration;
 
@@ -15,12 +14,12 @@ use crate::environment::{FAMILIES, TestEnvironment, TestIdentity, in_time};
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn assert_lives(grant: &TemporaryCredentials, expected: Duration, what: &str) {
-    // `Date` and `expiration` are whole seconds, one of them may have ticked in between.
+    // `Date` and `expiration` are whole seconds, so the difference may be a second off.
     let life = grant.life.unwrap();
     assert!(life <= expected && life + Duration::from_secs(2) >= expected, "{what}: {life:?}");
 }
 
-/// Requests since the last look: to /s3credentials, to Earthdata Login, and to the callback.
+/// Returns and resets the requests to /s3credentials, to Earthdata Login and to the callback.
 fn conversation(environment: &TestEnvironment) -> [u64; 3] {
     let stats = environment.fake_daac.stats();
     environment.fake_daac.reset_stats();
@@ -28,10 +27,10 @@ fn conversation(environment: &TestEnvironment) -> [u64; 3] {
     [stats.credentials, stats.logins, stats.callbacks]
 }
 
-/// Every way that a server wants the identity shown, in both families; each costs the requests that
-/// it must and no more, and a renewal with what was kept costs one.
+/// Every method of a login costs only its own requests, in both server families, and a renewal costs
+/// one request.
 #[tokio::test]
-async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
+async fn each_login_method_costs_its_requests_and_each_renewal_one() {
     type ChangeKnobs = fn(&mut Knobs);
     let healthy: ChangeKnobs = |_| {};
     let rows: [(&str, TestIdentity, ChangeKnobs, [u64; 3]); 10] = [
@@ -79,7 +78,7 @@ async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
     for family in FAMILIES {
         for (way, identity, change, hops) in rows {
             let what = format!("{family:?}, {way}");
-            let environment = TestEnvironment::of(family, change);
+            let environment = TestEnvironment::with_family(family, change);
             let login = environment.login(identity);
             let first = in_time(login.grant()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(conversation(&environment), hops, "{what}");
@@ -91,11 +90,11 @@ async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
     }
 }
 
-/// Item 1: kept cookies, until the endpoint redirects again.
+/// When the cookie has expired, the endpoint redirects to the login again.
 #[tokio::test]
-async fn a_cookie_that_is_no_longer_good_is_earned_again() {
+async fn an_expired_cookie_causes_a_new_login() {
     for family in FAMILIES {
-        let environment = TestEnvironment::of(family, |_| {});
+        let environment = TestEnvironment::with_family(family, |_| {});
         let login = environment.login(TestIdentity::Password);
         in_time(login.grant()).await.unwrap();
         conversation(&environment);
@@ -106,12 +105,12 @@ async fn a_cookie_that_is_no_longer_good_is_earned_again() {
     }
 }
 
-/// Item 1: the form goes with `Origin` to Earthdata Login only, and no secret stands in a URL or
-/// goes elsewhere.
+/// The password is sent once, as a form to Earthdata Login, and no request shows a secret in its URL
+/// or to another host.
 #[tokio::test]
-async fn the_password_goes_to_earthdata_login_and_nowhere_else() {
+async fn the_password_is_sent_only_to_earthdata_login() {
     for family in FAMILIES {
-        let environment = TestEnvironment::of(family, |_| {});
+        let environment = TestEnvironment::with_family(family, |_| {});
         in_time(environment.login(TestIdentity::Password).grant()).await.unwrap();
         let log = environment.fake_daac.log();
         let posts: Vec<_> = log.iter().filter(|request| request.method == "POST").collect();
@@ -121,8 +120,7 @@ async fn the_password_goes_to_earthdata_login_and_nowhere_else() {
         );
         assert!(log.iter().all(|request| request.leaked_secret.is_none()), "{log:?}");
         for request in &log {
-            // The codes and cookies of the conversation do travel in URLs; what the user owns does
-            // not.
+            // URLs of the login have codes, but not the user's own secrets.
             assert!(
                 !request.target.contains(environment.fake_daac.token())
                     && !request.target.contains(environment.fake_daac.password())
@@ -131,12 +129,12 @@ async fn the_password_goes_to_earthdata_login_and_nowhere_else() {
     }
 }
 
-/// Item 1: every expiration format; what cannot be read is 55 minutes.
+/// Every form of an expiration is parsed; without a valid one the life is 55 minutes.
 #[tokio::test]
-async fn every_way_to_write_an_expiration_is_read() {
+async fn every_form_of_an_expiration_is_parsed() {
     const LIFE: Duration = Duration::from_secs(1234);
     const ASSUMED: Duration = Duration::from_secs(55 * 60);
-    let environment = TestEnvironment::with(|knobs| knobs.credential_life = LIFE);
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.credential_life = LIFE);
     let login = environment.login(TestIdentity::Token);
     for (form, life) in [
         (Expiration::Python, LIFE),
@@ -153,10 +151,11 @@ async fn every_way_to_write_an_expiration_is_read() {
     }
 }
 
-/// Item 2: a wrong local clock does not break it.
+/// The life of credentials is measured by the server's clock, so that a wrong local clock does no
+/// harm.
 #[tokio::test]
-async fn lives_are_judged_by_the_servers_clock() {
-    let environment = TestEnvironment::of(Family::Tea, |_| {});
+async fn lives_are_measured_by_the_servers_clock() {
+    let environment = TestEnvironment::with_family(Family::Tea, |_| {});
     let login = environment.login(TestIdentity::Token);
     for shift in [-86_400 * 400, -7200, 7200, 86_400 * 400] {
         environment.fake_daac.set(|knobs| knobs.clock_shift = shift);
@@ -164,10 +163,10 @@ async fn lives_are_judged_by_the_servers_clock() {
     }
 }
 
-/// Item 1: an endpoint behind an alias ends the conversation at its own name; what counts is that
-/// credentials are there.
+/// An endpoint behind an alias answers under its own name. Its credentials are accepted, although the
+/// redirects end at another URL than they began.
 #[tokio::test]
-async fn credentials_count_wherever_the_redirects_end() {
+async fn credentials_are_accepted_wherever_the_redirects_end() {
     let environment = TestEnvironment::new();
     let own = CannedServer::new(|_| CREDENTIALS.into());
     let target = own.endpoint.clone();
@@ -181,10 +180,10 @@ async fn credentials_count_wherever_the_redirects_end() {
     assert_eq!(in_time(login.grant()).await.unwrap().access_key, "A");
 }
 
-/// Item 1: a token follows redirects within its endpoint, and is refused by one that leads anywhere
-/// else, where it does not go.
+/// A token is sent along redirects within its endpoint. A redirect to anywhere else counts as a
+/// refusal of the token, which is not sent there.
 #[tokio::test]
-async fn a_token_stays_with_its_endpoint() {
+async fn a_token_is_sent_only_to_its_endpoint() {
     let environment = TestEnvironment::new();
     let elsewhere = CannedServer::new(|_| CREDENTIALS.into());
     for (location, is_accepted) in [
@@ -222,20 +221,21 @@ async fn a_token_stays_with_its_endpoint() {
     assert_eq!(elsewhere.heads(), [""; 0]);
 }
 
-/// "A bounded whole conversation" (review of issue 5): whichever leg hangs, it is given up, with
-/// the host that did not answer.
+/// A login of which any request hangs ends in bounded time, and the error names the host that did
+/// not answer.
 #[tokio::test]
-async fn a_conversation_that_hangs_is_given_up_and_names_the_host() {
+async fn a_login_that_hangs_ends_with_an_error_that_names_the_host() {
     let check = |kind: RequestKind| async move {
-        let environment =
-            TestEnvironment::with(|knobs| knobs.faults.push(Fault::new(Failure::Stall).on(kind)));
+        let environment = TestEnvironment::with_knobs(|knobs| {
+            knobs.faults.push(Fault::new(Failure::Stall).on(kind))
+        });
         let host = if kind == RequestKind::Login {
             environment.fake_daac.login_host()
         } else {
             host_of(&environment.endpoint())
         };
-        let store = environment.store();
-        let asked = tokio::spawn(async move { store.first().await });
+        let cache = environment.credentials_cache();
+        let asked = tokio::spawn(async move { cache.first().await });
         environment
             .wait_for_stats(|stats| match kind {
                 RequestKind::Credentials => stats.credentials == 1,

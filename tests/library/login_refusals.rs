@@ -1,5 +1,4 @@
-//! What goes wrong with a login: issue 2, item 1, every answer of section 2 of the facts as its own
-//! clear message.
+//! Logins that fail: every answer of Earthdata Login and of `/s3credentials` has its own error.
 
 use fake_daac::{
     BearerAnswer, EndpointAnswer, Failure, Family, Fault, ForeignRedirect, Knobs, LoginAnswer,
@@ -15,8 +14,8 @@ use crate::environment::{FAMILIES, TestEnvironment, TestIdentity, in_time};
 type ChangeKnobs = fn(&mut Knobs);
 type Check = fn(&TestEnvironment, &Error) -> bool;
 
-/// What goes wrong, where, for whom, by which knob; the error to come of it, and how many passwords
-/// were sent.
+/// The failure, the server families and the identity that it concerns, the knob that causes it, the
+/// expected error, and the number of passwords sent.
 type Row = (&'static str, &'static [Family], TestIdentity, ChangeKnobs, Check, u64);
 
 fn is_transient(_: &TestEnvironment, error: &Error) -> bool {
@@ -39,17 +38,16 @@ fn is_astray(_: &TestEnvironment, error: &Error) -> bool {
     matches!(error, Error::Refused(Refusal::Conversation { .. }))
 }
 
-/// A resolution whose words name the page that cures it.
+/// Returns whether the error names this page as the one that resolves it.
 fn resolves_at(environment: &TestEnvironment, error: &Error, page: &str) -> bool {
     let url = format!("http://{}/{page}", environment.fake_daac.login_host());
     matches!(error, Error::Refused(Refusal::Resolution { resolution_url, .. }) if resolution_url.starts_with(&url))
         && error.to_string().contains(&url)
 }
 
-/// Section 2, row by row: whom it happens to, what the error is, and how many passwords were sent
-/// for it.
+/// Every answer that refuses a login has its own error, and no password is sent twice.
 #[tokio::test]
-async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
+async fn each_answer_has_its_own_error_and_no_password_is_sent_twice() {
     use Family::{Cumulus, Tea};
     const ALL: &[Family] = &FAMILIES;
     let rows: [Row; 22] = [
@@ -219,7 +217,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
     for (what, families, identity, change, check, passwords) in rows {
         for family in families {
             let what = format!("{family:?}, {what}");
-            let environment = TestEnvironment::of(*family, change);
+            let environment = TestEnvironment::with_family(*family, change);
             let outcome = in_time(environment.login(identity).grant()).await;
             let stats = environment.fake_daac.stats();
             assert_eq!(
@@ -233,25 +231,25 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
     }
 }
 
-/// Section 2, "transient failures happen": on every leg of the conversation they are worth another
-/// try later, and none is answered by sending the password in another way.
+/// A fault of any request of a login is a transient error, and the password is not sent by another
+/// method because of it.
 #[tokio::test]
-async fn a_fault_on_any_leg_of_the_login_is_transient() {
+async fn a_fault_of_any_request_of_a_login_is_transient() {
     for family in FAMILIES {
         for (kind, passwords) in
             [(RequestKind::Credentials, 0), (RequestKind::Login, 1), (RequestKind::Callback, 1)]
         {
             for failure in [Failure::SlowDown, Failure::InternalError, Failure::Reset] {
                 let what = format!("{family:?} {kind:?} {failure:?}");
-                let environment = TestEnvironment::of(family, |knobs| {
+                let environment = TestEnvironment::with_family(family, |knobs| {
                     knobs.faults.push(Fault::new(failure).on(kind))
                 });
                 let login = environment.login(TestIdentity::Password);
                 let error = environment.error_of(in_time(login.grant()).await);
                 assert!(is_transient(&environment, &error), "{what}: {error:?}");
                 let log = environment.fake_daac.log();
-                // A connection that is reset may have been an idle one: the client tries again, in
-                // the same way.
+                // After a reset the client repeats the request once, since the connection may have
+                // been an idle one.
                 let posts = log.iter().filter(|request| request.method == "POST").count();
                 assert!(posts == passwords || failure == Failure::Reset, "{what}: {log:?}");
                 assert!(
@@ -267,7 +265,7 @@ async fn a_fault_on_any_leg_of_the_login_is_transient() {
     }
 }
 
-/// Item 1: the password and the token go to no host but their own.
+/// The password is sent only to Earthdata Login, and the token only to its endpoint.
 #[tokio::test]
 async fn a_redirect_to_a_foreign_host_gets_no_secret() {
     for family in FAMILIES {
@@ -275,12 +273,13 @@ async fn a_redirect_to_a_foreign_host_gets_no_secret() {
             (ForeignRedirect::Endpoint, TestIdentity::Password, 0),
             (ForeignRedirect::Login, TestIdentity::Password, 1),
             (ForeignRedirect::Callback, TestIdentity::Password, 1),
-            // The token is refused, so that the password's way is gone.
+            // The token is refused, so that the password is used.
             (ForeignRedirect::Endpoint, TestIdentity::BadTokenAndPassword, 0),
             (ForeignRedirect::Login, TestIdentity::BadTokenAndPassword, 1),
         ] {
-            let environment =
-                TestEnvironment::of(family, |knobs| knobs.foreign_redirect = foreign_redirect);
+            let environment = TestEnvironment::with_family(family, |knobs| {
+                knobs.foreign_redirect = foreign_redirect
+            });
             let error = environment.error_of(in_time(environment.login(identity).grant()).await);
             let stats = environment.fake_daac.stats();
             assert_eq!(
@@ -294,10 +293,10 @@ async fn a_redirect_to_a_foreign_host_gets_no_secret() {
     }
 }
 
-/// Item 1: a password is sent to the configured Earthdata Login only, and the message names the one
-/// that the endpoint wants.
+/// A password is sent only to the configured Earthdata Login; the error names the one that the
+/// endpoint redirects to.
 #[tokio::test]
-async fn another_earthdata_login_than_the_configured_one_gets_nothing() {
+async fn another_earthdata_login_than_the_configured_one_gets_no_request() {
     let environment = TestEnvironment::new();
     let login = Login::new(
         &environment.endpoint(),
@@ -317,7 +316,7 @@ async fn another_earthdata_login_than_the_configured_one_gets_nothing() {
     assert_eq!(environment.fake_daac.stats().logins, 0);
 }
 
-/// Item 7: https, or http to loopback only.
+/// An endpoint must be https, or http on loopback.
 #[test]
 fn an_endpoint_that_is_not_private_is_refused_before_any_connection() {
     let environment = TestEnvironment::new();
@@ -349,7 +348,8 @@ fn an_endpoint_that_is_not_private_is_refused_before_any_connection() {
     );
 }
 
-/// Item 7, for the session token: it travels in a header of each request.
+/// The URL of S3 must be https, or http on loopback, since each request has the session token in a
+/// header.
 #[test]
 fn an_s3_that_is_not_private_is_refused_before_any_connection() {
     let environment = TestEnvironment::new();
@@ -364,7 +364,7 @@ fn an_s3_that_is_not_private_is_refused_before_any_connection() {
             endpoint_url: Some(url.into()),
             path_style: true,
         };
-        let bucket = Bucket::new(location, environment.store());
+        let bucket = Bucket::new(location, environment.credentials_cache());
         assert_eq!(bucket.is_ok(), is_fit, "{url}");
         assert!(
             is_fit
@@ -376,9 +376,9 @@ fn an_s3_that_is_not_private_is_refused_before_any_connection() {
     }
 }
 
-/// Item 1: redirects bounded; none leads out of privacy.
+/// The number of redirects of a login is bounded, and none may lead to an unencrypted host.
 #[tokio::test]
-async fn redirects_are_bounded_and_stay_private() {
+async fn redirects_are_bounded_and_encrypted() {
     let rows: [(&str, Check, std::ops::RangeInclusive<usize>); 4] = [
         ("/s3credentials", is_astray, 2..=20),
         ("/elsewhere", is_astray, 2..=20),

@@ -1,5 +1,4 @@
-//! The library against the local archive, in process, without a mount. Each test names the
-//! paragraph of `docs/semantics.md`, or the item of the issue, that it proves.
+//! Tests of the library against the fake DAAC, in one process and without a mount.
 #![cfg(test)]
 
 mod architecture;

@@ -1,5 +1,5 @@
-//! The tree against a plain map of keys: issue 3, "Done when", the model test. A failure prints the
-//! seed to run it again with `FAST_SEED=... cargo test --test fast model`.
+//! Names against a reference model, which is a plain map of keys. A failure prints the seed with
+//! which `TEST_SEED=... cargo test --test library model` repeats it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,16 +16,16 @@ use crate::path_filesystem::PathFilesystem;
 const OBJECT: &str = ".granulefs-object";
 const DIRECTORY: &str = ".granulefs-directory";
 
-/// What a name is: `None` for a directory, else the key.
+/// The names of a directory: each with its key, or `None` for a directory.
 type Model = BTreeMap<String, Option<String>>;
 
-/// Prints the seed when the test fails.
+/// The seed of a test's random numbers, which is printed when the test fails.
 struct Seed(u64);
 
 impl Seed {
     fn new() -> Self {
         Self(
-            std::env::var("FAST_SEED")
+            std::env::var("TEST_SEED")
                 .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap()),
         )
     }
@@ -34,13 +34,13 @@ impl Seed {
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("FAST_SEED={}", self.0);
+            eprintln!("TEST_SEED={}", self.0);
         }
     }
 }
 
-/// One component of a key: words that shadow each other, dates, serial numbers, long common starts,
-/// and what is odd.
+/// Returns a random component of a key: words that shadow each other, dates, serial numbers, long
+/// common prefixes, and unusual characters.
 fn component(rng: &mut Rng) -> String {
     const WORDS: [&str; 6] = ["blue", "blue-a", "blue0", "blue.x", "blue!", "blu"];
     const ODD: [&str; 12] = [
@@ -92,7 +92,7 @@ fn is_plain(component: &str) -> bool {
         && !component.ends_with(DIRECTORY)
 }
 
-/// The names that the directory `prefix` must have, by the rules of semantics.md.
+/// Returns the names that the directory `prefix` must have by the rules of docs/semantics.md.
 fn model(keys: &[String], prefix: &str) -> Model {
     let mut names = Model::new();
     let below = || keys.iter().filter_map(|key| key.strip_prefix(prefix));
@@ -117,7 +117,7 @@ fn shown(listed: &Listed) -> (String, Option<String>) {
     (listed.shown.name.to_string(), key)
 }
 
-/// One directory, asked in a random order for names, positions and single lookups.
+/// Checks one directory by reads from random positions and by single lookups, in a random order.
 async fn check_directory(
     rng: &mut Rng,
     filesystem: &PathFilesystem,
@@ -129,7 +129,7 @@ async fn check_directory(
     let mut is_done = false;
     for _ in 0..rng.usize(5..30) {
         match rng.u8(0..10) {
-            // On from where it stopped, or from any place that was given before, or from the start.
+            // Continues, or restarts at an earlier position or at the start.
             0..6 => {
                 let from = match rng.u8(0..6) {
                     0 => 0,
@@ -155,7 +155,7 @@ async fn check_directory(
             }
             _ => {
                 let name = component(rng);
-                // No kernel asks for these.
+                // The kernel never looks up these names.
                 if !["", ".", ".."].contains(&&*name) && !name.contains(['/', '\0']) {
                     check_lookup(filesystem, number, &name, expected.get(&name)).await;
                 }
@@ -169,8 +169,8 @@ async fn check_directory(
         seen.extend(more);
     }
     let all: Vec<_> = seen.iter().map(shown).collect();
-    // The names of the empty component come when S3 gets to them, which is after those that start
-    // with a byte below `/`.
+    // The names of an empty component are out of order: S3 sorts them after those that start with a
+    // byte below `/`.
     let ordered: Vec<_> = all
         .iter()
         .map(|(name, _)| name)
@@ -204,7 +204,7 @@ async fn check_lookup(
     }
 }
 
-/// The whole tree below the root, every directory in its own disorder.
+/// Checks every directory below the root, in a random order.
 async fn check_tree(rng: &mut Rng, filesystem: &PathFilesystem, keys: &[String]) {
     let mut open = vec![(ROOT, String::new())];
     while !open.is_empty() {
@@ -235,10 +235,10 @@ fn fill_bucket(environment: &TestEnvironment, rng: &mut Rng) -> Vec<String> {
     keys
 }
 
-/// Random keys, pages cut everywhere, and a kernel that asks in any order: the names, their order
-/// and their nature are those of a plain map.
+/// With random keys, pages of any size and requests in any order, the names, their order and their
+/// types are those of the model.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tree_is_that_of_a_plain_map_in_whatever_order_it_is_asked() {
+async fn names_equal_the_model_for_requests_in_any_order() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..10 {
@@ -249,9 +249,9 @@ async fn the_tree_is_that_of_a_plain_map_in_whatever_order_it_is_asked() {
     }
 }
 
-/// The same while S3 has a bad day: 503s, resets and cut pages in the middle.
+/// The names equal the model while S3 answers with 503s, resets and truncated pages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tree_is_that_of_a_plain_map_through_faults() {
+async fn names_equal_the_model_through_faults() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..6 {
@@ -269,15 +269,14 @@ async fn the_tree_is_that_of_a_plain_map_through_faults() {
     }
 }
 
-/// Objects come and go between the pages: each name that stays is shown exactly once, and none that
-/// never was.
+/// While objects are put and deleted between the pages, each name that stays is shown exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_that_stay_are_shown_once_while_others_come_and_go() {
+async fn unchanged_names_are_shown_once_while_others_change() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..15 {
         let environment = TestEnvironment::new();
-        // Names that shadow none of those that come and go.
+        // These names shadow none of those that change.
         let stays: Vec<String> = (0..rng.usize(1..60))
             .map(|n| format!("s{:03}{}", n * 3, ["", "-x", "/y"][n % 3]))
             .collect();

@@ -1,4 +1,4 @@
-//! Names: semantics.md, "Names".
+//! Names of keys (docs/semantics.md, "Names").
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use crate::path_filesystem::PathFilesystem;
 const OBJECT: &str = ".granulefs-object";
 const DIRECTORY: &str = ".granulefs-directory";
 
-/// Every file below `path`, by its whole path, with what is read there.
+/// Returns the path and the content of every file below `path`.
 async fn walk(filesystem: &PathFilesystem, path: &str) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut open = vec![path.to_owned()];
@@ -34,18 +34,18 @@ async fn walk(filesystem: &PathFilesystem, path: &str) -> Vec<(String, String)> 
     files
 }
 
-/// Number `name` of the statistics.
+/// Returns the number `name` of the statistics.
 fn statistic(filesystem: &PathFilesystem, name: &str) -> u64 {
     let statistics = filesystem.xattr(ROOT, OsStr::new("user.granulefs.statistics")).unwrap();
     let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).unwrap();
     line.parse().unwrap()
 }
 
-/// "Keys with an empty, `.` or `..` component, a NUL, a leading `/`, ...: never shadow another
-/// name, never vanish: reachable through the escape"; "keys with control characters, newlines, `%`,
-/// `+`, spaces, any UTF-8 survive the round trip".
+/// Keys that cannot be paths (an empty, `.` or `..` component, a NUL, a leading `/`) have escaped
+/// names, which hide no other name. Keys with control characters, newlines, `%`, `+`, spaces and any
+/// UTF-8 keep their names.
 #[tokio::test]
-async fn every_key_is_shown_once_and_read_under_its_name() {
+async fn every_key_has_one_name_under_which_it_is_read() {
     let rows = [
         ("plain", "plain".to_owned()),
         ("d/.", format!("d/.{OBJECT}")),
@@ -81,13 +81,13 @@ async fn every_key_is_shown_once_and_read_under_its_name() {
     expected.sort();
     for (space_as_percent, slash_as_percent) in [(false, false), (true, true)] {
         let environment =
-            TestEnvironment::holding(&rows.iter().map(|(key, _)| *key).collect::<Vec<_>>());
+            TestEnvironment::with_objects(&rows.iter().map(|(key, _)| *key).collect::<Vec<_>>());
         environment.fake_daac.set(|knobs| {
             knobs.space_as_percent = space_as_percent;
             knobs.slash_as_percent = slash_as_percent;
         });
         assert_eq!(walk(&environment.filesystem(), "").await, expected);
-        // The same without a listing that knows the answers.
+        // Without a listing, each name is looked up by itself.
         for (path, key) in &expected {
             let filesystem = environment.filesystem();
             assert_eq!(
@@ -99,11 +99,11 @@ async fn every_key_is_shown_once_and_read_under_its_name() {
     }
 }
 
-/// "`blue` and `blue/x` both exist: the directory wins the plain name; the object stays reachable,
-/// and is counted once".
+/// When `blue` and `blue/x` both exist, the directory has the plain name, and the shadowed object has
+/// another name and is counted once.
 #[tokio::test]
-async fn a_shadowed_object_gives_way_and_is_counted_once() {
-    let environment = TestEnvironment::holding(&["blue", "blue/x", "blue-a", "blue0", "red"]);
+async fn a_shadowed_object_has_another_name_and_is_counted_once() {
+    let environment = TestEnvironment::with_objects(&["blue", "blue/x", "blue-a", "blue0", "red"]);
     for page_size in 1..=6 {
         environment.fake_daac.set(|knobs| knobs.page_size = page_size);
         let filesystem = environment.filesystem();
@@ -121,11 +121,11 @@ async fn a_shadowed_object_gives_way_and_is_counted_once() {
     }
 }
 
-/// "`p/` markers of zero bytes make an empty directory"; a directory exists when any key starts
-/// with it.
+/// A key `p/` of zero bytes makes an empty directory; a directory exists when any key starts with its
+/// prefix.
 #[tokio::test]
-async fn a_marker_makes_an_empty_directory_and_no_name_in_it() {
-    let environment = TestEnvironment::holding(&["full/x"]);
+async fn an_empty_object_with_a_slash_at_the_end_is_an_empty_directory() {
+    let environment = TestEnvironment::with_objects(&["full/x"]);
     environment.put("empty/", "");
     environment.put("full/", "");
     let filesystem = environment.filesystem();
@@ -141,10 +141,10 @@ async fn a_marker_makes_an_empty_directory_and_no_name_in_it() {
     assert_eq!(in_time(filesystem.find("ful")).await.unwrap(), None);
 }
 
-/// Names that no listing shows do not exist, and hang nobody.
+/// Escaped names that belong to no key do not exist.
 #[tokio::test]
-async fn an_escape_of_nothing_does_not_exist() {
-    let environment = TestEnvironment::holding(&["d/f", "g"]);
+async fn an_escaped_name_without_a_key_does_not_exist() {
+    let environment = TestEnvironment::with_objects(&["d/f", "g"]);
     for path in [
         OBJECT,
         DIRECTORY,
@@ -161,23 +161,23 @@ async fn an_escape_of_nothing_does_not_exist() {
     }
 }
 
-/// "A name that is not UTF-8 does not exist: ENOENT, not EINVAL."
+/// A name that is not UTF-8 is ENOENT, not EINVAL, without a request.
 #[tokio::test]
 async fn a_name_that_is_not_utf8_does_not_exist() {
-    let environment = TestEnvironment::holding(&["d/f"]);
+    let environment = TestEnvironment::with_objects(&["d/f"]);
     let filesystem = environment.filesystem();
     let found = in_time(filesystem.lookup(ROOT, OsStr::from_bytes(b"\xff\xfe"))).await.unwrap();
     assert_eq!(found.node, None);
     assert_eq!(environment.fake_daac.stats().s3_requests(), 0);
 }
 
-/// "Names to 1,024 bytes are served; a full key over 1,024 bytes is ENAMETOOLONG without a
-/// request."
+/// Names of up to 1,024 bytes are served; a key of more than 1,024 bytes is ENAMETOOLONG without a
+/// request.
 #[tokio::test]
 async fn a_key_of_1024_bytes_is_served_and_a_longer_one_is_refused_without_a_request() {
     let whole = "n".repeat(1024);
     let below = format!("d/{}", "m".repeat(1022));
-    let environment = TestEnvironment::holding(&[&whole, &below]);
+    let environment = TestEnvironment::with_objects(&[&whole, &below]);
     let filesystem = environment.filesystem();
     for key in [&whole, &below] {
         assert_eq!(in_time(filesystem.bytes(key)).await.unwrap(), key.as_bytes());
@@ -193,10 +193,10 @@ async fn a_key_of_1024_bytes_is_served_and_a_longer_one_is_refused_without_a_req
     assert_eq!(environment.fake_daac.stats().s3_requests(), 0);
 }
 
-/// Keys whose escaped name the kernel would not take are counted.
+/// A key whose escaped name is too long for the kernel is counted.
 #[tokio::test]
-async fn a_key_without_a_name_is_counted_and_hides_nothing() {
-    let environment = TestEnvironment::holding(&["plain", &format!("{}\0", "n".repeat(1020))]);
+async fn a_key_without_a_name_is_counted_and_hides_no_other() {
+    let environment = TestEnvironment::with_objects(&["plain", &format!("{}\0", "n".repeat(1020))]);
     let filesystem = environment.filesystem();
     for _ in 0..2 {
         assert_eq!(in_time(filesystem.names("")).await.unwrap(), ["plain"]);
@@ -204,14 +204,14 @@ async fn a_key_without_a_name_is_counted_and_hides_nothing() {
     }
 }
 
-/// "readdir is in byte order of names; telldir/seekdir work".
+/// readdir gives names in byte order and continues from any earlier position.
 #[tokio::test]
-async fn names_come_in_byte_order_and_any_position_can_be_gone_back_to() {
+async fn names_are_in_byte_order_and_every_position_is_seekable() {
     let mut keys: Vec<String> =
         (0..40).map(|n| format!("d/{n:x}{}", ["", "-", ".b/x", "/y", "\u{fc}"][n % 5])).collect();
     keys.extend(["d/Z".to_owned(), "d/~".to_owned(), "d/a b".to_owned()]);
     let environment =
-        TestEnvironment::holding(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        TestEnvironment::with_objects(&keys.iter().map(String::as_str).collect::<Vec<_>>());
     environment.fake_daac.set(|knobs| knobs.page_size = 4);
     let filesystem = environment.filesystem();
     let all = in_time(filesystem.list("d")).await.unwrap();
@@ -233,13 +233,13 @@ async fn names_come_in_byte_order_and_any_position_can_be_gone_back_to() {
     assert!(behind.is_empty());
 }
 
-/// "A directory read while it changes shows each unchanged name exactly once", and a rewind the
-/// same again; who opens it anew sees what is there now.
+/// A directory that changes while it is read shows each unchanged name exactly once, and the same
+/// names after a rewind; opening it again shows the current names.
 #[tokio::test]
-async fn a_directory_that_changes_while_it_is_read_shows_what_stays_exactly_once() {
+async fn a_directory_that_changes_while_it_is_read_shows_unchanged_names_once() {
     let stays: Vec<String> = (0..3000).map(|n| format!("d/{:06}", n * 10)).collect();
     let environment =
-        TestEnvironment::holding(&stays.iter().map(String::as_str).collect::<Vec<_>>());
+        TestEnvironment::with_objects(&stays.iter().map(String::as_str).collect::<Vec<_>>());
     environment.fake_daac.set(|knobs| knobs.page_size = 100);
     let filesystem = environment.filesystem_at("", Duration::ZERO);
     let number = in_time(filesystem.number("d")).await.unwrap();

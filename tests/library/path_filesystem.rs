@@ -1,4 +1,4 @@
-//! A volume, walked by paths the way that the kernel walks it.
+//! A filesystem that a test uses by paths, with the calls that the kernel would make.
 
 use std::ffi::OsStr;
 use std::ops::Deref;
@@ -7,6 +7,7 @@ use granulefs::error::Error;
 use granulefs::filesystem::{Attributes, Filesystem, Listed};
 use granulefs::inodes::ROOT;
 
+/// A filesystem with methods that take paths.
 #[derive(Debug)]
 pub(crate) struct PathFilesystem {
     filesystem: Filesystem,
@@ -25,7 +26,7 @@ impl PathFilesystem {
         Self { filesystem }
     }
 
-    /// Looks up one component after the other. The empty path is the root.
+    /// Looks up a path component by component. The empty path is the root.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<(u64, Attributes)>, Error> {
         let mut node = (ROOT, self.attributes(ROOT)?);
         for component in path.split('/').filter(|component| !component.is_empty()) {
@@ -37,12 +38,12 @@ impl PathFilesystem {
         Ok(Some(node))
     }
 
-    /// The number of what is there.
+    /// Returns the inode number of a path.
     pub(crate) async fn number(&self, path: &str) -> Result<u64, Error> {
         self.find(path).await?.map(|(number, _)| number).ok_or_else(|| Error::NotFound(path.into()))
     }
 
-    /// The names of a directory in the order in which they come, with what they are.
+    /// Returns the entries of a directory in the order of readdir.
     pub(crate) async fn list(&self, path: &str) -> Result<Vec<Listed>, Error> {
         let (handle, _) = self.open_directory(self.number(path).await?)?;
         let mut listed: Vec<Listed> = Vec::new();
@@ -58,7 +59,7 @@ impl PathFilesystem {
         Ok(listed)
     }
 
-    /// The names of a directory, those of directories with a slash behind them.
+    /// Returns the names in a directory, with a slash after the names of directories.
     pub(crate) async fn names(&self, path: &str) -> Result<Vec<String>, Error> {
         let name = |listed: Listed| {
             let slash = if listed.shown.entry.is_directory() { "/" } else { "" };
@@ -67,14 +68,14 @@ impl PathFilesystem {
         Ok(self.list(path).await?.into_iter().map(name).collect())
     }
 
-    /// Bytes that the cache's budget counts.
+    /// Returns the number of bytes that the cache counts against its limit.
     pub(crate) fn cached_bytes(&self) -> u64 {
         let statistics = self.xattr(ROOT, OsStr::new("user.granulefs.statistics")).unwrap();
         let line = statistics.lines().find_map(|line| line.strip_prefix("cache.bytes ")).unwrap();
         line.parse().unwrap()
     }
 
-    /// The bytes of a file, read in pieces of `step` bytes, from its start to its end.
+    /// Reads a file from its start to its end, `step` bytes at a time.
     pub(crate) async fn read_in_steps(&self, path: &str, step: u32) -> Result<Vec<u8>, Error> {
         let number = self.number(path).await?;
         let handle = self.open(number)?;

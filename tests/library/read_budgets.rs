@@ -1,5 +1,4 @@
-//! What the reads of issue 4's table may cost at S3 in requests and bytes ("Done when", second
-//! item: "request budgets per workload as tests"). Times are the benchmark's.
+//! How many GETs and bytes each workload of reads may cost. `scripts/bench` measures their times.
 
 use std::collections::HashMap;
 
@@ -11,7 +10,7 @@ use crate::environment::{TestEnvironment, in_time};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// Numbers without a pattern, the same in each run (SplitMix64).
+/// Returns pseudo-random numbers, the same in each run (SplitMix64).
 fn random(count: u64) -> impl Iterator<Item = u64> {
     (1..=count).map(|number| {
         let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -21,8 +20,8 @@ fn random(count: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// GETs and their bytes since the last look, when nothing is on its way any more. A GET that was
-/// sent twice because S3 was late counts once, and such are few: 3 %, and 4 that are saved up.
+/// Waits until no request is under way, and returns and resets the GETs and their bytes. A hedged
+/// GET counts once; at most 3 % of the GETs and 4 more may be hedged.
 async fn take_counts(environment: &TestEnvironment) -> (u64, u64) {
     environment.wait_for_stats(|stats| stats.in_flight == 0).await;
     let mut gets: HashMap<_, u64> = HashMap::new();
@@ -46,7 +45,7 @@ async fn take_counts(environment: &TestEnvironment) -> (u64, u64) {
     (gets.len() as u64, gets.values().sum())
 }
 
-/// What reading these places of a new file of `size` bytes cost, after a look at its bytes.
+/// Reads these ranges of a new file of `size` bytes, checks the bytes, and returns the cost.
 async fn cost(name: &str, size: u64, reads: impl Iterator<Item = (u64, u64)>) -> (u64, u64) {
     let environment = TestEnvironment::new();
     environment.put(name, Content::synthetic(size));
@@ -64,10 +63,10 @@ async fn cost(name: &str, size: u64, reads: impl Iterator<Item = (u64, u64)>) ->
     take_counts(&environment).await
 }
 
-/// One file, cold: the start of it, random reads, the description of a granule, dense chunks, and
-/// streams side by side.
+/// Reads of one uncached file: its start, random offsets, the metadata of a granule, dense chunks,
+/// and concurrent streams.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_of_one_file_cost_no_more_than_their_budgets() {
+async fn reads_of_one_file_stay_within_their_budgets() {
     const FOUR_GIB: u64 = 4096 * MIB;
     let pages: Vec<_> =
         random(100).map(|number| (number % (FOUR_GIB / 4096) * 4096, 4 * KIB)).collect();
@@ -77,7 +76,7 @@ async fn reads_of_one_file_cost_no_more_than_their_budgets() {
     let tail = [(49 * MIB - 4 * KIB, 4 * KIB), (49 * MIB - 100 * KIB, 16 * KIB)];
     let chunks: Vec<_> =
         random(45).map(|number| (number % 200 * 250_000 % (49 * MIB), 250_000)).collect();
-    // Eight parts of 4 MiB, far apart, read in turn.
+    // Eight ranges of 4 MiB, far apart, which are read in turn.
     let interleaved: Vec<_> = (0..32)
         .flat_map(|step| (0..8).map(move |part| (part * 40 * MIB + step * 128 * KIB, 128 * KIB)))
         .collect();
@@ -88,8 +87,9 @@ async fn reads_of_one_file_cost_no_more_than_their_budgets() {
             })
         })
         .collect();
-    // Two of the mebibytes are within one of each other, which looks like a stream: 4 GETs more.
-    // What is read, of which file, and the most GETs and bytes that it may cost.
+    // Two of the 60 mebibytes are next to each other and are taken for a stream, which costs 4 more
+    // GETs.
+    // The workload, its file, and the most GETs and bytes that it may cost.
     let rows = [
         ("the first 4 KiB", "f", 100 * MIB, vec![(0, 4 * KIB)], 1, 256 * KIB),
         ("the first 4 KiB of a granule", "f.nc", 100 * MIB, vec![(0, 4 * KIB)], 2, 448 * KIB),
@@ -109,9 +109,9 @@ async fn reads_of_one_file_cost_no_more_than_their_budgets() {
     }
 }
 
-/// "45 scattered chunk reads by h5py": once an object has proved dense it is there, whole.
+/// An object below 64 MiB of which large scattered reads are made, as h5py does, is fetched whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dense_object_is_there_whole() {
+async fn an_object_with_dense_reads_is_fetched_whole() {
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(20 * MIB));
     let filesystem = environment.filesystem();
@@ -124,9 +124,9 @@ async fn a_dense_object_is_there_whole() {
     assert_eq!(take_counts(&environment).await, (0, 0));
 }
 
-/// "4 streams": each byte once, in GETs that are worth their latency.
+/// Four concurrent streams fetch each byte once, in few GETs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_streams_cost_what_four_files_cost() {
+async fn four_streams_cost_as_much_as_four_files() {
     const SIZE: u64 = 16 * MIB;
     let environment = TestEnvironment::new();
     let names = ["a", "b", "c", "d"];
@@ -147,14 +147,14 @@ async fn four_streams_cost_what_four_files_cost() {
     assert_eq!(take_counts(&environment).await, (0, 0));
 }
 
-/// "100 files of 300 kB" and "10 files of 64 MiB (here 12), one after the other"; and orders in
-/// which the guess is wrong.
+/// Many small files and some large ones, read in the order of the directory and in orders that the
+/// prefetcher does not predict.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_of_a_directory_cost_their_bytes_in_any_order() {
+async fn files_of_a_directory_cost_little_more_than_their_bytes_in_any_order() {
     let backwards: Vec<usize> = (0..30).rev().collect();
     let shuffled: Vec<usize> = (0..30).map(|number| number * 7 % 30).collect();
-    // Files, the size of each, which are read, the most GETs for each, and per cent of what is read
-    // that may be sent.
+    // The number and the size of the files, which ones are read, the most GETs for each, and the
+    // bytes sent in percent of the bytes read.
     let rows = [
         ("small ones", 100_u64, 300_000, (0..100).collect(), 1, 100),
         ("large ones", 10, 12 * MIB, (0..10).collect(), 20, 100),

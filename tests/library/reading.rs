@@ -1,4 +1,4 @@
-//! Attributes and bytes: semantics.md, "Attributes" and "Reading".
+//! Attributes and bytes of objects (docs/semantics.md, "Attributes" and "Reading").
 
 use std::ffi::OsStr;
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,10 @@ use granulefs::inodes::ROOT;
 
 use crate::environment::{BUCKET, TestEnvironment, in_time};
 
-/// "`st_size`, `st_mtime` from the listing": the same from a listing and from a HEAD; "a
-/// directory's mtime never says now".
+/// Size and mtime are the same from a listing and from a HEAD; a directory's mtime is never the
+/// current time.
 #[tokio::test]
-async fn attributes_are_those_of_the_object_whoever_tells_them() {
+async fn attributes_are_the_same_from_a_listing_and_from_a_head() {
     let environment = TestEnvironment::new();
     let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_234_567_890);
     let attributes = PutOptions { modified: Some(modified), ..PutOptions::default() };
@@ -31,10 +31,11 @@ async fn attributes_are_those_of_the_object_whoever_tells_them() {
     assert!(directory.modified < modified);
 }
 
-/// "xattrs name the source. Unknown names: ENODATA."
+/// Extended attributes describe the object; unknown names are ENODATA, and the kernel's own names
+/// are EOPNOTSUPP.
 #[tokio::test]
-async fn extended_attributes_name_the_source() {
-    let environment = TestEnvironment::holding(&["d/f \u{e9}"]);
+async fn extended_attributes_describe_the_object() {
+    let environment = TestEnvironment::with_objects(&["d/f \u{e9}"]);
     let filesystem = environment.filesystem();
     let (file, directory) = (
         in_time(filesystem.number("d/f \u{e9}")).await.unwrap(),
@@ -55,11 +56,11 @@ async fn extended_attributes_name_the_source() {
     assert!(matches!(value(directory, "user.s3.etag"), Err(Error::NoAttribute)));
 }
 
-/// "Inode numbers are stable while the mount lives", also across forgets; another version is
-/// another inode.
+/// An inode number stays the same for the life of the mount, even after the kernel has forgotten it;
+/// another version of an object is another inode.
 #[tokio::test]
-async fn a_number_belongs_to_one_version_for_ever() {
-    let environment = TestEnvironment::holding(&["d/f", "d/g"]);
+async fn an_inode_number_belongs_to_one_version() {
+    let environment = TestEnvironment::with_objects(&["d/f", "d/g"]);
     let filesystem = environment.filesystem_at("", Duration::ZERO);
     let first = in_time(filesystem.number("d/f")).await.unwrap();
     let directory = in_time(filesystem.number("d")).await.unwrap();
@@ -76,9 +77,9 @@ async fn a_number_belongs_to_one_version_for_ever() {
     assert_eq!(in_time(filesystem.number("d/f")).await.unwrap(), first);
 }
 
-/// "Reads over the end behave as on a local disk", and every other range.
+/// A read of any range returns the bytes that exist in it, as on a local disk.
 #[tokio::test]
-async fn any_range_gives_the_bytes_that_are_there() {
+async fn any_range_returns_its_existing_bytes() {
     const BLOCK: u64 = 256 * 1024;
     for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 77] {
         let environment = TestEnvironment::new();
@@ -109,8 +110,8 @@ async fn any_range_gives_the_bytes_that_are_there() {
     }
 }
 
-/// "A replaced object gives old bytes (if cached) or ESTALE, never a mix; the next open sees the
-/// new object. A removed object: ENOENT on open."
+/// A replaced object gives old bytes if they are cached, or ESTALE, and never a mix; the next open
+/// sees the new object. A removed object is ENOENT on open.
 #[tokio::test]
 async fn a_replaced_object_is_never_mixed() {
     const SIZE: u64 = 20 << 20;
@@ -135,14 +136,14 @@ async fn a_replaced_object_is_never_mixed() {
     }
     assert!(
         replaced > 100 && in_time(filesystem.read(handle, 0, 4096)).await.is_ok(),
-        "the block that was read is kept"
+        "the block that was read is still cached"
     );
-    // What the kernel's door does about it.
+    // The FUSE side refreshes the name after ESTALE.
     let parent = in_time(filesystem.number("d")).await.unwrap();
     let names = ["f", "f.granulefs-object"].map(|name| (parent, name.to_owned()));
     assert!(filesystem.refresh(number).unwrap().eq(names.clone()));
     assert!(in_time(filesystem.bytes("d/f")).await.unwrap() == environment.bytes("d/f"));
-    // What is known of the new one by now is kept when the old one is read once more.
+    // Another ESTALE of the old version keeps what is cached of the new one.
     in_time(filesystem.names("d")).await.unwrap();
     assert!(matches!(in_time(filesystem.read(handle, SIZE - 1, 1)).await, Err(Error::Replaced(_))));
     assert!(filesystem.refresh(number).unwrap().eq(names));
@@ -156,10 +157,11 @@ async fn a_replaced_object_is_never_mixed() {
     assert_eq!(in_time(filesystem.find("d/f")).await.unwrap(), None);
 }
 
-/// "Every GET carries `If-Match` with the etag seen at open", and its answer is looked at.
+/// Every GET has `If-Match` with the etag that was known at open, and an answer with another etag is
+/// ESTALE.
 #[tokio::test]
-async fn an_answer_of_another_version_is_never_taken() {
-    let environment = TestEnvironment::holding(&["f"]);
+async fn an_answer_of_another_version_is_estale() {
+    let environment = TestEnvironment::with_objects(&["f"]);
     let filesystem = environment.filesystem();
     in_time(filesystem.bytes("f")).await.unwrap();
     let etag = format!("\"{}\"", environment.expected("f").etag);
@@ -177,10 +179,10 @@ async fn an_answer_of_another_version_is_never_taken() {
     assert!(matches!(in_time(environment.filesystem().bytes("f")).await, Err(Error::Replaced(_))));
 }
 
-/// "Archived storage classes: visible, mode 0000, EACCES on open"; GLACIER_IR is read like any
-/// other.
+/// Objects of the archived storage classes are visible with mode 0000, and opening them is EACCES;
+/// GLACIER_IR is read like any other class.
 #[tokio::test]
-async fn archived_objects_are_seen_and_not_opened() {
+async fn archived_objects_are_visible_and_cannot_be_opened() {
     let environment = TestEnvironment::new();
     for class in ["GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"] {
         let attributes = PutOptions { class: Some(class.into()), ..PutOptions::default() };
@@ -206,10 +208,10 @@ async fn archived_objects_are_seen_and_not_opened() {
     assert_eq!(environment.fake_daac.stats().gets, 6);
 }
 
-/// What is no directory is not listed, and what is one is not opened as a file.
+/// A file cannot be listed, and a directory cannot be opened as a file.
 #[tokio::test]
-async fn files_and_directories_are_not_taken_for_each_other() {
-    let environment = TestEnvironment::holding(&["d/f"]);
+async fn files_and_directories_are_not_confused() {
+    let environment = TestEnvironment::with_objects(&["d/f"]);
     let filesystem = environment.filesystem();
     let (file, directory) = (
         in_time(filesystem.number("d/f")).await.unwrap(),

@@ -1,4 +1,4 @@
-//! Requests are counted, not only bytes: issue 2, "Done when"; issue 3, items 5 and 6.
+//! How many requests each lookup, listing and read may cost.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use granulefs::inodes::ROOT;
 use crate::environment::{BUCKET, TestEnvironment, in_time};
 use crate::path_filesystem::PathFilesystem;
 
-/// Lists, heads and gets since the last look; nothing else was ever sent.
+/// Returns and resets the counts of LISTs, HEADs and GETs, after checking that no other request was
+/// sent.
 fn take_counts(environment: &TestEnvironment) -> (u64, u64, u64) {
     let Stats { lists, heads, gets, forbidden, probes, .. } = environment.fake_daac.stats();
     assert_eq!((forbidden, probes), (0, 0));
@@ -18,7 +19,8 @@ fn take_counts(environment: &TestEnvironment) -> (u64, u64, u64) {
     (lists, heads, gets)
 }
 
-/// Issue 3, item 5: one file in a prefix of 3 million keys costs one round trip, never a listing.
+/// The lookup of one file below a prefix of 3 million keys costs two concurrent requests and lists
+/// no more than that name.
 #[tokio::test]
 async fn a_lookup_never_lists_the_parent() {
     let environment = TestEnvironment::new();
@@ -42,10 +44,10 @@ async fn a_lookup_never_lists_the_parent() {
     }
 }
 
-/// "A cold `cat` of a file in a deep path costs at most 2 requests per path component plus the GETs
-/// its bytes need; a second within the TTL costs 0."
+/// The first read of a file in a deep path costs two requests per path component and the GETs of its
+/// bytes; a second one within the TTL costs none.
 #[tokio::test]
-async fn a_deep_path_costs_two_requests_a_component_and_nothing_the_second_time() {
+async fn a_deep_path_costs_two_requests_per_component_and_none_the_second_time() {
     let path = "ATLAS/ATL03/006/2019/11/30/ATL03_20191130221008.h5";
     let environment = TestEnvironment::new();
     environment.put(path, Content::synthetic(100_000));
@@ -57,13 +59,12 @@ async fn a_deep_path_costs_two_requests_a_component_and_nothing_the_second_time(
     assert_eq!(take_counts(&environment), (0, 0, 0));
 }
 
-/// Issue 3, item 6: complete listings answer "no such name" themselves, and what is there, with its
-/// attributes.
+/// A complete listing answers lookups of existing and of absent names without a request.
 #[tokio::test]
 async fn a_complete_listing_answers_every_lookup() {
     let keys: Vec<String> = (0..2500).map(|n| format!("d/{n:05}")).collect();
     let environment =
-        TestEnvironment::holding(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        TestEnvironment::with_objects(&keys.iter().map(String::as_str).collect::<Vec<_>>());
     let filesystem = environment.filesystem();
     let directory = in_time(filesystem.number("d")).await.unwrap();
     take_counts(&environment);
@@ -79,16 +80,16 @@ async fn a_complete_listing_answers_every_lookup() {
     assert_eq!(take_counts(&environment), (0, 0, 0));
 }
 
-/// Issue 3, item 6: one flight per name and per page, for all who ask.
+/// Concurrent lookups of one name, and concurrent readers of one listing, share one request.
 #[tokio::test]
-async fn everyone_who_asks_for_one_name_or_one_listing_shares_its_requests() {
-    let environment = TestEnvironment::with(|knobs| {
+async fn concurrent_lookups_and_listings_share_their_requests() {
+    let environment = TestEnvironment::with_knobs(|knobs| {
         knobs.list_latency = Duration::from_millis(100);
         knobs.first_byte_latency = Duration::from_millis(100);
     });
     environment.put("d/f", "1");
     let filesystem = environment.filesystem();
-    in_time(environment.store().current()).await.unwrap();
+    in_time(environment.credentials_cache().current()).await.unwrap();
     let found = in_time(join_all((0..32).map(|_| filesystem.lookup(ROOT, OsStr::new("d"))))).await;
     assert!(found.iter().all(|found| found.as_ref().unwrap().node.is_some()));
     assert_eq!(take_counts(&environment), (1, 1, 0));
@@ -97,11 +98,11 @@ async fn everyone_who_asks_for_one_name_or_one_listing_shares_its_requests() {
     assert_eq!(take_counts(&environment), (1, 0, 0));
 }
 
-/// Issue 2, item 4: one flight per block, shared by all handles on the same version.
+/// All handles of one version share the fetch of a block.
 #[tokio::test]
 async fn sixteen_readers_of_one_block_cost_one_get() {
     let environment =
-        TestEnvironment::with(|knobs| knobs.first_byte_latency = Duration::from_millis(100));
+        TestEnvironment::with_knobs(|knobs| knobs.first_byte_latency = Duration::from_millis(100));
     environment.put("f", Content::synthetic(80 << 20));
     let filesystem = environment.filesystem();
     let expected = environment.bytes("f");
@@ -119,7 +120,7 @@ async fn sixteen_readers_of_one_block_cost_one_get() {
     assert!(log[0].range.as_deref() == Some("bytes=262144-327679"), "{log:?}");
 }
 
-/// Read amplification is 1: a stream fetches each byte once, whatever the size of its reads.
+/// A stream fetches each byte once, whatever the size of its reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sequential_read_fetches_each_byte_once() {
     const SIZE: u64 = 64 << 20;
@@ -134,17 +135,17 @@ async fn a_sequential_read_fetches_each_byte_once() {
         assert!(stats.sent < SIZE + 4096, "{} bytes sent for {SIZE}", stats.sent);
         assert!(stats.gets <= SIZE / (4 << 20) + 24, "{} GETs", stats.gets);
         environment.fake_daac.reset_stats();
-        // 64 MiB of cache hold it whole.
+        // The cache of 64 MiB holds the whole file.
         in_time(filesystem.read_in_steps("f", step)).await.unwrap();
         assert_eq!(take_counts(&environment), (0, 0, 0));
     }
 }
 
-/// An absence is believed for a shorter time than a presence, and a presence no longer than the
-/// TTL.
+/// An absent name is cached for a shorter time than an existing one, and an existing one for the TTL
+/// at most.
 #[tokio::test]
-async fn what_is_known_is_believed_for_its_time() {
-    let environment = TestEnvironment::holding(&["f"]);
+async fn lookups_are_cached_for_the_ttl() {
+    let environment = TestEnvironment::with_objects(&["f"]);
     let filesystem = environment.filesystem_at("", Duration::from_secs(2));
     let lookup = |name: &'static str| in_time(filesystem.lookup(ROOT, OsStr::new(name)));
     let (there, absent) = (lookup("f").await.unwrap(), lookup("none").await.unwrap());
@@ -161,8 +162,8 @@ async fn what_is_known_is_believed_for_its_time() {
     assert_eq!(take_counts(&environment), (1, 1, 0));
 }
 
-/// Reads a whole tree as find(1) does: a directory, then those in it, in the order of readdir.
-/// Answers how many names there are.
+/// Lists all directories below `path` as find(1) does, each directory before the ones in it, and
+/// returns the number of names.
 async fn walk(filesystem: &PathFilesystem, path: &str) -> usize {
     let mut count = 0;
     let mut stack = vec![path.to_owned()];
@@ -175,10 +176,10 @@ async fn walk(filesystem: &PathFilesystem, path: &str) -> usize {
     count
 }
 
-/// Issue 3, item 3: walks fill many directories from each page, and remember them (item 6).
+/// A walk through many directories fills them from pages of a recursive listing, and caches them.
 #[tokio::test]
-async fn a_walk_costs_pages_not_directories() {
-    // Directories, files in each, levels above them, and the lists that a walk may cost.
+async fn a_walk_costs_pages_and_not_directories() {
+    // The pattern of the keys, the number of names, and the LISTs that a walk may cost.
     for (pattern, names, most) in
         [("t/{300:04}/{10}.nc", 3300, 12), ("t/{10}/{10}/{10}/f.nc", 2110, 30)]
     {
@@ -196,8 +197,7 @@ async fn a_walk_costs_pages_not_directories() {
     }
 }
 
-/// Issue 3, item 3: "correct whatever it asks" and "go back to single listings when the subtree
-/// proves huge".
+/// A walk in any order is correct, and a walk through huge directories returns to single listings.
 #[tokio::test]
 async fn walks_in_any_order_and_through_huge_directories_cost_little_more_than_single_listings() {
     let environment = TestEnvironment::new();
@@ -218,7 +218,7 @@ async fn walks_in_any_order_and_through_huge_directories_cost_little_more_than_s
     let filesystem = environment.filesystem();
     in_time(filesystem.names("wide")).await.unwrap();
     take_counts(&environment);
-    // Backwards no page brings what is read next.
+    // In reverse order no page has the directory that is read next.
     for n in (0..40).rev() {
         assert_eq!(in_time(filesystem.names(&format!("wide/{n:02}"))).await.unwrap().len(), 3);
     }
@@ -229,9 +229,10 @@ async fn walks_in_any_order_and_through_huge_directories_cost_little_more_than_s
     assert!(lists <= 1 + 1 + 6 * 2 + 4, "{lists}");
 }
 
-/// Issue 3, item 2: long listings cost about a tenth more than their pages, short ones nothing.
+/// The partitioned listing of a long directory costs about a tenth more requests than its pages; a
+/// short listing costs its pages.
 #[tokio::test]
-async fn a_long_listing_costs_little_more_than_its_pages_and_a_short_one_nothing() {
+async fn a_long_listing_costs_little_more_than_its_pages_and_a_short_one_no_more() {
     for (pattern, names, most) in
         [("d/{5000:06}.nc", 5000, 5), ("d/{40:date}-{1000:03}.nc", 40_000, 46)]
     {
@@ -244,7 +245,7 @@ async fn a_long_listing_costs_little_more_than_its_pages_and_a_short_one_nothing
         let listed = in_time(filesystem.names("d")).await.unwrap();
         assert!(listed.is_sorted() && listed.len() == names);
         let (lists, heads, _) = take_counts(&environment);
-        // One to find the directory.
+        // One LIST is for the lookup of the directory.
         assert!(lists <= 1 + most && heads == 1, "{pattern}: {lists} lists");
     }
 }

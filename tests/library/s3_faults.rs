@@ -1,11 +1,10 @@
-//! Faults on the way to S3: semantics.md, "Errors": a transient fault is never an error within the
-//! deadline, and never ENOENT.
-
-use std::time::Duration;
+//! Faults of S3: a transient fault is never an error before the deadline, and never ENOENT
+//! (docs/semantics.md, "Errors").
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -24,7 +23,7 @@ const SIZE: u64 = 500_001;
 
 /// A directory of 30 files in pages of 7 names, and a file of eight blocks.
 fn environment() -> TestEnvironment {
-    let environment = TestEnvironment::with(|knobs| knobs.page_size = 7);
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.page_size = 7);
     for number in 0..30 {
         environment.put(&format!("d/{number:02}"), "small");
     }
@@ -36,7 +35,7 @@ fn all_names() -> Vec<String> {
     (0..30).map(|number| format!("{number:02}")).chain(["big".to_owned()]).collect()
 }
 
-/// Does what sends requests of `kind`, and checks all that comes of it.
+/// Does an operation that sends requests of `kind`, and checks its result.
 async fn operate(
     environment: &TestEnvironment,
     filesystem: &PathFilesystem,
@@ -57,10 +56,10 @@ async fn operate(
     Ok(())
 }
 
-/// Every fault that passes, on every kind of request, twice in a row: the operation takes longer
-/// and is right.
+/// After every transient fault of every kind of request, several times in a row, the operation
+/// succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fault_that_passes_is_never_seen() {
+async fn an_operation_succeeds_after_transient_faults() {
     const ALL: [RequestKind; 3] = [RequestKind::List, RequestKind::Head, RequestKind::Get];
     const WITH_BODY: [RequestKind; 2] = [RequestKind::List, RequestKind::Get];
     let rows: [(Failure, &[RequestKind], u64); 10] = [
@@ -78,7 +77,7 @@ async fn a_fault_that_passes_is_never_seen() {
     let check = |failure: Failure, kind: RequestKind, times: u64| async move {
         let environment = environment();
         let filesystem = environment.filesystem();
-        // The way there, so that the fault meets the operation itself.
+        // The parent is looked up first, so that the fault happens to the operation itself.
         let parent = if kind == RequestKind::Get { "d/big" } else { "d" };
         in_time(filesystem.find(parent)).await.unwrap();
         environment.fake_daac.add_fault(Fault::new(failure).on(kind).times(times));
@@ -92,10 +91,9 @@ async fn a_fault_that_passes_is_never_seen() {
     .await;
 }
 
-/// "Done when" of issue 3 asks for it too: faults at random all over, and everything is right in
-/// the end.
+/// With random faults of all requests every operation succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_day_at_s3_changes_nothing_but_the_time() {
+async fn operations_succeed_with_random_faults() {
     let environment = environment();
     let failures = [
         Failure::SlowDown,
@@ -117,9 +115,10 @@ async fn a_bad_day_at_s3_changes_nothing_but_the_time() {
     assert!(environment.fake_daac.stats().faults > 10);
 }
 
-/// Principle 9: a page that is cut without saying where it goes on is no listing.
+/// A page that is not the last one and has no continuation token is not taken for a complete
+/// listing.
 #[tokio::test]
-async fn a_truncated_page_without_a_token_is_never_a_whole_listing() {
+async fn a_page_without_its_continuation_token_is_not_a_complete_listing() {
     let environment = environment();
     let filesystem = environment.filesystem();
     in_time(filesystem.find("d")).await.unwrap();
@@ -133,9 +132,10 @@ async fn a_truncated_page_without_a_token_is_never_a_whole_listing() {
     assert_eq!(in_time(filesystem.names("d")).await.unwrap(), all_names());
 }
 
-/// Principle 9, when the cut is in the document and the connection knows nothing of it.
+/// A page whose XML is truncated, although its Content-Length is right, is not taken for a complete
+/// listing.
 #[tokio::test]
-async fn a_page_that_ends_in_the_middle_is_never_a_whole_listing() {
+async fn a_page_with_truncated_xml_is_not_a_complete_listing() {
     let head = "<ListBucketResult><KeyCount>2</KeyCount><IsTruncated>false</IsTruncated>";
     let one = "<Contents><Key>d/a</Key><ETag>&quot;e&quot;</ETag><Size>1</Size></Contents>";
     for page in [
@@ -169,7 +169,7 @@ async fn a_page_that_ends_in_the_middle_is_never_a_whole_listing() {
     }
 }
 
-/// Short pages and empty ones that say that more is to come.
+/// Short and empty pages that are not the last one are continued.
 #[tokio::test]
 async fn short_and_empty_pages_are_followed_to_the_end() {
     let environment = environment();
@@ -180,12 +180,12 @@ async fn short_and_empty_pages_are_followed_to_the_end() {
     }
 }
 
-/// Principle 9: absence is only ever concluded from an answer that says so, never from an empty
-/// page that is not the last.
+/// An absence is concluded only from an answer that says so, and not from an empty page that is not
+/// the last one.
 #[tokio::test]
-async fn an_empty_page_is_not_the_absence_of_a_directory() {
+async fn an_empty_page_does_not_prove_the_absence_of_a_directory() {
     for tokenless in [false, true] {
-        let environment = TestEnvironment::holding(&["d/x/f"]);
+        let environment = TestEnvironment::with_objects(&["d/x/f"]);
         environment.fake_daac.set(|knobs| {
             knobs.page_size = 0;
             knobs.tokenless_pages = tokenless;
@@ -204,9 +204,9 @@ async fn an_empty_page_is_not_the_absence_of_a_directory() {
     }
 }
 
-/// Principle 4: everyone who waits for a flight shares its failure, and it is not kept.
+/// All readers that wait for a fetch share its failure, which is not cached.
 #[tokio::test]
-async fn a_failed_flight_is_shared_and_not_kept() {
+async fn a_failed_fetch_is_shared_and_not_cached() {
     let environment = environment();
     let filesystem = environment.filesystem();
     let handle = filesystem.open(in_time(filesystem.number("d/big")).await.unwrap()).unwrap();
@@ -225,10 +225,9 @@ async fn a_failed_flight_is_shared_and_not_kept() {
     );
 }
 
-/// "Absence is only ever concluded from an answer that says so", nor a directory from one denial:
-/// the listing tells.
+/// A denied HEAD proves neither an absence nor a directory; the listing decides.
 #[tokio::test]
-async fn a_denied_head_is_made_good_by_the_listing() {
+async fn after_a_denied_head_the_listing_decides() {
     let environment = environment();
     let filesystem = environment.filesystem();
     environment.fake_daac.add_fault(Fault::new(Failure::Denied).on(RequestKind::Head).times(1));
@@ -239,6 +238,7 @@ async fn a_denied_head_is_made_good_by_the_listing() {
     );
 }
 
+/// Starts a server that gives every request this answer; returns its URL.
 fn canned(answer: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

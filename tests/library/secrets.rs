@@ -1,5 +1,5 @@
-//! Secrets: issue 2, item 7: `Debug` hides them, and no error's text holds one.
-//! `TestEnvironment::error_of` looks through every error of the other tests as well.
+//! Secrets: neither `Debug` output nor an error contains one. `TestEnvironment::error_of` checks the
+//! errors of the other tests as well.
 
 use std::fmt::Debug;
 
@@ -10,18 +10,18 @@ use granulefs::inodes::ROOT;
 
 use crate::environment::{TestEnvironment, TestIdentity, in_time};
 
-/// After a login and some requests, when everything that can hold a secret does.
+/// No type that holds a secret shows it in its `Debug` output, after a login and some requests.
 #[tokio::test]
-async fn debug_shows_no_secret_of_anything_that_holds_one() {
-    let environment = TestEnvironment::holding(&["d/f"]);
+async fn debug_output_shows_no_secret() {
+    let environment = TestEnvironment::with_objects(&["d/f"]);
     let identity = environment.identity(TestIdentity::Both);
     let login = environment.login(TestIdentity::Password);
     let grant = in_time(login.grant()).await.unwrap();
     let source = Provider::Earthdata(Box::new(environment.login(TestIdentity::Both)));
-    let store = environment.store();
-    let session = in_time(store.current()).await.unwrap();
-    let bucket = environment.bucket_of(store.clone());
-    let filesystem = environment.filesystem_of(bucket.clone(), "", std::time::Duration::ZERO);
+    let cache = environment.credentials_cache();
+    let session = in_time(cache.current()).await.unwrap();
+    let bucket = environment.bucket_with_cache(cache.clone());
+    let filesystem = environment.filesystem_over(bucket.clone(), "", std::time::Duration::ZERO);
     in_time(filesystem.bytes("d/f")).await.unwrap();
     let object = in_time(bucket.head("d/f")).await.unwrap();
     let mut download = bucket.download(&object.id, 0..3);
@@ -31,7 +31,7 @@ async fn debug_shows_no_secret_of_anything_that_holds_one() {
         ("login", &login),
         ("grant", &grant),
         ("source", &source),
-        ("store", &store),
+        ("cache", &cache),
         ("session", &session),
         ("bucket", &bucket),
         ("volume", &filesystem),
@@ -46,15 +46,15 @@ async fn debug_shows_no_secret_of_anything_that_holds_one() {
     assert!(environment.fake_daac.secrets().len() >= 2 + 2 * 2, "nothing to look for");
 }
 
-/// The search above is able to find one.
+/// The check of these tests finds a secret.
 #[test]
 #[should_panic(expected = "a secret")]
-fn a_secret_that_is_shown_is_found() {
+fn a_shown_secret_is_found() {
     let environment = TestEnvironment::new();
     environment.assert_hides_secrets(&format!("it is {}", environment.fake_daac.password()));
 }
 
-/// Every way in which S3 and Earthdata fail, as an error and as what a deadline says.
+/// No failure of S3 or Earthdata shows a secret, neither in the error nor in the cause of a timeout.
 #[tokio::test]
 async fn no_error_of_a_mount_holds_a_secret() {
     type ChangeKnobs = fn(&TestEnvironment);
@@ -74,7 +74,7 @@ async fn no_error_of_a_mount_holds_a_secret() {
         },
     ];
     let one = |change: ChangeKnobs| async move {
-        let environment = TestEnvironment::holding(&["d/f"]);
+        let environment = TestEnvironment::with_objects(&["d/f"]);
         change(&environment);
         let filesystem = environment.filesystem();
         let outcome =

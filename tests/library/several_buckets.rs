@@ -1,4 +1,4 @@
-//! A volume of several trees: semantics.md, "Several buckets".
+//! A filesystem over several buckets (docs/semantics.md, "Several buckets").
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use granulefs::s3::{Bucket, BucketLocation};
 use crate::environment::in_time;
 use crate::path_filesystem::PathFilesystem;
 
-/// Where in each bucket the tree begins; not in the order of the names.
-const TREES: [(&str, &str, &str); 3] = [
+/// DAAC, bucket and prefix of each mounted bucket, not in the order of their names.
+const BUCKETS: [(&str, &str, &str); 3] = [
     ("PODAAC", "podaac-local-public", "deep/er/"),
     ("ASF", "asf-local-products", ""),
     ("PODAAC", "podaac-local-protected", ""),
@@ -27,7 +27,7 @@ const TREES: [(&str, &str, &str); 3] = [
 const CACHE: usize = 16 << 20;
 const MIB: u32 = 1 << 20;
 
-fn several(fake_daac: &FakeDaac) -> PathFilesystem {
+fn filesystem_over(fake_daac: &FakeDaac) -> PathFilesystem {
     let location = |(daac, bucket, prefix): (&str, &str, &str)| {
         let token = Some(Found { value: fake_daac.token().into(), origin: "here".into() });
         let identity = Identity::new(token, None);
@@ -45,24 +45,28 @@ fn several(fake_daac: &FakeDaac) -> PathFilesystem {
     };
     let owner_and_modes = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
     let limits = Limits { metadata_ttl: Duration::from_secs(3600), cache_size: CACHE };
-    PathFilesystem::new(Filesystem::of_several(TREES.map(location).into(), owner_and_modes, limits))
+    PathFilesystem::new(Filesystem::of_several(
+        BUCKETS.map(location).into(),
+        owner_and_modes,
+        limits,
+    ))
 }
 
 fn fake_daac() -> FakeDaac {
     let fake_daac = FakeDaac::start(Setup { threads: 1, ..Setup::three_daacs() }).unwrap();
-    for (_, bucket, prefix) in TREES {
+    for (_, bucket, prefix) in BUCKETS {
         fake_daac.put(bucket, &format!("{prefix}same/name.nc"), format!("{bucket}\n"));
         fake_daac.put(bucket, "outside.nc", "outside");
     }
     fake_daac
 }
 
-/// "A directory for each at the root, in byte order of their names (...). The root costs no
-/// request, and never changes: any other name is ENOENT."
+/// The root has a directory for each bucket, in byte order of their names. It costs no request, and
+/// any other name is ENOENT.
 #[tokio::test]
-async fn the_root_has_the_buckets_in_byte_order_and_costs_nothing() {
+async fn the_root_shows_the_buckets_in_byte_order_without_a_request() {
     let fake_daac = fake_daac();
-    let filesystem = several(&fake_daac);
+    let filesystem = filesystem_over(&fake_daac);
     assert_eq!(
         filesystem.names("").await.unwrap(),
         ["asf-local-products/", "podaac-local-protected/", "podaac-local-public/"]
@@ -86,13 +90,13 @@ async fn the_root_has_the_buckets_in_byte_order_and_costs_nothing() {
     assert_eq!((stats.s3_requests(), stats.credentials), (0, 0));
 }
 
-/// The same key in every bucket is another inode with other bytes, below the tree's own prefix.
+/// The same key in every bucket is another inode with other bytes, below the prefix of the bucket.
 #[tokio::test]
-async fn the_same_name_in_each_tree_is_a_node_and_bytes_of_its_own() {
+async fn the_same_name_in_each_bucket_has_its_own_inode_and_bytes() {
     let fake_daac = fake_daac();
-    let filesystem = several(&fake_daac);
+    let filesystem = filesystem_over(&fake_daac);
     let mut numbers = Vec::new();
-    for (_, bucket, prefix) in TREES {
+    for (_, bucket, prefix) in BUCKETS {
         assert_eq!(
             in_time(filesystem.bytes(&format!("{bucket}/same/name.nc"))).await.unwrap(),
             format!("{bucket}\n").into_bytes()
@@ -109,23 +113,23 @@ async fn the_same_name_in_each_tree_is_a_node_and_bytes_of_its_own() {
     numbers.sort_unstable();
     numbers.dedup();
     assert_eq!(numbers.len(), count);
-    // The cache is one: what is read again costs nothing.
+    // All buckets share one cache, so a second read costs no request.
     let before = fake_daac.stats().s3_requests();
-    for (_, bucket, _) in TREES {
+    for (_, bucket, _) in BUCKETS {
         in_time(filesystem.bytes(&format!("{bucket}/same/name.nc"))).await.unwrap();
     }
     assert_eq!(fake_daac.stats().s3_requests(), before);
 }
 
-/// "A bucket whose endpoint fails fails alone", and so does one whose S3 refuses.
+/// A bucket whose endpoint or S3 refuses affects no other bucket.
 #[tokio::test]
-async fn what_is_refused_in_one_tree_is_no_matter_to_the_others() {
+async fn a_refusal_in_one_bucket_affects_no_other() {
     let fake_daac = fake_daac();
     fake_daac.set(|knobs| {
         knobs.daac("ASF").bearer = Some(fake_daac::BearerAnswer::Refuse);
         knobs.bucket("podaac-local-public").listing = Some(Listing::Denied);
     });
-    let filesystem = several(&fake_daac);
+    let filesystem = filesystem_over(&fake_daac);
     let asf = in_time(filesystem.names("asf-local-products")).await.unwrap_err();
     assert!(
         matches!(&asf, Error::Refused(Refusal::TokenRefused { endpoint, .. }) if **endpoint == fake_daac.credentials_url("ASF"))
@@ -145,18 +149,18 @@ async fn what_is_refused_in_one_tree_is_no_matter_to_the_others() {
     assert!(timeout_cause("asf-local-products").await.contains(&fake_daac.credentials_url("ASF")));
 }
 
-/// What is forgotten of one tree is known of the others; at the root, all is forgotten.
+/// A refresh drops the cached names of one bucket, and at the root of all buckets.
 #[tokio::test]
-async fn a_refresh_forgets_one_tree_or_all() {
+async fn a_refresh_covers_one_bucket_or_all() {
     let fake_daac = fake_daac();
-    let filesystem = several(&fake_daac);
-    for (_, bucket, prefix) in TREES {
+    let filesystem = filesystem_over(&fake_daac);
+    for (_, bucket, prefix) in BUCKETS {
         in_time(filesystem.names(&format!("{bucket}/same"))).await.unwrap();
         fake_daac.put(bucket, &format!("{prefix}same/new.nc"), "new");
     }
     let wait_for_stats = || async {
         let mut wait_for_stats = Vec::new();
-        for (_, bucket, _) in TREES {
+        for (_, bucket, _) in BUCKETS {
             wait_for_stats
                 .push(in_time(filesystem.names(&format!("{bucket}/same"))).await.unwrap().len());
         }
@@ -169,12 +173,12 @@ async fn a_refresh_forgets_one_tree_or_all() {
     assert_eq!(wait_for_stats().await, [2, 2, 2]);
 }
 
-/// What was asked before a refresh and answered after it may be from before, so nobody is told to
-/// believe it.
+/// An answer to a request that was sent before a refresh may be outdated, so it is valid for no
+/// time.
 #[tokio::test]
-async fn an_answer_that_a_refresh_overtook_is_not_believed() {
+async fn an_answer_to_a_request_from_before_a_refresh_is_not_cached() {
     let fake_daac = fake_daac();
-    let filesystem = several(&fake_daac);
+    let filesystem = filesystem_over(&fake_daac);
     let bucket = filesystem.number("asf-local-products").await.unwrap();
     let ask = |name: &'static str| filesystem.lookup(bucket, OsStr::new(name));
     let (handle, _) = filesystem.open_directory(bucket).unwrap();
@@ -190,12 +194,11 @@ async fn an_answer_that_a_refresh_overtook_is_not_believed() {
     assert_ne!(filesystem.remember(&listed[0], freshness).2, Duration::ZERO);
 }
 
-/// "A bucket whose endpoint fails fails alone": as many readers as fill the budget stand still in
-/// one bucket; another is read.
+/// When stalled reads of one bucket fill the cache, another bucket can still be read.
 #[tokio::test]
-async fn readers_of_a_bucket_that_stands_still_keep_the_budget_from_nobody() {
+async fn stalled_reads_of_one_bucket_leave_memory_to_the_others() {
     let fake_daac = fake_daac();
-    let filesystem = several(&fake_daac);
+    let filesystem = filesystem_over(&fake_daac);
     let mut stuck = Vec::new();
     for name in 0..CACHE / MIB as usize + 4 {
         fake_daac.put(
@@ -211,7 +214,7 @@ async fn readers_of_a_bucket_that_stands_still_keep_the_budget_from_nobody() {
     }
     fake_daac
         .add_fault(Fault::new(Failure::Stall).on(RequestKind::Get).in_bucket("asf-local-products"));
-    let stand_still = join_all(stuck.iter().map(|handle| filesystem.read(*handle, 0, MIB)));
+    let stalled_reads = join_all(stuck.iter().map(|handle| filesystem.read(*handle, 0, MIB)));
     let is_full = async {
         while filesystem.cached_bytes() < CACHE as u64 {
             tokio::task::yield_now().await;
@@ -221,6 +224,6 @@ async fn readers_of_a_bucket_that_stands_still_keep_the_budget_from_nobody() {
     tokio::select! {
         biased;
         read = is_full => assert_eq!(read.unwrap(), b"podaac-local-protected\n"),
-        _ = stand_still => panic!("nothing stood still"),
+        _ = stalled_reads => panic!("no read stalled"),
     }
 }

@@ -1,12 +1,13 @@
-//! Issue 4: "Read-ahead recognises several forward cursors (also strided)".
+//! Prefetching of reads at a constant distance.
 
 use fake_daac::Content;
 
 use crate::environment::{TestEnvironment, in_time};
 
-/// Reads at one distance are each fetched once, and from the fourth on before they come.
+/// Reads at a constant distance, as of a slice through a large array, are each fetched once, and from
+/// the fourth on before they are requested.
 #[tokio::test]
-async fn a_slice_through_a_large_array_is_fetched_before_it_is_read() {
+async fn strided_reads_are_fetched_before_they_are_requested() {
     const DISTANCE: u64 = 20 << 20;
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(4 << 30));
@@ -26,6 +27,6 @@ async fn a_slice_through_a_large_array_is_fetched_before_it_is_read() {
         }
     }
     let stats = environment.fake_daac.stats();
-    // Two blocks each; the bytes sent count the login and the listing, too.
+    // Each read needs two blocks.
     assert!(stats.gets <= 40 + 16 && stats.sent < 57 * 2 * (64 << 10), "{stats:?}");
 }

@@ -1,5 +1,5 @@
-//! Answers that are well-formed and not what was asked for: semantics.md, "Reading": never a mix;
-//! "Errors": short answers are retried.
+//! Well-formed answers of S3 that do not match the request: short answers are retried, and bytes of
+//! another range or version are never taken (docs/semantics.md, "Reading" and "Errors").
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -18,8 +18,8 @@ use crate::environment::in_time;
 /// An object's bytes.
 const BYTES: &[u8] = b"0123456789abcdefghij";
 
-/// An S3 that gives each request the next of `answers`, status and headers before bytes, and tells
-/// which ranges it was asked for.
+/// Returns a bucket of a server that gives each request the next of `answers` (status and headers,
+/// then the body), and the ranges of the requests.
 fn canned(answers: Vec<(String, &'static [u8])>) -> (Bucket, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (url, (send, ranges)) =
@@ -52,8 +52,8 @@ fn version() -> ObjectId {
     ObjectId { bucket: "granules".into(), key: "k".into(), etag: "e".into() }
 }
 
-/// The bytes 5 to 14 of the object, from an S3 with these answers, and the ranges that it was asked
-/// for.
+/// Downloads the bytes 5 to 14 of the object from a server with these answers, and returns the
+/// ranges of the requests as well.
 async fn download(
     answers: Vec<(&'static str, &'static [u8])>,
 ) -> (Result<Vec<u8>, Error>, Vec<String>) {
@@ -71,15 +71,14 @@ async fn download(
     (outcome.await.map(|()| bytes), ranges.try_iter().collect())
 }
 
-/// An answer that says itself that it is a part is gone on from where it ended, and one that goes
-/// on too long is cut.
+/// A short answer is continued by another request where it ended, and a long one is cut off.
 #[tokio::test]
-async fn an_answer_of_another_length_still_gives_the_bytes_asked_for() {
+async fn an_answer_of_another_length_still_gives_the_requested_bytes() {
     let rest =
         ("206 Partial Content\r\nContent-Range: bytes 8-14/20\r\nContent-Length: 7", &BYTES[8..15]);
     for (short, body) in [
         ("206 Partial Content\r\nContent-Range: bytes 5-7/20\r\nContent-Length: 3", &BYTES[5..8]),
-        // Its end is the connection's.
+        // Without a length, the body ends with the connection.
         ("206 Partial Content\r\nContent-Range: bytes 5-14/20", &BYTES[5..8]),
     ] {
         let (bytes, ranges) = download(vec![(short, body), rest]).await;
@@ -93,10 +92,10 @@ async fn an_answer_of_another_length_still_gives_the_bytes_asked_for() {
     assert_eq!(download(vec![long]).await.0.unwrap(), BYTES[5..15]);
 }
 
-/// Bytes of another place are no bytes, also where a store knows no ranges and gives the whole
-/// object.
+/// An answer with another range is an error, also from a store that ignores ranges and sends the
+/// whole object.
 #[tokio::test]
-async fn an_answer_of_another_range_is_never_taken() {
+async fn an_answer_with_another_range_is_an_error() {
     for other in [
         "206 Partial Content\r\nContent-Range: bytes 4-13/20\r\nContent-Length: 10",
         "206 Partial Content\r\nContent-Range: bytes */20\r\nContent-Length: 10",
@@ -110,11 +109,10 @@ async fn an_answer_of_another_range_is_never_taken() {
     }
 }
 
-/// Only an answer about a key says that there is none, and only another etag that there is another
-/// version: what a proxy or another store says is an error, so that nothing is forgotten for it and
-/// nothing taken for absent.
+/// Only an answer about a key proves that the key does not exist, and only another etag proves that
+/// the object was replaced. Another 404, or an answer without an etag, as from a proxy, is an error.
 #[tokio::test]
-async fn what_is_no_answer_to_the_question_is_neither_an_absence_nor_a_replacement() {
+async fn an_unrelated_answer_proves_neither_absence_nor_replacement() {
     let not_found = || ("404 Not Found\r\nContent-Length: 0".to_owned(), &b""[..]);
     let whole = (
         "206 Partial Content\r\nContent-Range: bytes 5-14/20\r\nContent-Length: 10".to_owned(),
