@@ -58,7 +58,7 @@ impl Source {
 
     async fn grant(&self) -> Result<TemporaryCredentials, Error> {
         match self {
-            Self::Earthdata(login) => login.grant().await,
+            Self::Earthdata(login) => login.temporary_credentials().await,
             Self::Ambient(provider) => {
                 let credentials = provider.provide_credentials().await.map_err(|e| {
                     // The SDK writes a list of what it tried.
@@ -79,7 +79,7 @@ impl Source {
     /// What a grant waits for.
     fn waits_for(&self) -> String {
         match self {
-            Self::Earthdata(login) => format!("no answer from {} yet", login.asked()),
+            Self::Earthdata(login) => format!("no answer from {} yet", login.current_host()),
             Self::Ambient(_) => "no answer from the credential chain yet".into(),
         }
     }
@@ -144,7 +144,7 @@ impl CredentialsCache {
     /// Asks for the first session with few retries, for a caller who would rather know than wait.
     ///
     /// # Errors
-    /// Those of [`Login::grant`].
+    /// Those of [`Login::temporary_credentials`].
     pub async fn first_session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
         const TRIES: usize = 3;
         /// No try begins later: who hangs once hangs again.
@@ -363,8 +363,7 @@ mod tests {
     use aws_credential_types::Credentials;
 
     use super::*;
-    use crate::login::Identity;
-    use crate::login::identity::Found;
+    use crate::login::{Identity, Token};
 
     /// A store whose session was issued so many seconds ago, and whose source has another one.
     fn store(issued_ago: u64) -> (Arc<CredentialsCache>, Arc<Session>) {
@@ -412,7 +411,7 @@ mod tests {
     /// A session of an Earthdata that is down, `age` seconds old.
     fn held(age: u64, life: Option<Duration>) -> (Arc<CredentialsCache>, Arc<Session>) {
         let identity =
-            Identity::new(Some(Found { value: "t".into(), origin: "here".into() }), None);
+            Identity::new(Some(Token { secret: "t".into(), origin: "here".into() }), None);
         // Nobody listens at the discard port.
         let login = Login::new("http://127.0.0.1:9/s3credentials", "localhost", identity).unwrap();
         let store = CredentialsCache::new(Source::Earthdata(Box::new(login)));

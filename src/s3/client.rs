@@ -32,7 +32,7 @@ pub(super) fn new(
     credentials: Arc<CredentialsCache>,
 ) -> Result<Client, Error> {
     if let Some(url) = &place.endpoint_url {
-        host::require_private_url("--endpoint-url", url)?;
+        host::require_encrypted_url("--endpoint-url", url)?;
     }
     let http = aws_smithy_http_client::Builder::new()
         .pool_idle_timeout(IDLE_TIMEOUT)

@@ -1,4 +1,4 @@
-//! The answer of an /s3credentials endpoint.
+//! Temporary S3 credentials, and the answer of an /s3credentials endpoint that holds them.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,11 +8,11 @@ use secrecy::SecretString;
 
 use crate::error::Error;
 
-/// How long credentials are taken to live when the answer does not say: the hour of role chaining,
+/// The life of credentials whose answer does not say it: the hour that AWS gives to chained roles,
 /// less a margin.
 const ASSUMED_LIFE: Duration = Duration::from_secs(55 * 60);
 
-/// Temporary credentials, as handed out.
+/// S3 credentials, as an endpoint hands them out.
 #[derive(Clone, Debug)]
 pub struct TemporaryCredentials {
     /// The access key id, which is no secret.
@@ -21,7 +21,7 @@ pub struct TemporaryCredentials {
     pub secret_key: SecretString,
     /// The session token; static credentials have none.
     pub session_token: Option<SecretString>,
-    /// How long they live from the moment of the answer, by the server's own clock; `None` for
+    /// How long they live from the moment of the answer, by the server's own clock; `None`: for
     /// ever.
     pub life: Option<Duration>,
 }
@@ -43,10 +43,10 @@ impl TemporaryCredentials {
     /// server's `Date`.
     ///
     /// # Errors
-    /// [`Error::Transient`] when the text is no such JSON, or when the credentials have expired
-    /// already.
+    /// [`Error::Transient`] when the text is no such JSON, or when the credentials have already
+    /// expired.
     pub fn parse(text: &str, now: SystemTime) -> Result<Self, Error> {
-        // serde's message could quote the text, which holds secrets.
+        // serde's error is dropped: it could quote the text, which holds secrets.
         let answer: Answer = serde_json::from_str(text).map_err(|_| {
             Error::transient(
                 "the answer holds no temporary credentials; is that an /s3credentials URL?",
@@ -68,15 +68,13 @@ impl TemporaryCredentials {
             life: Some(life),
         })
     }
-}
 
-impl TemporaryCredentials {
-    /// When the credentials end if they were handed out at `issued`, as ISO 8601 in UTC; `None`
-    /// when they never do.
+    /// When credentials that were handed out at `issued` expire, as ISO 8601 in UTC; `None` when
+    /// they never do.
     #[must_use]
     pub fn expiration(&self, issued: SystemTime) -> Option<String> {
-        let end = Timestamp::try_from(issued.checked_add(self.life?)?).ok()?;
-        Some(Timestamp::from_second(end.as_second()).ok()?.to_string())
+        let expiration = Timestamp::try_from(issued.checked_add(self.life?)?).ok()?;
+        Some(Timestamp::from_second(expiration.as_second()).ok()?.to_string())
     }
 }
 
@@ -94,7 +92,7 @@ fn parse_expiration(text: &str) -> Option<SystemTime> {
 mod tests {
     use super::*;
 
-    fn grant(expiration: &str, now: &str) -> Result<TemporaryCredentials, Error> {
+    fn parse(expiration: &str, now: &str) -> Result<TemporaryCredentials, Error> {
         let text = format!(
             r#"{{"accessKeyId":"A","secretAccessKey":"hush","sessionToken":"hush"{expiration}}}"#
         );
@@ -113,19 +111,19 @@ mod tests {
             "2026-11-23T13:55:57",
             "2026-11-23 14:55:57+01:00",
         ] {
-            let grant =
-                grant(&format!(r#","expiration":"{text}""#), "2026-11-23T12:55:57Z").unwrap();
-            assert_eq!(grant.life, Some(Duration::from_secs(3600)), "{text}");
+            let credentials =
+                parse(&format!(r#","expiration":"{text}""#), "2026-11-23T12:55:57Z").unwrap();
+            assert_eq!(credentials.life, Some(Duration::from_secs(3600)), "{text}");
         }
     }
 
     #[test]
-    fn the_end_is_written_as_aws_reads_it() {
-        let grant =
-            grant(r#","expiration":"2026-11-23 13:00:00+00:00""#, "2026-11-23T12:00:00Z").unwrap();
+    fn an_expiration_is_written_as_aws_reads_it() {
+        let credentials =
+            parse(r#","expiration":"2026-11-23 13:00:00+00:00""#, "2026-11-23T12:00:00Z").unwrap();
         let issued = "2026-11-23T12:30:00.75Z".parse::<Timestamp>().unwrap().try_into().unwrap();
-        assert_eq!(grant.expiration(issued).as_deref(), Some("2026-11-23T13:30:00Z"));
-        assert_eq!(TemporaryCredentials { life: None, ..grant }.expiration(issued), None);
+        assert_eq!(credentials.expiration(issued).as_deref(), Some("2026-11-23T13:30:00Z"));
+        assert_eq!(TemporaryCredentials { life: None, ..credentials }.expiration(issued), None);
     }
 
     #[test]
@@ -134,7 +132,7 @@ mod tests {
             ["", r#","expiration":"tomorrow""#, r#","expiration":null"#, r#","expiration":17"#]
         {
             assert_eq!(
-                grant(field, "2026-11-23T12:00:00Z").unwrap().life,
+                parse(field, "2026-11-23T12:00:00Z").unwrap().life,
                 Some(ASSUMED_LIFE),
                 "{field}"
             );
@@ -142,15 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn dead_credentials_and_other_pages_are_worth_another_try_and_leak_nothing() {
-        let dead = grant(r#","expiration":"2026-11-23 11:00:00+00:00""#, "2026-11-23T12:00:00Z");
-        assert!(matches!(dead, Err(Error::Transient(_))));
+    fn expired_credentials_and_other_pages_are_transient_errors_without_secrets() {
+        let expired = parse(r#","expiration":"2026-11-23 11:00:00+00:00""#, "2026-11-23T12:00:00Z");
+        assert!(matches!(expired, Err(Error::Transient(_))));
         let cut = TemporaryCredentials::parse(
             r#"{"accessKeyId":"A","secretAccessKey":"hush"#,
             SystemTime::now(),
         )
         .unwrap_err();
         assert!(!format!("{cut} {cut:?}").contains("hush"));
-        assert!(!format!("{:?}", grant("", "2026-11-23T12:00:00Z").unwrap()).contains("hush"));
+        assert!(!format!("{:?}", parse("", "2026-11-23T12:00:00Z").unwrap()).contains("hush"));
     }
 }
