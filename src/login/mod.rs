@@ -5,6 +5,7 @@ mod conversation;
 mod identity;
 mod netrc;
 mod password_guard;
+mod provide_credentials;
 mod temporary_credentials;
 
 pub use conversation::Login;

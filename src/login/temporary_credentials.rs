@@ -68,14 +68,6 @@ impl TemporaryCredentials {
             life: Some(life),
         })
     }
-
-    /// When credentials that were handed out at `issued` expire, as ISO 8601 in UTC; `None` when
-    /// they never do.
-    #[must_use]
-    pub fn expiration(&self, issued: SystemTime) -> Option<String> {
-        let expiration = Timestamp::try_from(issued.checked_add(self.life?)?).ok()?;
-        Some(Timestamp::from_second(expiration.as_second()).ok()?.to_string())
-    }
 }
 
 /// Reads a Python `str(datetime)` or an ISO 8601 time; without a zone it is UTC.
@@ -115,15 +107,6 @@ mod tests {
                 parse(&format!(r#","expiration":"{text}""#), "2026-11-23T12:55:57Z").unwrap();
             assert_eq!(credentials.life, Some(Duration::from_secs(3600)), "{text}");
         }
-    }
-
-    #[test]
-    fn an_expiration_is_written_as_aws_reads_it() {
-        let credentials =
-            parse(r#","expiration":"2026-11-23 13:00:00+00:00""#, "2026-11-23T12:00:00Z").unwrap();
-        let issued = "2026-11-23T12:30:00.75Z".parse::<Timestamp>().unwrap().try_into().unwrap();
-        assert_eq!(credentials.expiration(issued).as_deref(), Some("2026-11-23T13:30:00Z"));
-        assert_eq!(TemporaryCredentials { life: None, ..credentials }.expiration(issued), None);
     }
 
     #[test]
