@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::daac;
-use super::location::is_bucket_name;
-use crate::error::Error;
+use super::location::{invalid_bucket_name, is_bucket_name};
+use crate::error::{Error, Problem};
 use crate::http::Url;
 use crate::http::host::host_of;
 
@@ -67,14 +67,14 @@ impl BucketTable {
     /// [`Error::Usage`] when the file cannot be read, is no such JSON, or holds a name that no
     /// bucket can have.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Error::usage(format!("cannot read the table of buckets {}: {e}", path.display()))
-        };
-        let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
-        let table: Self = serde_json::from_str(&text).map_err(|e| failed(&e))?;
-        let misnamed = table.iter().find(|(bucket, _)| !is_bucket_name(bucket));
-        misnamed
-            .map_or(Ok(()), |(bucket, _)| Err(failed(&format!("{bucket:?} is no bucket name"))))?;
+        let problem = || Problem::new("cannot read the table of buckets").about(path.display());
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::usage(problem().caused_by(e)))?;
+        let table: Self =
+            serde_json::from_str(&text).map_err(|e| Error::usage(problem().caused_by(e)))?;
+        if let Some((bucket, _)) = table.iter().find(|(bucket, _)| !is_bucket_name(bucket)) {
+            return Err(Error::usage(problem().caused_by(invalid_bucket_name(bucket))));
+        }
         Ok(table)
     }
 

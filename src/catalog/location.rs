@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::object::Prefix;
 
 /// A bucket and a prefix in it.
@@ -32,10 +32,13 @@ impl fmt::Display for Location {
 pub(super) fn parse_bucket_name(name: &str) -> Result<String, Error> {
     match is_bucket_name(name) {
         true => Ok(name.into()),
-        false => {
-            Err(Error::usage(format!("{name:?} is no bucket name (3 to 63 of a-z, 0-9, - and .)")))
-        }
+        false => Err(Error::usage(invalid_bucket_name(name))),
     }
+}
+
+/// What is wrong with a name that no bucket can have.
+pub(super) fn invalid_bucket_name(name: &str) -> Problem {
+    Problem::new(format!("{name:?} is no bucket name (3 to 63 of a-z, 0-9, - and .)"))
 }
 
 /// Whether a bucket can have this name. Buckets from before 2018 may hold an underscore.

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::collection::Collection;
 use super::location::{Location, parse_bucket_name};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::http::Url;
 use crate::http::host::host_of;
 use crate::object::Prefix;
@@ -104,13 +104,16 @@ fn has_file_name(key: &str) -> bool {
 }
 
 fn parse_link(text: &str) -> Result<Source, Error> {
-    let url = Url::parse(text).map_err(|e| Error::usage(format!("the link is no URL: {e}")))?;
+    let url = Url::parse(text)
+        .map_err(|e| Error::usage(Problem::new("the link is not a URL").caused_by(e)))?;
     // Plain http is as good as https here, since nothing is fetched from the link.
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Error::usage(FORMS));
     }
     let path = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8();
-    let path = path.map_err(|_| Error::usage("the link holds a name that is not UTF-8"))?;
+    let path = path.map_err(|e| {
+        Error::usage(Problem::new("the link holds a name that is not UTF-8").caused_by(e))
+    })?;
     if path.is_empty() {
         return Err(Error::usage("the link names no granule"));
     }

@@ -8,9 +8,13 @@ use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{self, Error};
+use crate::error::{Error, Problem, StoreAnswer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The headers that hold a request's id: of the AWS gateway before an endpoint, of CMR, and of
+/// Earthdata Login.
+const REQUEST_IDS: [&str; 3] = ["x-amzn-requestid", "cmr-request-id", "x-request-id"];
 
 /// A client for one server and those that it redirects to. It follows no redirect by itself, since
 /// each hop may see other secrets.
@@ -41,7 +45,7 @@ impl Client {
 
     fn build(builder: ClientBuilder) -> Result<Self, Error> {
         let client = builder.build().map_err(|e| {
-            Error::store(format!("cannot set up the HTTP client: {}", error::chain(&e)))
+            Error::store(Problem::new("cannot set up the HTTP client").caused_by(Failure::from(e)))
         })?;
         Ok(Self(client))
     }
@@ -114,6 +118,16 @@ impl Response {
     pub(crate) fn server_time(&self) -> Option<SystemTime> {
         let date = self.0.headers().get(DATE)?.to_str().ok()?;
         httpdate::parse_http_date(date).ok()
+    }
+
+    /// The status, and the id by which the server's people find the request in their logs.
+    pub(crate) fn store_answer(&self) -> StoreAnswer {
+        let header = |name: &&str| self.0.headers().get(*name)?.to_str().ok();
+        StoreAnswer {
+            status: self.status().as_u16(),
+            code: None,
+            request_id: REQUEST_IDS.iter().find_map(header).map(Into::into),
+        }
     }
 
     /// The whole body.

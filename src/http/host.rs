@@ -1,7 +1,7 @@
 //! Hosts: how they are written, and which may see a secret.
 
 use super::Url;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Problem, Refusal};
 
 /// The host of `url`, as `host` or `host:port`.
 pub(crate) fn host_of(url: &Url) -> String {
@@ -16,7 +16,7 @@ pub(crate) fn host_of(url: &Url) -> String {
 /// [`Error::Usage`] when it is anything else, such as a URL with a path or a user name.
 pub fn parse_host(text: &str) -> Result<String, Error> {
     // The message does not repeat the text: people paste URLs that hold a password.
-    let failed = || Error::usage("this is no host (write HOST or HOST:PORT)");
+    let failed = || Error::usage("not a host (write HOST or HOST:PORT)");
     let text = text.trim();
     let url = if text.contains("://") {
         Url::parse(text)
@@ -49,11 +49,11 @@ pub(crate) fn require_encrypted(url: &Url) -> Result<(), Refusal> {
 /// Parses `url`, the value of `flag`, and applies [`require_encrypted`].
 ///
 /// # Errors
-/// [`Error::Usage`] when it is no URL, [`Refusal::Unencrypted`].
+/// [`Error::Usage`] when it is not a URL, [`Refusal::Unencrypted`].
 pub(crate) fn require_encrypted_url(flag: &str, url: &str) -> Result<(), Error> {
     // The message does not repeat the URL: it may hold a password.
-    let parsed =
-        Url::parse(url).map_err(|e| Error::usage(format!("the value of {flag} is no URL: {e}")))?;
+    let parsed = Url::parse(url)
+        .map_err(|e| Error::usage(Problem::new("not a URL").about(flag).caused_by(e)))?;
     Ok(require_encrypted(&parsed)?)
 }
 
@@ -61,11 +61,11 @@ pub(crate) fn require_encrypted_url(flag: &str, url: &str) -> Result<(), Error> 
 /// the host is this machine itself.
 ///
 /// # Errors
-/// [`Error::Usage`] when it is no host.
+/// [`Error::Usage`] when it is not a host.
 pub(crate) fn root_url(host: &str) -> Result<Url, Error> {
     let url = |scheme: &str| {
         Url::parse(&format!("{scheme}://{host}/"))
-            .map_err(|e| Error::usage(format!("{host:?} is no host: {e}")))
+            .map_err(|e| Error::usage(Problem::new("not a host").about(host).caused_by(e)))
     };
     let https = url("https")?;
     if is_loopback(&https) { url("http") } else { Ok(https) }

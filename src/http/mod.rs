@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 pub(crate) use client::{Client, Failure, Request, Response, is_transient};
 pub(crate) use reqwest::{StatusCode, Url};
 
-use crate::error::{self, Error};
+use crate::error::{Error, Problem};
 
 /// Asks for the root page of `host` (`host` or `host:port`). Returns the time by its clock,
 /// whatever else it answers.
@@ -18,9 +18,12 @@ use crate::error::{self, Error};
 pub async fn probe(host: &str) -> Result<Option<SystemTime>, Error> {
     const TIMEOUT: Duration = Duration::from_secs(10);
     let root = host::root_url(host)?;
-    let response =
-        Client::with_timeout(&root, TIMEOUT)?.get(&root).send().await.map_err(|e| {
-            Error::transient(format!("no answer from {host}: {}", error::chain(&e)))
-        })?;
+    let sent = Client::with_timeout(&root, TIMEOUT)?.get(&root).send().await;
+    let response = sent.map_err(|e| no_answer(host, e))?;
     Ok(response.server_time())
+}
+
+/// The error of a request to `host` that has no answer.
+pub(crate) fn no_answer(host: &str, failure: Failure) -> Error {
+    Error::transient(Problem::new(format!("no answer from {host}")).caused_by(failure))
 }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::temporary_credentials::TemporaryCredentials;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Problem, Refusal, StoreAnswer};
 use crate::http::host::host_of;
 use crate::http::{StatusCode, Url, is_transient};
 
@@ -12,6 +12,7 @@ const MAY_PASS: &str = "a fault at its end that may pass";
 /// The answer that ends a conversation.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    pub(super) store_answer: StoreAnswer,
     /// The page that gave it.
     pub(super) url: Url,
     /// When it was given, by the server's clock.
@@ -31,13 +32,14 @@ impl Answer {
             // They count from any page: a TEA behind an alias answers under its own name.
             StatusCode::OK => TemporaryCredentials::parse(&self.text, self.time).map_err(|e| {
                 match self.is_from(endpoint) {
-                    true => Error::transient(format!("{endpoint}: {e}")),
+                    true => Error::transient(e.about(endpoint)),
                     false => unexpected(endpoint, &format!("it ended at a page of {page}")),
                 }
             }),
             StatusCode::FORBIDDEN => Err(self.forbidden(endpoint, earthdata_host).into()),
             status if is_transient(status) => {
-                Err(Error::transient(format!("{page} answered {status}, {MAY_PASS}")))
+                let problem = Problem::new(MAY_PASS).about(page);
+                Err(Error::transient(problem.answered(self.store_answer.clone())))
             }
             status => Err(unexpected(endpoint, &format!("{page} answered {status}"))),
         }
@@ -134,6 +136,7 @@ mod tests {
         let credentials = |status: u16, url: &str, text: &str| {
             let answer = Answer {
                 status: StatusCode::from_u16(status).unwrap(),
+                store_answer: StoreAnswer { status, code: None, request_id: None },
                 url: Url::parse(url).unwrap(),
                 time: SystemTime::now(),
                 text: text.into(),

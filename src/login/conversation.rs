@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use super::classify::{self, Answer};
 use super::identity::{Identity, Password, Token};
 use super::temporary_credentials::TemporaryCredentials;
-use crate::error::{self, Error, Refusal};
+use crate::error::{Error, Problem, Refusal};
 use crate::http::host::{host_of, require_encrypted};
 use crate::http::{self, Client, Request, Response, StatusCode, Url};
 
@@ -51,7 +51,8 @@ impl Login {
         identity: impl Into<Arc<Identity>>,
     ) -> Result<Self, Error> {
         let endpoint = Url::parse(endpoint).map_err(|e| {
-            Error::usage(format!("the credentials endpoint {endpoint:?} is no URL: {e}"))
+            let problem = Problem::new("the credentials endpoint is not a URL").about(endpoint);
+            Error::usage(problem.caused_by(e))
         })?;
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
             return Err(Error::usage(
@@ -177,9 +178,7 @@ impl Login {
     async fn send(&self, url: &Url, request: Request) -> Result<Response, Error> {
         let host = host_of(url);
         self.current_host.lock().clone_from(&host);
-        let response = request.send().await.map_err(|e| {
-            Error::transient(format!("no answer from {host}: {}", error::chain(&e)))
-        })?;
+        let response = request.send().await.map_err(|e| http::no_answer(&host, e))?;
         tracing::debug!(host, path = url.path(), status = %response.status(), "login");
         Ok(response)
     }
@@ -244,6 +243,7 @@ impl Login {
     async fn read_credentials(&self, response: Response) -> Result<TemporaryCredentials, Error> {
         let answer = Answer {
             status: response.status(),
+            store_answer: response.store_answer(),
             url: response.url().clone(),
             time: response.server_time().unwrap_or_else(SystemTime::now),
             text: self.text(response).await?,
@@ -252,10 +252,10 @@ impl Login {
     }
 
     async fn text(&self, response: Response) -> Result<String, Error> {
-        response
-            .text()
-            .await
-            .map_err(|e| Error::transient(format!("the answer broke off: {}", error::chain(&e))))
+        let host = host_of(response.url());
+        response.text().await.map_err(|e| {
+            Error::transient(Problem::new("the answer broke off").about(host).caused_by(e))
+        })
     }
 
     fn token_refused(&self, origin: &str) -> Refusal {

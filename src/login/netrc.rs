@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use super::identity::Password;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// Where the netrc file is.
 pub(super) struct Netrc {
@@ -42,10 +42,8 @@ impl Netrc {
                 return Ok(None);
             }
             Err(e) => {
-                return Err(Error::usage(format!(
-                    "cannot read the netrc file {}: {e}",
-                    path.display()
-                )));
+                let problem = Problem::new("cannot read the netrc file").about(path.display());
+                return Err(Error::usage(problem.caused_by(e)));
             }
         };
         let name = host.split(':').next().unwrap_or(host);

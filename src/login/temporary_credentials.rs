@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use secrecy::SecretString;
 
-use crate::error::Error;
+use crate::error::Problem;
 
 /// The life of credentials whose answer does not say it: the hour that AWS gives to chained roles,
 /// less a margin.
@@ -43,18 +43,17 @@ impl TemporaryCredentials {
     /// server's `Date`.
     ///
     /// # Errors
-    /// [`Error::Transient`] when the text is no such JSON, or when the credentials have already
-    /// expired.
-    pub fn parse(text: &str, now: SystemTime) -> Result<Self, Error> {
+    /// The text is no such JSON, or the credentials have already expired. Another try may help.
+    pub(super) fn parse(text: &str, now: SystemTime) -> Result<Self, Problem> {
         // serde's error is dropped: it could quote the text, which holds secrets.
         let answer: Answer = serde_json::from_str(text).map_err(|_| {
-            Error::transient(
+            Problem::new(
                 "the answer holds no temporary credentials; is that an /s3credentials URL?",
             )
         })?;
         let life = match answer.expiration.as_str().and_then(parse_expiration) {
             Some(expiration) => expiration.duration_since(now).map_err(|_| {
-                Error::transient("the answer holds credentials that have expired already")
+                Problem::new("the answer holds credentials that have expired already")
             })?,
             None => {
                 tracing::warn!(?ASSUMED_LIFE, "the endpoint gave no readable expiration");
@@ -84,7 +83,7 @@ fn parse_expiration(text: &str) -> Option<SystemTime> {
 mod tests {
     use super::*;
 
-    fn parse(expiration: &str, now: &str) -> Result<TemporaryCredentials, Error> {
+    fn parse(expiration: &str, now: &str) -> Result<TemporaryCredentials, Problem> {
         let text = format!(
             r#"{{"accessKeyId":"A","secretAccessKey":"hush","sessionToken":"hush"{expiration}}}"#
         );
@@ -123,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn expired_credentials_and_other_pages_are_transient_errors_without_secrets() {
+    fn expired_credentials_and_other_pages_are_errors_without_secrets() {
         let expired = parse(r#","expiration":"2026-11-23 11:00:00+00:00""#, "2026-11-23T12:00:00Z");
-        assert!(matches!(expired, Err(Error::Transient(_))));
+        assert!(expired.unwrap_err().to_string().ends_with("expired already"));
         let cut = TemporaryCredentials::parse(
             r#"{"accessKeyId":"A","secretAccessKey":"hush"#,
             SystemTime::now(),

@@ -7,7 +7,7 @@ use crate::catalog::collection::Collection;
 use crate::catalog::location::Location;
 use crate::catalog::resolved::{ResolvedBucket, ResolvedSource};
 use crate::catalog::untrusted_endpoint::UntrustedEndpoint;
-use crate::error::Error;
+use crate::error::{Cause, Error, Problem};
 
 impl Cmr {
     /// Finds the buckets that hold `collection`, by the links of its oldest and newest granules. In
@@ -80,17 +80,18 @@ impl Cmr {
     ) -> Result<(Vec<Location>, Vec<String>), Error> {
         let (oldest, newest) =
             tokio::join!(self.links(id, OLDEST_FIRST), self.links(id, NEWEST_FIRST));
-        let failure = oldest.as_ref().and(newest.as_ref()).err().map(ToString::to_string);
+        let failure = oldest.as_ref().and(newest.as_ref()).err().cloned();
         let links =
             [oldest, newest].into_iter().filter_map(Result::ok).flatten().collect::<Vec<_>>();
         if links.is_empty() {
-            let why = failure.unwrap_or_else(|| "it has no granule with an s3:// link".into());
+            let why = failure.map_or_else(
+                || Cause::from(Problem::new("it has no granule with an s3:// link")),
+                Cause::from,
+            );
             let locations = locations::from_record(stated, table);
             if locations.is_empty() {
-                return Err(Error::usage(format!(
-                    "CMR at {} names no bucket for the collection {id}: {why}",
-                    self.host
-                )));
+                let problem = Problem::new(format!("CMR names no bucket for the collection {id}"));
+                return Err(Error::usage(problem.about(&self.host).caused_by(why)));
             }
             return Ok((locations, vec![format!("{id} is where CMR says, unchecked: {why}")]));
         }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use self::records::{Answer, CollectionRecord, GranuleRecord, Link};
 use super::collection::Collection;
-use crate::error::{self, Error};
+use crate::error::{Error, Problem};
 use crate::http::{self, Client, Failure, StatusCode, Url, host};
 
 /// A search takes a second; CMR's own limit is longer than anyone would wait.
@@ -79,8 +79,10 @@ impl Cmr {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
-        let mut url =
-            self.root.join(path).map_err(|e| Error::usage(format!("{}: {e}", self.host)))?;
+        let mut url = self
+            .root
+            .join(path)
+            .map_err(|e| Error::usage(Problem::new("not a host").about(&self.host).caused_by(e)))?;
         url.query_pairs_mut().extend_pairs(query);
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
@@ -95,28 +97,33 @@ impl Cmr {
     }
 
     async fn search_once<T: DeserializeOwned>(&self, url: &Url) -> Result<T, Error> {
-        let failed = |e: Failure| self.no_answer(&error::chain(&e));
+        let failed = |e: Failure| Error::transient(self.no_answer().caused_by(e));
         let response = self.client.get(url).send().await.map_err(failed)?;
-        let status = response.status();
+        let (status, store_answer) = (response.status(), response.store_answer());
         let text = response.text().await.map_err(failed)?;
         match status {
-            StatusCode::OK => serde_json::from_str(&text)
-                .map_err(|e| self.no_answer(&format!("it cannot be read: {e}"))),
-            status if http::is_transient(status) => Err(self.no_answer(status.as_str())),
-            status => {
-                let words = records::refusal_text(&text).unwrap_or_default();
-                Err(Error::usage(
-                    format!("CMR at {} answered {status} {words}", self.host).trim_end(),
-                ))
+            StatusCode::OK => serde_json::from_str(&text).map_err(|e| {
+                let unreadable = Problem::new("its answer cannot be read").caused_by(e);
+                Error::transient(self.no_answer().caused_by(unreadable))
+            }),
+            status if http::is_transient(status) => {
+                Err(Error::transient(self.no_answer().answered(store_answer)))
+            }
+            _ => {
+                let words = match records::refusal_text(&text) {
+                    Some(reason) => format!("CMR refuses the search: {reason}"),
+                    None => "CMR refuses the search".into(),
+                };
+                Err(Error::usage(Problem::new(words).about(&self.host).answered(store_answer)))
             }
         }
     }
 
-    fn no_answer(&self, why: &str) -> Error {
+    fn no_answer(&self) -> Problem {
         let host = &self.host;
-        Error::transient(format!(
-            "no answer from CMR at {host}, which collection: needs ({why}); a bucket is mounted \
-             without it: see granulefs buckets"
+        Problem::new(format!(
+            "no answer from CMR at {host}, which collection: needs (a bucket is mounted without \
+             it: see granulefs buckets)"
         ))
     }
 }
