@@ -1,4 +1,4 @@
-//! A place in S3: a bucket and a prefix in it.
+//! A bucket and a prefix in it, and which names a bucket can have.
 
 use std::fmt;
 

@@ -169,3 +169,45 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
                 | StatusCode::REQUEST_TIMEOUT
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn answer(head: &str) -> (Url, Result<Response, Failure>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/s3credentials?code=hush", listener.local_addr().unwrap());
+        let url = Url::parse(&url).unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(head.as_bytes()).await.unwrap();
+        };
+        let client = Client::with_cookies(&url).unwrap();
+        let (sent, ()) = tokio::join!(client.get(&url).send(), serve);
+        (url, sent)
+    }
+
+    #[tokio::test]
+    async fn an_answer_says_where_when_and_under_which_id() {
+        let head = "HTTP/1.1 302 Found\r\nLocation: /login\r\nX-Amzn-RequestId: 5d1c-9\r\n\
+                    Date: Thu, 01 Jan 1970 00:01:00 GMT\r\nContent-Length: 0\r\n\r\n";
+        let (url, response) = answer(head).await;
+        let response = response.unwrap();
+        assert_eq!(response.location(), url.join("/login").ok());
+        assert_eq!(response.server_time(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)));
+        assert_eq!(response.store_answer().to_string(), "status 302, request id 5d1c-9");
+    }
+
+    #[tokio::test]
+    async fn a_failure_keeps_its_cause_and_hides_the_url() {
+        let (_, response) = answer("nonsense\r\n\r\n").await;
+        let failure = response.err().unwrap();
+        assert!(std::error::Error::source(&failure).is_some());
+        assert!(!format!("{failure} {failure:?}").contains("hush"));
+    }
+}

@@ -107,7 +107,8 @@ impl Cmr {
                 Error::transient(self.no_answer().caused_by(unreadable))
             }),
             status if http::is_transient(status) => {
-                Err(Error::transient(self.no_answer().answered(store_answer)))
+                let fault = Problem::new("a fault at its end that may pass").answered(store_answer);
+                Err(Error::transient(self.no_answer().caused_by(fault)))
             }
             _ => {
                 let words = match records::refusal_text(&text) {
