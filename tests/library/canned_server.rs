@@ -7,7 +7,8 @@ use std::thread;
 
 pub(crate) const CREDENTIALS: &str = concat!(
     "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
-    r#"{"accessKeyId":"A","secretAccessKey":"S","sessionToken":"T","expiration":"2199-01-01 00:00:00+00:00"}"#
+    r#"{"accessKeyId":"A","secretAccessKey":"S","sessionToken":"T","#,
+    r#""expiration":"2199-01-01 00:00:00+00:00"}"#
 );
 
 /// Returns a redirect to `location`, without a `Location` header when that is empty.

@@ -69,8 +69,8 @@ async fn ageing_credentials_are_renewed_once_and_no_request_waits() {
     );
 }
 
-/// When the renewal fails, the old credentials are used until they expire. After that, requests wait
-/// until Earthdata is up again.
+/// When the renewal fails, the old credentials are used until they expire. After that, requests
+/// wait until Earthdata is up again.
 #[tokio::test]
 async fn a_failing_renewal_delays_requests_only_after_the_expiry() {
     let environment = TestEnvironment::with_knobs(|knobs| knobs.credential_life = 4 * SECOND);
@@ -214,13 +214,13 @@ async fn an_endpoint_that_repeats_its_credentials_is_asked_with_pauses() {
         tokio::time::sleep(LOOK / 4).await;
     }
     assert!(started.elapsed() >= 3 * SECOND);
-    // Two for the first login, one when the credentials start ageing, and one after each pause of at
-    // least a second.
+    // Two for the first login, one when the credentials start ageing, and one after each pause of
+    // at least a second.
     assert!(environment.fake_daac.stats().credentials <= 6, "{:?}", environment.fake_daac.stats());
 }
 
-/// 16 readers see no error while their credentials expire, and there are as many logins as expiries,
-/// not as many as requests.
+/// 16 readers see no error while their credentials expire, and there are as many logins as
+/// expiries, not as many as requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixteen_readers_cost_as_many_logins_as_expiries() {
     const RUN: Duration = Duration::from_secs(7);
@@ -264,8 +264,8 @@ async fn sixteen_readers_cost_as_many_logins_as_expiries() {
     assert!(stats.gets > 200);
 }
 
-/// With a wrong local clock S3 answers RequestTimeTooSkewed, and the next attempt is signed with the
-/// server's time.
+/// With a wrong local clock S3 answers RequestTimeTooSkewed, and the next attempt is signed with
+/// the server's time.
 #[tokio::test]
 async fn a_clock_that_is_hours_off_does_not_prevent_requests() {
     for shift in [-7200, 7200] {
@@ -281,8 +281,8 @@ async fn a_clock_that_is_hours_off_does_not_prevent_requests() {
     }
 }
 
-/// A store that does not accept the endpoint's credentials costs two logins in all, not two for each
-/// request; no directory is assumed because of its refusals.
+/// A store that does not accept the endpoint's credentials costs two logins in all, not two for
+/// each request; no directory is assumed because of its refusals.
 #[tokio::test]
 async fn credentials_that_the_store_never_accepts_cause_two_logins() {
     let (environment, elsewhere) = (TestEnvironment::new(), TestEnvironment::new());

@@ -9,8 +9,7 @@ use fake_daac::{Content, Daac, FakeDaac, Family, Knobs, Object, Setup, Stats};
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
 use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
-use granulefs::login::identity::{Found, Password};
-use granulefs::login::{Identity, Login};
+use granulefs::login::{Identity, Login, Password, Token};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation};
 
@@ -109,10 +108,13 @@ impl TestEnvironment {
         };
         let user = self.fake_daac.user();
         let token =
-            token.map(|token| Found { value: token.into(), origin: "EARTHDATA_TOKEN".into() });
-        let password =
-            password.map(|password| Password { user: user.into(), password: password.into() });
-        Identity::new(token, password.map(|value| Found { value, origin: "~/.netrc".into() }))
+            token.map(|token| Token { secret: token.into(), origin: "EARTHDATA_TOKEN".into() });
+        let password = password.map(|password| Password {
+            user: user.into(),
+            secret: password.into(),
+            origin: "~/.netrc".into(),
+        });
+        Identity::new(token, password)
     }
 
     pub(crate) fn login(&self, identity: TestIdentity) -> Login {
@@ -182,8 +184,8 @@ impl TestEnvironment {
         }
     }
 
-    /// Returns the error of an operation that must fail, after checking that neither its message nor
-    /// its `Debug` form contains a secret.
+    /// Returns the error of an operation that must fail, after checking that neither its message
+    /// nor its `Debug` form contains a secret.
     pub(crate) fn error_of<T>(&self, outcome: Result<T, Error>) -> Error {
         let Err(error) = outcome else { panic!("it should have failed") };
         self.assert_hides_secrets(&format!("{error} {error:?}"));

@@ -27,8 +27,8 @@ fn conversation(environment: &TestEnvironment) -> [u64; 3] {
     [stats.credentials, stats.logins, stats.callbacks]
 }
 
-/// Every method of a login costs only its own requests, in both server families, and a renewal costs
-/// one request.
+/// Every method of a login costs only its own requests, in both server families, and a renewal
+/// costs one request.
 #[tokio::test]
 async fn each_login_method_costs_its_requests_and_each_renewal_one() {
     type ChangeKnobs = fn(&mut Knobs);
@@ -80,10 +80,12 @@ async fn each_login_method_costs_its_requests_and_each_renewal_one() {
             let what = format!("{family:?}, {way}");
             let environment = TestEnvironment::with_family(family, change);
             let login = environment.login(identity);
-            let first = in_time(login.grant()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+            let first = in_time(login.temporary_credentials())
+                .await
+                .unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(conversation(&environment), hops, "{what}");
             assert_lives(&first, HOUR, &what);
-            let second = in_time(login.grant()).await.unwrap();
+            let second = in_time(login.temporary_credentials()).await.unwrap();
             assert_eq!(conversation(&environment), [1, 0, 0], "{what}, renewed");
             assert_ne!(first.access_key, second.access_key);
         }
@@ -96,28 +98,27 @@ async fn an_expired_cookie_causes_a_new_login() {
     for family in FAMILIES {
         let environment = TestEnvironment::with_family(family, |_| {});
         let login = environment.login(TestIdentity::Password);
-        in_time(login.grant()).await.unwrap();
+        in_time(login.temporary_credentials()).await.unwrap();
         conversation(&environment);
         // A day later.
         environment.fake_daac.set(|knobs| knobs.clock_shift = 25 * 3600);
-        assert_lives(&in_time(login.grant()).await.unwrap(), HOUR, "a day later");
+        assert_lives(&in_time(login.temporary_credentials()).await.unwrap(), HOUR, "a day later");
         assert_eq!(conversation(&environment), [2, 1, 1]);
     }
 }
 
-/// The password is sent once, as a form to Earthdata Login, and no request shows a secret in its URL
-/// or to another host.
+/// The password is sent once, as a form to Earthdata Login, and no request shows a secret in its
+/// URL or to another host.
 #[tokio::test]
 async fn the_password_is_sent_only_to_earthdata_login() {
     for family in FAMILIES {
         let environment = TestEnvironment::with_family(family, |_| {});
-        in_time(environment.login(TestIdentity::Password).grant()).await.unwrap();
+        in_time(environment.login(TestIdentity::Password).temporary_credentials()).await.unwrap();
         let log = environment.fake_daac.log();
         let posts: Vec<_> = log.iter().filter(|request| request.method == "POST").collect();
-        assert!(
-            matches!(&posts[..], [post] if post.kind == RequestKind::Login && post.target.starts_with("/oauth/authorize?")),
-            "{posts:?}"
-        );
+        let [post] = posts[..] else { panic!("{posts:?}") };
+        assert_eq!(post.kind, RequestKind::Login);
+        assert!(post.target.starts_with("/oauth/authorize?"), "{posts:?}");
         assert!(log.iter().all(|request| request.leaked_secret.is_none()), "{log:?}");
         for request in &log {
             // URLs of the login have codes, but not the user's own secrets.
@@ -147,7 +148,11 @@ async fn every_form_of_an_expiration_is_parsed() {
         (Expiration::Malformed, ASSUMED),
     ] {
         environment.fake_daac.set(|knobs| knobs.expiration = form);
-        assert_lives(&in_time(login.grant()).await.unwrap(), life, &format!("{form:?}"));
+        assert_lives(
+            &in_time(login.temporary_credentials()).await.unwrap(),
+            life,
+            &format!("{form:?}"),
+        );
     }
 }
 
@@ -159,12 +164,16 @@ async fn lives_are_measured_by_the_servers_clock() {
     let login = environment.login(TestIdentity::Token);
     for shift in [-86_400 * 400, -7200, 7200, 86_400 * 400] {
         environment.fake_daac.set(|knobs| knobs.clock_shift = shift);
-        assert_lives(&in_time(login.grant()).await.unwrap(), HOUR, &format!("{shift} s"));
+        assert_lives(
+            &in_time(login.temporary_credentials()).await.unwrap(),
+            HOUR,
+            &format!("{shift} s"),
+        );
     }
 }
 
-/// An endpoint behind an alias answers under its own name. Its credentials are accepted, although the
-/// redirects end at another URL than they began.
+/// An endpoint behind an alias answers under its own name. Its credentials are accepted, although
+/// the redirects end at another URL than they began.
 #[tokio::test]
 async fn credentials_are_accepted_wherever_the_redirects_end() {
     let environment = TestEnvironment::new();
@@ -177,7 +186,7 @@ async fn credentials_are_accepted_wherever_the_redirects_end() {
         environment.identity(TestIdentity::Password),
     )
     .unwrap();
-    assert_eq!(in_time(login.grant()).await.unwrap().access_key, "A");
+    assert_eq!(in_time(login.temporary_credentials()).await.unwrap().access_key, "A");
 }
 
 /// A token is sent along redirects within its endpoint. A redirect to anywhere else counts as a
@@ -203,7 +212,7 @@ async fn a_token_is_sent_only_to_its_endpoint() {
             environment.identity(TestIdentity::Token),
         )
         .unwrap();
-        let outcome = in_time(login.grant()).await;
+        let outcome = in_time(login.temporary_credentials()).await;
         if is_accepted {
             outcome.unwrap();
         } else {

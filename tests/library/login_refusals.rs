@@ -23,11 +23,13 @@ fn is_transient(_: &TestEnvironment, error: &Error) -> bool {
 }
 
 fn is_token_refused(environment: &TestEnvironment, error: &Error) -> bool {
-    matches!(error, Error::Refused(Refusal::TokenRefused { endpoint, .. }) if **endpoint == environment.endpoint())
+    let Error::Refused(Refusal::TokenRefused { endpoint, .. }) = error else { return false };
+    **endpoint == environment.endpoint()
 }
 
 fn is_wrong_password(_: &TestEnvironment, error: &Error) -> bool {
-    matches!(error, Error::Refused(Refusal::WrongPassword { origin, .. }) if &**origin == "~/.netrc")
+    let Error::Refused(Refusal::WrongPassword { origin, .. }) = error else { return false };
+    &**origin == "~/.netrc"
 }
 
 fn is_no_data(_: &TestEnvironment, error: &Error) -> bool {
@@ -41,8 +43,8 @@ fn is_astray(_: &TestEnvironment, error: &Error) -> bool {
 /// Returns whether the error names this page as the one that resolves it.
 fn resolves_at(environment: &TestEnvironment, error: &Error, page: &str) -> bool {
     let url = format!("http://{}/{page}", environment.fake_daac.login_host());
-    matches!(error, Error::Refused(Refusal::Resolution { resolution_url, .. }) if resolution_url.starts_with(&url))
-        && error.to_string().contains(&url)
+    let Error::Refused(Refusal::Resolution { resolution_url, .. }) = error else { return false };
+    resolution_url.starts_with(&url) && error.to_string().contains(&url)
 }
 
 /// Every answer that refuses a login has its own error, and no password is sent twice.
@@ -218,7 +220,7 @@ async fn each_answer_has_its_own_error_and_no_password_is_sent_twice() {
         for family in families {
             let what = format!("{family:?}, {what}");
             let environment = TestEnvironment::with_family(*family, change);
-            let outcome = in_time(environment.login(identity).grant()).await;
+            let outcome = in_time(environment.login(identity).temporary_credentials()).await;
             let stats = environment.fake_daac.stats();
             assert_eq!(
                 (stats.authenticated + stats.rejected, stats.leaked_secrets),
@@ -245,7 +247,7 @@ async fn a_fault_of_any_request_of_a_login_is_transient() {
                     knobs.faults.push(Fault::new(failure).on(kind))
                 });
                 let login = environment.login(TestIdentity::Password);
-                let error = environment.error_of(in_time(login.grant()).await);
+                let error = environment.error_of(in_time(login.temporary_credentials()).await);
                 assert!(is_transient(&environment, &error), "{what}: {error:?}");
                 let log = environment.fake_daac.log();
                 // After a reset the client repeats the request once, since the connection may have
@@ -259,7 +261,9 @@ async fn a_fault_of_any_request_of_a_login_is_transient() {
                     "{what}: {log:?}"
                 );
                 environment.fake_daac.set(|knobs| knobs.faults.clear());
-                in_time(login.grant()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                in_time(login.temporary_credentials())
+                    .await
+                    .unwrap_or_else(|error| panic!("{what}: {error}"));
             }
         }
     }
@@ -280,7 +284,8 @@ async fn a_redirect_to_a_foreign_host_gets_no_secret() {
             let environment = TestEnvironment::with_family(family, |knobs| {
                 knobs.foreign_redirect = foreign_redirect
             });
-            let error = environment.error_of(in_time(environment.login(identity).grant()).await);
+            let error = environment
+                .error_of(in_time(environment.login(identity).temporary_credentials()).await);
             let stats = environment.fake_daac.stats();
             assert_eq!(
                 (stats.leaked_secrets, stats.foreign_requests),
@@ -304,7 +309,7 @@ async fn another_earthdata_login_than_the_configured_one_gets_no_request() {
         environment.identity(TestIdentity::Password),
     )
     .unwrap();
-    let error = environment.error_of(in_time(login.grant()).await);
+    let error = environment.error_of(in_time(login.temporary_credentials()).await);
     let Error::Refused(Refusal::ForeignLogin { host, configured, .. }) = &error else {
         panic!("{error:?}")
     };
@@ -403,7 +408,7 @@ async fn redirects_are_bounded_and_encrypted() {
             environment.identity(TestIdentity::Password),
         )
         .unwrap();
-        let error = environment.error_of(in_time(login.grant()).await);
+        let error = environment.error_of(in_time(login.temporary_credentials()).await);
         assert!(check(&environment, &error), "{location}: {error:?}");
         assert!(requests.contains(&server.heads().len()), "{location}: {:?}", server.heads());
         assert_eq!(environment.fake_daac.stats().logins, 0);

@@ -42,8 +42,8 @@ fn statistic(filesystem: &PathFilesystem, name: &str) -> u64 {
 }
 
 /// Keys that cannot be paths (an empty, `.` or `..` component, a NUL, a leading `/`) have escaped
-/// names, which hide no other name. Keys with control characters, newlines, `%`, `+`, spaces and any
-/// UTF-8 keep their names.
+/// names, which hide no other name. Keys with control characters, newlines, `%`, `+`, spaces and
+/// any UTF-8 keep their names.
 #[tokio::test]
 async fn every_key_has_one_name_under_which_it_is_read() {
     let rows = [
@@ -99,8 +99,8 @@ async fn every_key_has_one_name_under_which_it_is_read() {
     }
 }
 
-/// When `blue` and `blue/x` both exist, the directory has the plain name, and the shadowed object has
-/// another name and is counted once.
+/// When `blue` and `blue/x` both exist, the directory has the plain name, and the shadowed object
+/// has another name and is counted once.
 #[tokio::test]
 async fn a_shadowed_object_has_another_name_and_is_counted_once() {
     let environment = TestEnvironment::with_objects(&["blue", "blue/x", "blue-a", "blue0", "red"]);
@@ -121,8 +121,8 @@ async fn a_shadowed_object_has_another_name_and_is_counted_once() {
     }
 }
 
-/// A key `p/` of zero bytes makes an empty directory; a directory exists when any key starts with its
-/// prefix.
+/// A key `p/` of zero bytes makes an empty directory; a directory exists when any key starts with
+/// its prefix.
 #[tokio::test]
 async fn an_empty_object_with_a_slash_at_the_end_is_an_empty_directory() {
     let environment = TestEnvironment::with_objects(&["full/x"]);

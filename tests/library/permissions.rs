@@ -10,8 +10,8 @@ fn is_forbidden<T>(outcome: &Result<T, Error>) -> bool {
     matches!(outcome, Err(Error::Refused(Refusal::Forbidden { .. })))
 }
 
-/// When listing is denied and reading is allowed, a full path opens (HEAD), and the directories on it
-/// are assumed.
+/// When listing is denied and reading is allowed, a full path opens (HEAD), and the directories on
+/// it are assumed.
 #[tokio::test]
 async fn without_listing_a_full_path_opens() {
     let environment = TestEnvironment::with_objects(&["a/b/c/f", "a/g"]);
@@ -29,8 +29,8 @@ async fn without_listing_a_full_path_opens() {
     assert_eq!(environment.fake_daac.stats().issued, 1);
 }
 
-/// When listing is denied, a directory shows the names that were looked up in it, and is EACCES when
-/// there are none.
+/// When listing is denied, a directory shows the names that were looked up in it, and is EACCES
+/// when there are none.
 #[tokio::test]
 async fn without_listing_a_directory_shows_looked_up_names_or_is_eacces() {
     let environment = TestEnvironment::with_objects(&["a/b/c/f", "a/g"]);
@@ -63,8 +63,8 @@ async fn ancestors_of_an_allowed_prefix_are_traversable() {
     assert_eq!(in_time(filesystem.names("a")).await.unwrap(), ["b/", "other/"]);
 }
 
-/// Below an allowed prefix HEAD answers 403 both for an absent key and for one that may not be read;
-/// the listing tells them apart, and the absent key is ENOENT.
+/// Below an allowed prefix HEAD answers 403 both for an absent key and for one that may not be
+/// read; the listing tells them apart, and the absent key is ENOENT.
 #[tokio::test]
 async fn under_an_allowed_prefix_absent_and_unreadable_keys_are_distinguished() {
     let environment = TestEnvironment::with_objects(&["a/f", "a/secret", "b/f"]);

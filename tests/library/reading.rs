@@ -56,8 +56,8 @@ async fn extended_attributes_describe_the_object() {
     assert!(matches!(value(directory, "user.s3.etag"), Err(Error::NoAttribute)));
 }
 
-/// An inode number stays the same for the life of the mount, even after the kernel has forgotten it;
-/// another version of an object is another inode.
+/// An inode number stays the same for the life of the mount, even after the kernel has forgotten
+/// it; another version of an object is another inode.
 #[tokio::test]
 async fn an_inode_number_belongs_to_one_version() {
     let environment = TestEnvironment::with_objects(&["d/f", "d/g"]);
@@ -157,8 +157,8 @@ async fn a_replaced_object_is_never_mixed() {
     assert_eq!(in_time(filesystem.find("d/f")).await.unwrap(), None);
 }
 
-/// Every GET has `If-Match` with the etag that was known at open, and an answer with another etag is
-/// ESTALE.
+/// Every GET has `If-Match` with the etag that was known at open, and an answer with another etag
+/// is ESTALE.
 #[tokio::test]
 async fn an_answer_of_another_version_is_estale() {
     let environment = TestEnvironment::with_objects(&["f"]);

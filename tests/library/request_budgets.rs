@@ -44,8 +44,8 @@ async fn a_lookup_never_lists_the_parent() {
     }
 }
 
-/// The first read of a file in a deep path costs two requests per path component and the GETs of its
-/// bytes; a second one within the TTL costs none.
+/// The first read of a file in a deep path costs two requests per path component and the GETs of
+/// its bytes; a second one within the TTL costs none.
 #[tokio::test]
 async fn a_deep_path_costs_two_requests_per_component_and_none_the_second_time() {
     let path = "ATLAS/ATL03/006/2019/11/30/ATL03_20191130221008.h5";
@@ -141,8 +141,8 @@ async fn a_sequential_read_fetches_each_byte_once() {
     }
 }
 
-/// An absent name is cached for a shorter time than an existing one, and an existing one for the TTL
-/// at most.
+/// An absent name is cached for a shorter time than an existing one, and an existing one for the
+/// TTL at most.
 #[tokio::test]
 async fn lookups_are_cached_for_the_ttl() {
     let environment = TestEnvironment::with_objects(&["f"]);

@@ -1,5 +1,5 @@
-//! Secrets: neither `Debug` output nor an error contains one. `TestEnvironment::error_of` checks the
-//! errors of the other tests as well.
+//! Secrets: neither `Debug` output nor an error contains one. `TestEnvironment::error_of` checks
+//! the errors of the other tests as well.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ async fn debug_output_shows_no_secret() {
     let environment = TestEnvironment::with_objects(&["d/f"]);
     let identity = environment.identity(TestIdentity::Both);
     let login = environment.login(TestIdentity::Password);
-    let grant = in_time(login.grant()).await.unwrap();
+    let grant = in_time(login.temporary_credentials()).await.unwrap();
     let source = Provider::Earthdata(Box::new(environment.login(TestIdentity::Both)));
     let cache = environment.credentials_cache();
     let session = in_time(cache.current()).await.unwrap();
@@ -54,7 +54,8 @@ fn a_shown_secret_is_found() {
     environment.assert_hides_secrets(&format!("it is {}", environment.fake_daac.password()));
 }
 
-/// No failure of S3 or Earthdata shows a secret, neither in the error nor in the cause of a timeout.
+/// No failure of S3 or Earthdata shows a secret, neither in the error nor in the cause of a
+/// timeout.
 #[tokio::test]
 async fn no_error_of_a_mount_holds_a_secret() {
     type ChangeKnobs = fn(&TestEnvironment);

@@ -10,8 +10,9 @@ use crate::environment::{TestEnvironment, in_time};
 
 const MIB: u64 = 1 << 20;
 
-/// Prefetched blocks are neither evicted unread nor fetched twice, with one stream or with eight. Of
-/// eight streams a few blocks are fetched twice (0.6 % measured, of unknown cause): 2 % are allowed.
+/// Prefetched blocks are neither evicted unread nor fetched twice, with one stream or with eight.
+/// Of eight streams a few blocks are fetched twice (0.6 % measured, of unknown cause): 2 % are
+/// allowed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_hardly_fetch_a_byte_twice_in_a_small_cache() {
     for (streams, size, cache) in [(1, 48 * MIB, 16), (8, 16 * MIB, 64)] {
@@ -32,8 +33,8 @@ async fn streams_hardly_fetch_a_byte_twice_in_a_small_cache() {
     }
 }
 
-/// 64 concurrent streams through a cache of 16 MiB, a quarter of a MiB for each, get the right bytes,
-/// fetch few of them twice (up to 3 % measured), and keep within the limit.
+/// 64 concurrent streams through a cache of 16 MiB, a quarter of a MiB for each, get the right
+/// bytes, fetch few of them twice (up to 3 % measured), and keep within the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_streams_make_progress_in_a_small_cache() {
     const SIZE: u64 = 2 * MIB;
@@ -58,8 +59,8 @@ async fn sixty_four_streams_make_progress_in_a_small_cache() {
     );
 }
 
-/// 64 concurrent streams read twice the size of the cache of 256 MiB: each gets the right bytes, few
-/// are fetched twice, and the memory exceeds the limit by one block range at most.
+/// 64 concurrent streams read twice the size of the cache of 256 MiB: each gets the right bytes,
+/// few are fetched twice, and the memory exceeds the limit by one block range at most.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_streams_make_progress_in_a_cache_of_256_mebibytes() {
     const SIZE: u64 = 8 * MIB;
@@ -97,8 +98,8 @@ async fn sixty_four_streams_make_progress_in_a_cache_of_256_mebibytes() {
     );
 }
 
-/// 64 parallel reads of 1 MiB through a cache of 16 MiB wait for memory: all get the right bytes, and
-/// the memory exceeds the limit by one block range at most.
+/// 64 parallel reads of 1 MiB through a cache of 16 MiB wait for memory: all get the right bytes,
+/// and the memory exceeds the limit by one block range at most.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_wait_for_memory_and_succeed() {
     let environment =
@@ -118,8 +119,8 @@ async fn reads_wait_for_memory_and_succeed() {
     assert!(filesystem.cached_bytes() <= 16 * MIB);
 }
 
-/// A stalled fetch that has no reader any more ends, releases its memory, and does not delay the next
-/// reader.
+/// A stalled fetch that has no reader any more ends, releases its memory, and does not delay the
+/// next reader.
 #[tokio::test]
 async fn a_stalled_fetch_ends_without_readers() {
     let environment = TestEnvironment::new();

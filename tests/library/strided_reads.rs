@@ -4,8 +4,8 @@ use fake_daac::Content;
 
 use crate::environment::{TestEnvironment, in_time};
 
-/// Reads at a constant distance, as of a slice through a large array, are each fetched once, and from
-/// the fourth on before they are requested.
+/// Reads at a constant distance, as of a slice through a large array, are each fetched once, and
+/// from the fourth on before they are requested.
 #[tokio::test]
 async fn strided_reads_are_fetched_before_they_are_requested() {
     const DISTANCE: u64 = 20 << 20;

@@ -110,7 +110,8 @@ async fn an_answer_with_another_range_is_an_error() {
 }
 
 /// Only an answer about a key proves that the key does not exist, and only another etag proves that
-/// the object was replaced. Another 404, or an answer without an etag, as from a proxy, is an error.
+/// the object was replaced. Another 404, or an answer without an etag, as from a proxy, is an
+/// error.
 #[tokio::test]
 async fn an_unrelated_answer_proves_neither_absence_nor_replacement() {
     let not_found = || ("404 Not Found\r\nContent-Length: 0".to_owned(), &b""[..]);

@@ -17,8 +17,8 @@ fn with_time() -> PutOptions {
 }
 
 /// Files are 0444 and directories 0555, owned by the mounting user; size and mtime are those of the
-/// object, `st_blocks` is ceil(size / 512), `st_nlink` is 1, and atime and ctime are the mtime. They
-/// are the same from a listing and from a lookup.
+/// object, `st_blocks` is ceil(size / 512), `st_nlink` is 1, and atime and ctime are the mtime.
+/// They are the same from a listing and from a lookup.
 #[test]
 fn attributes_are_those_of_the_object() {
     let Some(environment) = TestEnvironment::start() else { return };

@@ -158,7 +158,8 @@ const SEEK: &str = "
 import ctypes, sys
 c = ctypes.CDLL(None, use_errno=True)
 class Entry(ctypes.Structure):
-    _fields_ = [('ino', ctypes.c_uint64), ('off', ctypes.c_int64), ('reclen', ctypes.c_ushort), ('type', ctypes.c_ubyte), ('name', ctypes.c_char * 1025)]
+    _fields_ = [('ino', ctypes.c_uint64), ('off', ctypes.c_int64), ('reclen', ctypes.c_ushort), \
+    ('type', ctypes.c_ubyte), ('name', ctypes.c_char * 1025)]
 c.opendir.restype = ctypes.c_void_p
 c.readdir.restype = ctypes.POINTER(Entry)
 c.readdir.argtypes = c.rewinddir.argtypes = c.telldir.argtypes = [ctypes.c_void_p]

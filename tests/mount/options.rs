@@ -239,9 +239,11 @@ fn names_are_cached_for_the_metadata_ttl() {
 /// `--help` lists every option, and shows no secret of the environment.
 #[test]
 fn help_lists_every_option_and_shows_no_secret() {
-    let options = "--foreground --credentials-endpoint --earthdata-host --cmr-host --buckets-file --region \
+    let options = "--foreground --credentials-endpoint --earthdata-host --cmr-host \
+        --buckets-file --region \
                    --endpoint-url --path-style --aws-credentials \
-                   --cache-size --metadata-ttl --allow-other --uid --gid --file-mode --dir-mode --log-file --verbose -o \
+                   --cache-size --metadata-ttl --allow-other --uid --gid --file-mode --dir-mode \
+                   --log-file --verbose -o \
                    S3_CREDENTIAL_ENDPOINT AWS_ENDPOINT_URL_S3 AWS_REGION";
     let identities = "EARTHDATA_TOKEN EARTHDATA_USERNAME EARTHDATA_PASSWORD NETRC";
     let help = |arguments: &[&str]| {
@@ -265,12 +267,13 @@ fn help_lists_every_option_and_shows_no_secret() {
     }
 }
 
-/// `-o` takes options as mount(8) passes them, to the program or to a mount helper that is a link to
-/// it.
+/// `-o` takes options as mount(8) passes them, to the program or to a mount helper that is a link
+/// to it.
 #[test]
 fn mount_options_are_the_long_options() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    let options = "rw,_netdev,noauto,uid=7,file_mode=0400,metadata_ttl=90,cache_size=32MiB,noexec,x-systemd.automount";
+    let options = "rw,_netdev,noauto,uid=7,file_mode=0400,metadata_ttl=90,cache_size=32MiB,\
+        noexec,x-systemd.automount";
     let is_as_asked = |mount_command: MountCommand| {
         let mount = mount_command.mount();
         let metadata = fs::metadata(mount.at("folder/one.txt")).unwrap();

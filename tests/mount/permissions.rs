@@ -27,8 +27,8 @@ fn names(mount: &Mount, folder: &str) -> Result<Vec<String>, i32> {
         .collect()
 }
 
-/// When only some prefixes may be listed, their ancestors can be traversed. `ls` of an ancestor shows
-/// the names that were looked up there, and is EACCES when there are none.
+/// When only some prefixes may be listed, their ancestors can be traversed. `ls` of an ancestor
+/// shows the names that were looked up there, and is EACCES when there are none.
 #[test]
 fn ancestors_of_a_listable_prefix_are_traversable() {
     let Some(environment) = environment(Listing::Under(vec!["open/".into()])) else { return };

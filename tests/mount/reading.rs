@@ -33,8 +33,8 @@ fn read_scattered(file: &File, version: &Object) -> Vec<i32> {
         .collect()
 }
 
-/// Every GET has `If-Match` with the etag that was known at open, so that a replaced object gives old
-/// bytes if they are cached, or ESTALE, and never a mix; the next open sees the new object.
+/// Every GET has `If-Match` with the etag that was known at open, so that a replaced object gives
+/// old bytes if they are cached, or ESTALE, and never a mix; the next open sees the new object.
 #[test]
 fn a_replaced_object_gives_old_bytes_or_estale_and_new_bytes_after_the_next_open() {
     let Some(environment) = TestEnvironment::start() else { return };

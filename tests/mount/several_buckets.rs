@@ -79,8 +79,8 @@ fn a_mount_of_a_data_center_shows_its_buckets() {
     );
 }
 
-/// `cp -r` over all buckets and `ncdump` in each of them work while the credentials of both families
-/// expire.
+/// `cp -r` over all buckets and `ncdump` in each of them work while the credentials of both
+/// families expire.
 #[test]
 fn buckets_of_both_families_are_copied_and_dumped_while_credentials_expire() {
     let Some(environment) = TestEnvironment::with_three_daacs() else { return };
@@ -204,8 +204,8 @@ fn a_right_password_opens_all_endpoints() {
     assert_eq!((environment.issued(), environment.fake_daac.stats().authenticated), ([1; 3], 3));
 }
 
-/// In one bucket more reads stall than the kernel sends requests by default. A large file of another
-/// bucket is read long before the first of them times out.
+/// In one bucket more reads stall than the kernel sends requests by default. A large file of
+/// another bucket is read long before the first of them times out.
 #[test]
 fn stalled_reads_of_one_bucket_leave_the_kernels_queue_to_the_other_buckets() {
     const READERS: usize = 80;

@@ -24,7 +24,8 @@ const HDF5: &str = "
 import h5py, numpy
 with h5py.File('cube.h5', 'w') as f:
     f['plain'] = numpy.arange(100000, dtype='f8').reshape(100, 1000)
-    f.create_dataset('chunked', data=numpy.arange(300000) % 977, chunks=(4096,), compression='gzip', shuffle=True)
+    f.create_dataset('chunked', data=numpy.arange(300000) % 977, chunks=(4096,), \
+    compression='gzip', shuffle=True)
     f['chunked'].attrs['units'] = 'K'
     f.create_group('deep/er').create_dataset('text', data=[b'a', b'bc'])
 ";
@@ -42,7 +43,9 @@ impl Twins {
         run_tool(
             folder,
             "gdal_create",
-            "-q -of GTiff -outsize 300 200 -bands 2 -burn 7 -a_srs EPSG:4326 -a_ullr 0 2 3 0 map.tif".split(' '),
+            "-q -of GTiff -outsize 300 200 -bands 2 -burn 7 -a_srs EPSG:4326 -a_ullr 0 2 3 0 \
+             map.tif"
+                .split(' '),
         )
         .must_succeed();
         run_tool(
@@ -103,7 +106,8 @@ fn whole_files_agree() {
     for script in [
         "find . -type f -exec md5sum {} + | sort",
         "cat large.bin | md5sum; cat < large.bin | cksum",
-        "find . -type f -print0 | sort -z | tar c --null -T - --owner=0 --group=0 --mode=0444 | md5sum",
+        "find . -type f -print0 | sort -z | tar c --null -T - --owner=0 --group=0 --mode=0444 | \
+         md5sum",
         "for f in MUR*/2020/*.md5; do (cd $(dirname $f); md5sum -c $(basename $f)); done",
         "cmp large.bin large.bin; wc -c large.bin odd/empty; grep -c . odd/.hidden",
     ] {
@@ -136,18 +140,25 @@ fn a_copy_of_the_mount_equals_the_original() {
 fn parts_of_files_agree() {
     let Some(twins) = Twins::start() else { return };
     for script in [
-        "head -c 1 large.bin | xxd; head -c 262145 large.bin | md5sum; head -c 99999999 large.bin | md5sum",
-        "tail -c 1 large.bin | xxd; tail -c 70000 large.bin | md5sum; tail -c +5000001 large.bin | md5sum",
+        "head -c 1 large.bin | xxd; head -c 262145 large.bin | md5sum; head -c 99999999 \
+         large.bin | md5sum",
+        "tail -c 1 large.bin | xxd; tail -c 70000 large.bin | md5sum; tail -c +5000001 large.bin \
+         | md5sum",
         "dd if=large.bin bs=1 skip=262143 count=3 status=none | xxd",
         "dd if=large.bin bs=333333 skip=7 count=3 status=none | md5sum",
         "dd if=large.bin bs=1M skip=5 status=none | md5sum",
         "dd if=large.bin bs=1M skip=6 status=none | wc -c",
-        "dd if=large.bin bs=64K skip=1234567 iflag=skip_bytes,count_bytes count=1000001 status=none | md5sum",
-        "python3 -c \"import mmap; f = open('large.bin', 'rb'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); \
-         print(len(m), m.rfind(m[123456:123480]), m[:3], m[-3:], sum(m[::4093]), m[1048570:1048580])\"",
+        "dd if=large.bin bs=64K skip=1234567 iflag=skip_bytes,count_bytes count=1000001 \
+         status=none | md5sum",
+        "python3 -c \"import mmap; f = open('large.bin', 'rb'); m = mmap.mmap(f.fileno(), 0, \
+         prot=mmap.PROT_READ); \
+         print(len(m), m.rfind(m[123456:123480]), m[:3], m[-3:], sum(m[::4093]), \
+         m[1048570:1048580])\"",
         "python3 -c \"import os; f = os.open('large.bin', os.O_RDONLY); \
-         print([os.pread(f, 5, at) for at in (5000000, 0, 262142, 3999999, 5255220, 5255225, 1 << 40)], \
-         os.lseek(f, -9, os.SEEK_END), os.read(f, 100), os.read(f, 1), os.lseek(f, 1 << 33, 0), os.read(f, 4))\"",
+         print([os.pread(f, 5, at) for at in (5000000, 0, 262142, 3999999, 5255220, 5255225, 1 \
+         << 40)], \
+         os.lseek(f, -9, os.SEEK_END), os.read(f, 100), os.read(f, 1), os.lseek(f, 1 << 33, 0), \
+         os.read(f, 4))\"",
     ] {
         twins.must_agree(script);
     }
@@ -212,8 +223,10 @@ fn ncdump_agrees() {
 fn h5py_agrees() {
     let Some(twins) = Twins::start() else { return };
     twins.must_agree(
-        "/usr/bin/python3 -c \"import h5py; f = h5py.File('cube.h5', 'r'); names = []; f.visit(names.append); \
-         print(names, f['plain'][3, 990:], f['plain'][:].sum(), f['chunked'][4090:4100], f['chunked'][::1009], \
+        "/usr/bin/python3 -c \"import h5py; f = h5py.File('cube.h5', 'r'); names = []; \
+         f.visit(names.append); \
+         print(names, f['plain'][3, 990:], f['plain'][:].sum(), f['chunked'][4090:4100], \
+         f['chunked'][::1009], \
          f['chunked'].attrs['units'], f['deep/er/text'][:])\"",
     );
 }

@@ -13,8 +13,8 @@ use crate::harness::{BUCKET, TestEnvironment, errno};
 /// directory.
 type Mutation = (&'static str, fn(&Path, &Path, &Path) -> io::Result<()>);
 
-/// Mutates by a tool where the standard library has no call, and returns EROFS if the tool's message
-/// says so.
+/// Mutates by a tool where the standard library has no call, and returns EROFS if the tool's
+/// message says so.
 fn by_tool(program: &str, path: &Path) -> io::Result<()> {
     let output = Command::new(program)
         .args((program == "truncate").then_some("-s1"))

@@ -65,7 +65,8 @@ pub(crate) fn authenticate(
     if canonical.signature(&key.secret, &signed.claim.scope, &signed.claim.signed_headers)
         != signed.claim.signature
     {
-        let message = "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
+        let message = "The request signature we calculated does not match the signature you \
+            provided. Check your key and signing method.";
         return Err(S3Error::new(403, "SignatureDoesNotMatch", message));
     }
     Ok(key)

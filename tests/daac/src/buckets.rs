@@ -14,7 +14,8 @@ pub(crate) fn table(state: &ServerState) -> String {
         for bucket in &daac.buckets {
             let region = state.knobs().regions.get(bucket).unwrap_or(&state.setup.region).clone();
             let endpoint = state.credentials_url(index);
-            let known = json!({ "endpoint": endpoint, "providers": [provider(&daac.name)], "region": region });
+            let providers = [provider(&daac.name)];
+            let known = json!({ "endpoint": endpoint, "providers": providers, "region": region });
             table.insert(bucket.clone(), known);
         }
     }

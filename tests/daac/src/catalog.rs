@@ -59,7 +59,8 @@ pub enum DirectDistribution {
 }
 
 impl Collection {
-    /// Returns a collection that states its bucket and prefix as [`DirectDistribution::Clean`] does.
+    /// Returns a collection that states its bucket and prefix as [`DirectDistribution::Clean`]
+    /// does.
     #[must_use]
     pub fn new(short_name: &str, version: &str, bucket: &str, prefix: &str) -> Self {
         let [short_name, version, bucket, prefix] =
@@ -121,7 +122,11 @@ impl CatalogEntry {
         let daac = state.owner(&bucket)?;
         let provider = provider(state.daac_name(daac));
         let names = direct_distribution.prefixes(&bucket, &prefix);
-        let mut umm = json!({ "ShortName": short_name, "Version": version, "EntryTitle": format!("{short_name}, made up") });
+        let mut umm = json!({
+            "ShortName": short_name,
+            "Version": version,
+            "EntryTitle": format!("{short_name}, made up"),
+        });
         if direct_distribution != DirectDistribution::Absent {
             let endpoint = state.credentials_url(daac);
             umm["DirectDistributionInformation"] = json!({
@@ -203,24 +208,34 @@ impl CatalogEntry {
             "umm": {
                 "GranuleUR": name,
                 "TemporalExtent": { "RangeDateTime": {
-                    "BeginningDateTime": format!("{day}T00:00:00.000Z"), "EndingDateTime": format!("{day}T23:59:59.000Z"),
+                    "BeginningDateTime": format!("{day}T00:00:00.000Z"),
+                    "EndingDateTime": format!("{day}T23:59:59.000Z"),
                 } },
                 "RelatedUrls": [
-                    { "URL": link(state, bucket, key), "Description": format!("Download {name}"), "Type": "GET DATA" },
+                    {
+                        "URL": link(state, bucket, key),
+                        "Description": format!("Download {name}"),
+                        "Type": "GET DATA",
+                    },
                     {
                         "URL": format!("s3://{bucket}/{key}"),
-                        "Description": "This link provides direct download access via S3 to the granule",
+                        "Description":
+                            "This link provides direct download access via S3 to the granule",
                         "Type": "GET DATA VIA DIRECT ACCESS",
                     },
                     {
                         "URL": endpoint,
-                        "Description": "api endpoint to retrieve temporary credentials valid for same-region direct s3 access",
+                        "Description": "api endpoint to retrieve temporary credentials valid for \
+                            same-region direct s3 access",
                         "Type": "VIEW RELATED INFORMATION",
                     },
                 ],
-                "DataGranule": { "ArchiveAndDistributionInformation": [{ "Name": name, "SizeInBytes": size }] },
+                "DataGranule": {
+                    "ArchiveAndDistributionInformation": [{ "Name": name, "SizeInBytes": size }],
+                },
                 "CollectionReference": {
-                    "ShortName": self.record["umm"]["ShortName"], "Version": self.record["umm"]["Version"],
+                    "ShortName": self.record["umm"]["ShortName"],
+                    "Version": self.record["umm"]["Version"],
                 },
             },
         })

@@ -49,7 +49,8 @@ pub(crate) fn answer(state: &ServerState, request: &Request<Bytes>) -> Response<
         }
         _ => json(
             404,
-            r#""GET /stats /log /knobs /buckets, PUT /knobs, POST /collections /reset /put?bucket&key[&size] /delete?bucket&key""#,
+            "\"GET /stats /log /knobs /buckets, PUT /knobs, POST /collections /reset \
+             /put?bucket&key[&size] /delete?bucket&key\"",
         ),
     }
 }

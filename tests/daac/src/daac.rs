@@ -101,7 +101,8 @@ impl Daac<'_> {
                     self.state.client_id(self.index)
                 );
                 let body = format!(
-                    r#"{{"status_code":403,"error_description":"EULA Acceptance Failure","resolution_url":"{resolution}"}}"#
+                    "{{\"status_code\":403,\"error_description\":\"EULA Acceptance Failure\",\
+                     \"resolution_url\":\"{resolution}\"}}"
                 );
                 json(403, &body)
             }
@@ -135,7 +136,8 @@ impl Daac<'_> {
         redirect(
             302,
             &format!(
-                "{authorize}&redirect_uri={callback}&response_type=code&state=%2Fs3credentials{suffix}"
+                "{authorize}&redirect_uri={callback}&response_type=code&state=\
+                 %2Fs3credentials{suffix}"
             ),
         )
     }
@@ -151,7 +153,10 @@ impl Daac<'_> {
             return match self.family {
                 Family::Cumulus => json(
                     401,
-                    r#"{"statusCode":401,"error":"Unauthorized","message":"Failed to authorize user"}"#,
+                    concat!(
+                        r#"{"statusCode":401,"error":"Unauthorized","#,
+                        r#""message":"Failed to authorize user"}"#
+                    ),
                 ),
                 Family::Tea => html(401, "<h1>Could Not Login</h1>"),
             };
@@ -182,19 +187,28 @@ impl Daac<'_> {
             (EndpointAnswer::FailedDependency, _) => {
                 return json(
                     424,
-                    r#"{"statusCode":424,"error":"Failed Dependency","message":"Unable to assume the role for S3 access"}"#,
+                    concat!(
+                        r#"{"statusCode":424,"error":"Failed Dependency","#,
+                        r#""message":"Unable to assume the role for S3 access"}"#
+                    ),
                 );
             }
             (EndpointAnswer::InternalError, Family::Cumulus) => {
                 return json(
                     500,
-                    r#"{"statusCode":500,"error":"Internal Server Error","message":"An internal server error occurred"}"#,
+                    concat!(
+                        r#"{"statusCode":500,"error":"Internal Server Error","#,
+                        r#""message":"An internal server error occurred"}"#
+                    ),
                 );
             }
             (EndpointAnswer::InternalError, Family::Tea) => {
                 return json(
                     500,
-                    r#"{"Code":"InternalServerError","Message":"An internal server error occurred."}"#,
+                    concat!(
+                        r#"{"Code":"InternalServerError","#,
+                        r#""Message":"An internal server error occurred."}"#
+                    ),
                 );
             }
             (EndpointAnswer::NoPermission, _) => {

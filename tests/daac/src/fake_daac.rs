@@ -215,8 +215,8 @@ impl FakeDaac {
         self.state.store.write().delete(bucket, key);
     }
 
-    /// Puts every file of a real directory. Each request reads its file anew; new files are found by
-    /// the next `put_folder`. An empty directory becomes an object whose key ends in a slash.
+    /// Puts every file of a real directory. Each request reads its file anew; new files are found
+    /// by the next `put_folder`. An empty directory becomes an object whose key ends in a slash.
     ///
     /// # Errors
     /// When the directory cannot be read.

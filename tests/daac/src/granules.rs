@@ -1,5 +1,5 @@
-//! Small real granules: netCDF files that `ncdump` reads, with the files that lie beside granules in
-//! real buckets, and files with unusual names.
+//! Small real granules: netCDF files that `ncdump` reads, with the files that lie beside granules
+//! in real buckets, and files with unusual names.
 
 use std::io;
 use std::path::{Path, PathBuf};

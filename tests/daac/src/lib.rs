@@ -1,5 +1,5 @@
-//! A fake DAAC on loopback: Earthdata Login, `/s3credentials` as both server families serve it, CMR,
-//! and an S3 that is stricter than AWS.
+//! A fake DAAC on loopback: Earthdata Login, `/s3credentials` as both server families serve it,
+//! CMR, and an S3 that is stricter than AWS.
 //!
 //! A test starts a [`FakeDaac`], fills its buckets, changes its [`Knobs`] while it runs, and reads
 //! afterwards which requests it received.

@@ -150,7 +150,8 @@ fn write(
     let encode = |text: &str| if parameters.url { url(text, knobs) } else { escape(text) };
     let mut xml = String::with_capacity(512 + page.items.len() * 320);
     xml.push_str(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
+         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
     );
     let mut element =
         |name: &str, value: &str| xml.extend(["<", name, ">", value, "</", name, ">"]);
@@ -189,7 +190,8 @@ fn write(
                 };
                 write!(
                     xml,
-                    "<Contents><Key>{key}</Key><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size>\
+                    "<Contents><Key>{key}</Key><LastModified>{}</LastModified><ETag>&quot;{}&\
+                     quot;</ETag><Size>{}</Size>\
                      <StorageClass>{}</StorageClass></Contents>",
                     seconds(object.modified),
                     object.etag,

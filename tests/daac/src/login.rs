@@ -65,7 +65,8 @@ pub(crate) fn answer(
         None if application.wants_401 => unauthorized(),
         None => html(
             200,
-            "<form method=post action=/login><input name=username><input name=password type=password></form>",
+            "<form method=post action=/login><input name=username><input name=password \
+             type=password></form>",
         ),
     }
 }
@@ -146,7 +147,8 @@ fn authenticate(
     let user = &state.setup.user;
     match knobs.login {
         LoginAnswer::Eula => {
-            let message = "EULA Acceptance Failure: the user has not accepted all agreements of this application";
+            let message = "EULA Acceptance Failure: the user has not accepted all agreements of \
+                this application";
             refuse(application, message, &format!("http://{host}/users/{user}/unaccepted_eulas"))
         }
         LoginAnswer::Profile => refuse(
@@ -177,7 +179,8 @@ fn refuse(application: &Application, message: &str, resolution: &str) -> Respons
     redirect(
         302,
         &format!(
-            "{redirect_uri}?error=access_denied&error_msg={message}&resolution_url={resolution}&state={state}"
+            "{redirect_uri}?error=access_denied&error_msg={message}&resolution_url={resolution}&\
+             state={state}"
         ),
     )
 }

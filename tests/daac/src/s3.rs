@@ -180,13 +180,17 @@ fn authorize(
     knobs: &Knobs,
 ) -> Result<Key, S3Error> {
     let region = knobs.regions.get(&target.bucket).unwrap_or(&state.setup.region);
-    let key = authentication::authenticate(state, request, &target.query, region).map_err(|error| match error.code {
+    let redirected = |error: S3Error| match error.code {
         "AuthorizationHeaderMalformed" if *region != state.setup.region => {
-            let message = "The bucket you are attempting to access must be addressed using the specified endpoint.";
-            S3Error::new(301, "PermanentRedirect", message).with_header("x-amz-bucket-region", region)
+            let message = "The bucket you are attempting to access must be addressed using the \
+                           specified endpoint.";
+            let error = S3Error::new(301, "PermanentRedirect", message);
+            error.with_header("x-amz-bucket-region", region)
         }
         _ => error,
-    })?;
+    };
+    let key =
+        authentication::authenticate(state, request, &target.query, region).map_err(redirected)?;
     // The policy belongs to the role of the DAAC that issued the temporary credentials.
     let is_out_of_region = match key.allowed {
         AllowedBuckets::OfDaac(daac) => knobs.for_daac(state.daac_name(daac)).out_of_region,
@@ -196,8 +200,9 @@ fn authorize(
         let action =
             if target.kind == RequestKind::List { "s3:ListBucket" } else { "s3:GetObject" };
         let message = format!(
-            "User: arn:aws:sts::000000000000:assumed-role/s3-same-region-access-role/fake-daac is not authorized to perform: \
-             {action} with an explicit deny in an identity-based policy"
+            "User: arn:aws:sts::000000000000:assumed-role/s3-same-region-access-role/fake-daac \
+             is not authorized to perform: {action} with an explicit deny in an identity-based \
+             policy"
         );
         return Err(S3Error::new(403, "AccessDenied", message));
     }

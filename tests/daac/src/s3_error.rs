@@ -40,7 +40,8 @@ impl S3Error {
         let Self { code, message, .. } = &self;
         let request = request_id();
         let body = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message><Resource>{}</Resource>\
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <Error><Code>{code}</Code><Message>{}</Message><Resource>{}</Resource>\
              <RequestId>{request}</RequestId><HostId>loopback</HostId></Error>",
             escape(message),
             escape(resource)

@@ -1,5 +1,5 @@
-//! Mounting a collection by its short name. CMR's record of a collection's bucket and prefix is free
-//! text and sometimes wrong, so it is checked against the links of the granules.
+//! Mounting a collection by its short name. CMR's record of a collection's bucket and prefix is
+//! free text and sometimes wrong, so it is checked against the links of the granules.
 
 mod several_buckets;
 
@@ -46,8 +46,8 @@ fn must_show_mur((mount, output): (Mount, CommandOutput), note: &str) {
     assert_eq!(fs::read_to_string(mount.at("2020/z.nc")).unwrap(), "MUR.v4.1/2020/z.nc");
 }
 
-/// CMR's records state the prefix with or without `s3://`, with or without the last slash, sometimes
-/// without the separator after the bucket, and sometimes wrongly.
+/// CMR's records state the prefix with or without `s3://`, with or without the last slash,
+/// sometimes without the separator after the bucket, and sometimes wrongly.
 #[test]
 fn a_collection_is_found_however_its_record_states_the_prefix() {
     for (direct_distribution, note) in [
@@ -58,7 +58,8 @@ fn a_collection_is_found_however_its_record_states_the_prefix() {
         (DirectDistribution::Bare, ""),
         (
             DirectDistribution::WrongBucket,
-            "CMR says s3://there-is-no-such-bucket/NOWHERE/ for C1000000000-POCLOUD, but its granules are in",
+            "CMR says s3://there-is-no-such-bucket/NOWHERE/ for C1000000000-POCLOUD, but its \
+             granules are in",
         ),
         (
             DirectDistribution::WrongPrefix,
@@ -99,7 +100,8 @@ fn the_endpoint_of_a_bucket_that_is_not_in_the_table_comes_from_cmr() {
             .args(&["--cmr-host", &environment.fake_daac.cmr_host()]);
         let endpoint = environment.fake_daac.credentials_url("PODAAC");
         let note = format!(
-            "the table of buckets does not know {BUCKET}: the credentials come from {endpoint}, as CMR says"
+            "the table of buckets does not know {BUCKET}: the credentials come from {endpoint}, as \
+             CMR says"
         );
         must_show_mur(mount_command.mount_with_output(), &note);
         let output = environment.run_granulefs(&[
@@ -126,9 +128,14 @@ fn mount_command_with_endpoint(environment: &TestEnvironment, source: &str) -> M
 
 /// Starts a CMR with one collection, whose record states `endpoint`; returns its host.
 fn cmr_with_endpoint(endpoint: &str) -> String {
-    let record = json!({ "meta": { "concept-id": "C1-LOCAL" }, "umm": { "ShortName": "MUR", "Version": "1",
-        "DirectDistributionInformation": { "Region": "us-west-2", "S3BucketAndObjectPrefixNames": [format!("{BUCKET}/MUR.v4.1/")],
-            "S3CredentialsAPIEndpoint": endpoint } } });
+    let record = json!({
+        "meta": { "concept-id": "C1-LOCAL" },
+        "umm": { "ShortName": "MUR", "Version": "1", "DirectDistributionInformation": {
+            "Region": "us-west-2",
+            "S3BucketAndObjectPrefixNames": [format!("{BUCKET}/MUR.v4.1/")],
+            "S3CredentialsAPIEndpoint": endpoint,
+        } },
+    });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {

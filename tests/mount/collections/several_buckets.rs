@@ -15,12 +15,18 @@ fn publish(environment: &TestEnvironment, claims: &[&str], granules: &[&[&str]])
             files.iter().map(|url| json!({ "URL": url, "Type": "GET DATA VIA DIRECT ACCESS" }));
         json!({ "umm": {
             "CollectionReference": { "ShortName": "WIDE", "Version": "1" },
-            "TemporalExtent": { "RangeDateTime": { "BeginningDateTime": format!("2020-01-{day:02}T00:00:00.000Z") } },
+            "TemporalExtent": { "RangeDateTime": {
+                "BeginningDateTime": format!("2020-01-{day:02}T00:00:00.000Z"),
+            } },
             "RelatedUrls": urls.collect::<Vec<_>>(),
         } })
     };
-    let record = json!({ "meta": { "concept-id": "C1-LOCAL" }, "umm": { "ShortName": "WIDE", "Version": "1",
-        "DirectDistributionInformation": { "Region": "us-west-2", "S3BucketAndObjectPrefixNames": claims } } });
+    let record = json!({
+        "meta": { "concept-id": "C1-LOCAL" },
+        "umm": { "ShortName": "WIDE", "Version": "1", "DirectDistributionInformation": {
+            "Region": "us-west-2", "S3BucketAndObjectPrefixNames": claims,
+        } },
+    });
     let granules = granules.iter().enumerate().map(granule).collect::<Vec<_>>();
     environment.fake_daac.publish_recorded("PODAAC", vec![record], &granules);
 }

@@ -134,8 +134,8 @@ fn a_missing_identity_and_hosts_that_are_down_are_found_before_the_login() {
     );
 }
 
-/// A note, not a failure, is an Earthdata Login that does not answer, which a mount with a token does
-/// not need, and an endpoint in the environment that differs from the one of the bucket table.
+/// A note, not a failure, is an Earthdata Login that does not answer, which a mount with a token
+/// does not need, and an endpoint in the environment that differs from the one of the bucket table.
 #[test]
 fn a_login_host_that_is_not_needed_and_another_endpoint_are_notes() {
     let Some(environment) = TestEnvironment::with_family(Family::Tea) else { return };

@@ -1,4 +1,5 @@
-//! `granulefs doctor [SOURCE]` checks in order what a mount needs, and prints a line for each check.
+//! `granulefs doctor [SOURCE]` checks in order what a mount needs, and prints a line for each
+//! check.
 
 mod login;
 mod s3;

@@ -217,13 +217,20 @@ fn recorded_answers_are_repeated_with_every_endpoint_replaced() {
     let collection = json!({
         "meta": { "concept-id": "C2617126679-POCLOUD", "provider-id": "POCLOUD" },
         "umm": { "ShortName": "OPERA", "Version": "1.0", "DirectDistributionInformation": {
-            "Region": "us-west-2", "S3BucketAndObjectPrefixNames": [direct_distribution], "S3CredentialsAPIEndpoint": endpoint,
+            "Region": "us-west-2",
+            "S3BucketAndObjectPrefixNames": [direct_distribution],
+            "S3CredentialsAPIEndpoint": endpoint,
         } },
     });
     let granule = |version: &str, day: u8| {
         json!({ "umm": {
-            "TemporalExtent": { "RangeDateTime": { "BeginningDateTime": format!("2019-02-{day}T00:00:00.000Z") } },
-            "RelatedUrls": [{ "URL": endpoint, "Type": "VIEW RELATED INFORMATION" }, { "URL": format!("s3://b/{day}") }],
+            "TemporalExtent": { "RangeDateTime": {
+                "BeginningDateTime": format!("2019-02-{day}T00:00:00.000Z"),
+            } },
+            "RelatedUrls": [
+                { "URL": endpoint, "Type": "VIEW RELATED INFORMATION" },
+                { "URL": format!("s3://b/{day}") },
+            ],
             "CollectionReference": { "ShortName": "OPERA", "Version": version },
         } })
     };
