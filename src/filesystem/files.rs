@@ -19,7 +19,7 @@ impl Filesystem {
         };
         if object.is_archived() {
             return Err(Error::Archived {
-                what: object.id.url().into(),
+                url: object.id.url().into(),
                 class: object.storage_class.clone(),
             });
         }

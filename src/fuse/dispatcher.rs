@@ -70,7 +70,7 @@ impl Dispatcher {
 fn to_errno<T>(outcome: Result<T, Error>, log_dedup: &LogDedup) -> Result<T, Errno> {
     outcome.map_err(|error| {
         if error.is_fault() {
-            if let Some(suppressed) = log_dedup.record(error.cause(), Instant::now()) {
+            if let Some(suppressed) = log_dedup.record(error.dedup_key(), Instant::now()) {
                 tracing::warn!(%error, errno = error.errno(), suppressed, "failed");
             }
         } else {
@@ -94,7 +94,7 @@ mod tests {
 
     use super::super::kernel_cache::KernelCache;
     use super::*;
-    use crate::credentials::{CredentialsCache, Source};
+    use crate::credentials::{CredentialsCache, Provider};
     use crate::filesystem::{CacheSettings, OwnerAndModes};
     use crate::inodes::ROOT;
     use crate::object::Prefix;
@@ -107,7 +107,7 @@ mod tests {
             endpoint_url: None,
             path_style: false,
         };
-        let credentials = CredentialsCache::new(Source::ambient().await);
+        let credentials = CredentialsCache::new(Provider::environment().await);
         let owner_and_modes = OwnerAndModes { uid: 0, gid: 0, file_mode: 0o444, dir_mode: 0o555 };
         let settings = CacheSettings { metadata_ttl: Duration::ZERO, cache_size: 1 << 20 };
         let filesystem = Arc::new(Filesystem::new(

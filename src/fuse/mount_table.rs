@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 /// The type that the kernel shows for mounts of granulefs.
@@ -41,8 +41,8 @@ impl MountTable {
     /// # Errors
     /// [`Error::Store`] when it cannot be read.
     pub(super) fn read() -> Result<Self, Error> {
-        let text = std::fs::read(MOUNT_TABLE)
-            .map_err(|e| Error::store(format!("cannot read {MOUNT_TABLE}: {e}")))?;
+        let text =
+            std::fs::read(MOUNT_TABLE).map_err(|e| failed("cannot read the table of mounts", e))?;
         Ok(Self::parse(&text))
     }
 
@@ -66,7 +66,7 @@ impl MountTable {
 /// # Errors
 /// [`Error::Store`] when the table cannot be read or watched.
 pub(super) fn wait_until_gone(device: &str) -> Result<(), Error> {
-    let failed = |e: std::io::Error| Error::store(format!("cannot watch {MOUNT_TABLE}: {e}"));
+    let failed = |e: std::io::Error| failed("cannot watch the table of mounts", e);
     // Opened before the table is read, so that no change is missed in between.
     let watched = File::open(MOUNT_TABLE).map_err(failed)?;
     while MountTable::read()?.has_device(device) {
@@ -77,6 +77,10 @@ pub(super) fn wait_until_gone(device: &str) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn failed(words: &'static str, cause: std::io::Error) -> Error {
+    Error::store(Problem::new(words).about(MOUNT_TABLE).caused_by(cause))
 }
 
 impl Mount {

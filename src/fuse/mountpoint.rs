@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
 use super::mount_table::{Mount, MountTable};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// A directory that granulefs may mount on, or has mounted on.
 #[derive(Clone, Debug)]
@@ -24,9 +24,11 @@ impl Mountpoint {
     /// [`Error::Usage`] when `path` is not a directory, or is in use by a mount that lives.
     pub fn claim(path: &Path) -> Result<Self, Error> {
         let path = resolve(path).map_err(|e| {
-            let advice =
-                if e.kind() == ErrorKind::NotFound { "; create the directory first" } else { "" };
-            Error::usage(format!("cannot mount on {}: {e}{advice}", path.display()))
+            let words = match e.kind() {
+                ErrorKind::NotFound => "cannot mount here; create the directory first",
+                _ => "cannot mount here",
+            };
+            Error::usage(Problem::new(words).about(path.display()).caused_by(e))
         })?;
         let is_granulefs = mount_at(&path)?.is_some_and(|mount| mount.is_granulefs());
         // The kernel may still have the attributes of a dead mount in its cache, but it always asks
@@ -40,20 +42,22 @@ impl Mountpoint {
                 Self { path: path.clone() }.detach()?;
                 Self::claim(&path)
             }
-            Err(e) if is_dead(&e) => Err(Error::usage(format!(
-                "{} holds another program's dead mount; unmount it first",
-                path.display()
-            ))),
-            Err(e) => Err(Error::usage(format!("cannot mount on {}: {e}", path.display()))),
+            Err(e) if is_dead(&e) => Err(Error::usage(
+                Problem::new("another program's dead mount is here; unmount it first")
+                    .about(path.display()),
+            )),
+            Err(e) => Err(Error::usage(
+                Problem::new("cannot mount here").about(path.display()).caused_by(e),
+            )),
             Ok(_) if is_granulefs => {
                 let path = path.display();
                 Err(Error::usage(format!(
                     "{path} is a granulefs mount already; end it with: granulefs unmount {path}"
                 )))
             }
-            Ok(metadata) if !metadata.is_dir() => {
-                Err(Error::usage(format!("cannot mount on {}: not a directory", path.display())))
-            }
+            Ok(metadata) if !metadata.is_dir() => Err(Error::usage(
+                Problem::new("cannot mount here; it is not a directory").about(path.display()),
+            )),
             Ok(_) => Ok(Self { path }),
         }
     }
@@ -69,24 +73,24 @@ impl Mountpoint {
     /// # Errors
     /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn detach(&self) -> Result<(), Error> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Error::mount(format!("cannot unmount {}: {e}", self.path.display()))
-        };
+        let problem = |words: String| Problem::new(words).about(self.path.display());
         match rustix::mount::unmount(&self.path, UnmountFlags::DETACH) {
             Ok(()) => Ok(()),
             // An ordinary user unmounts with a program that is set-user-ID root.
             Err(Errno::PERM) => {
                 let output =
                     Command::new("fusermount3").args(["-uz", "--"]).arg(&self.path).output();
-                let output = output
-                    .map_err(|e| failed(&format!("fusermount3: {e}; install the package fuse3")))?;
+                let output = output.map_err(|e| {
+                    let words = "cannot unmount without fusermount3; install the package fuse3";
+                    Error::mount(problem(words.into()).caused_by(e))
+                })?;
                 if output.status.success() {
-                    Ok(())
-                } else {
-                    Err(failed(&String::from_utf8_lossy(&output.stderr).trim()))
+                    return Ok(());
                 }
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(Error::mount(problem(format!("cannot unmount: {}", said.trim()))))
             }
-            Err(e) => Err(failed(&e)),
+            Err(e) => Err(Error::mount(problem("cannot unmount".into()).caused_by(e))),
         }
     }
 
@@ -101,10 +105,11 @@ impl Mountpoint {
 /// # Errors
 /// [`Error::Usage`] when there is none, [`Error::Mount`] when this user may not unmount it.
 pub fn unmount(path: &Path) -> Result<(), Error> {
-    let path = resolve(path)
-        .map_err(|e| Error::usage(format!("cannot unmount {}: {e}", path.display())))?;
+    let path = resolve(path).map_err(|e| {
+        Error::usage(Problem::new("cannot unmount").about(path.display()).caused_by(e))
+    })?;
     if !mount_at(&path)?.is_some_and(|mount| mount.is_granulefs()) {
-        return Err(Error::usage(format!("{} is not a granulefs mount", path.display())));
+        return Err(Error::usage(Problem::new("not a granulefs mount").about(path.display())));
     }
     Mountpoint { path }.detach()
 }

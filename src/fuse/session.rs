@@ -1,5 +1,6 @@
 //! A live mount: made, watched, and ended.
 
+use std::io::ErrorKind;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::dispatcher::Dispatcher;
 use super::kernel_cache::KernelCache;
 use super::{MountSettings, Mountpoint, Refresher, mount_table};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::filesystem::Filesystem;
 
 /// Files that are still open when the mount is gone get this much time before the process ends.
@@ -46,15 +47,8 @@ impl MountSession {
         runtime: Handle,
     ) -> Result<Self, Error> {
         let failed = |e: std::io::Error| {
-            let advice = match e.kind() {
-                std::io::ErrorKind::NotFound => {
-                    "; is there a /dev/fuse (modprobe fuse), and is the package fuse3 installed?"
-                }
-                _ if settings.allow_other => "; does /etc/fuse.conf say user_allow_other?",
-                std::io::ErrorKind::PermissionDenied => "; may this user read and write /dev/fuse?",
-                _ => "",
-            };
-            Error::mount(format!("cannot mount on {}: {e}{advice}", mountpoint.path().display()))
+            let problem = Problem::new(advice(e.kind(), settings.allow_other));
+            Error::mount(problem.about(mountpoint.path().display()).caused_by(e))
         };
         let (tell_end, ended) = watch::channel(false);
         let kernel_cache = KernelCache::default();
@@ -123,6 +117,24 @@ impl MountSession {
     }
 }
 
+/// Returns what a user can do about a mount that failed like this.
+fn advice(kind: ErrorKind, allow_other: bool) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => {
+            "cannot mount here; there must be a /dev/fuse (modprobe fuse), and the package fuse3 \
+             must be installed"
+        }
+        _ if allow_other => {
+            "cannot mount here; for --allow-other, /etc/fuse.conf must say user_allow_other \
+             unless root mounts"
+        }
+        ErrorKind::PermissionDenied => {
+            "cannot mount here; this user must be able to read and write /dev/fuse"
+        }
+        _ => "cannot mount here",
+    }
+}
+
 /// Unmounts `device` at `mountpoint`, if it is still there: somebody else may have unmounted it,
 /// and mounted something else since.
 fn unmount(mountpoint: &Mountpoint, device: Option<&str>) -> Result<(), Error> {
@@ -156,5 +168,5 @@ fn watch_mount_table(device: String, tell_gone: oneshot::Sender<()>) -> Result<(
         }
     };
     let thread = std::thread::Builder::new().spawn(watch);
-    thread.map(drop).map_err(|e| Error::store(format!("cannot start a thread: {e}")))
+    thread.map(drop).map_err(|e| Error::store(Problem::new("cannot start a thread").caused_by(e)))
 }
