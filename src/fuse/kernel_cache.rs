@@ -13,7 +13,7 @@ pub(super) struct KernelCache {
 }
 
 impl KernelCache {
-    /// Sets the way to the kernel, once in the life of a mount.
+    /// Sets the channel to the kernel, once in the life of a mount.
     pub(super) fn connect(&self, notifier: Notifier) {
         let _ = self.notifier.set(notifier);
     }

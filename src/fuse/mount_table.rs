@@ -19,7 +19,8 @@ const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 /// The type that the kernel shows for mounts of granulefs.
 const GRANULEFS: &str = "fuse.granulefs";
 
-/// The mounts that this process sees, in the order in which they were made.
+/// The mounts that this process sees, in the kernel's order: of two at one path, the later line is
+/// on top.
 #[derive(Debug)]
 pub(super) struct MountTable {
     mounts: Vec<Mount>,
@@ -28,8 +29,8 @@ pub(super) struct MountTable {
 /// One line of the table.
 #[derive(Debug)]
 pub(super) struct Mount {
-    /// The device number of its files, `major:minor`. Each FUSE filesystem has one of its own, which
-    /// its bind mounts share.
+    /// The device number of its files, `major:minor`. Each FUSE filesystem has one of its own,
+    /// which its bind mounts share.
     pub(super) device: String,
     path: PathBuf,
     filesystem_type: String,
@@ -130,7 +131,8 @@ mod tests {
 
     #[test]
     fn the_mount_table_is_read_with_its_escapes() {
-        let line = br"36 35 0:52 / /mnt/a\040b\134c rw,nosuid shared:1 master:2 - fuse.granulefs s3://b/p rw,user_id=0";
+        let line = b"36 35 0:52 / /mnt/a\\040b\\134c rw,nosuid shared:1 master:2 - \
+            fuse.granulefs s3://b/p rw,user_id=0";
         let mount = Mount::parse(line).unwrap();
         assert_eq!(mount.path, Path::new(r"/mnt/a b\c"));
         assert_eq!((mount.device.as_str(), mount.is_granulefs()), ("0:52", true));
