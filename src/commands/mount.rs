@@ -11,8 +11,8 @@ use super::{background, output, reach};
 use crate::catalog::Location;
 use crate::cli::MountArgs;
 use crate::error::{Error, Refusal};
-use crate::filesystem::{Filesystem, Limits, OwnerAndModes};
-use crate::fuse::{MountSettings, Mounted, Mountpoint};
+use crate::filesystem::{CacheSettings, Filesystem, OwnerAndModes};
+use crate::fuse::{MountSession, MountSettings, Mountpoint};
 use crate::inodes::ROOT;
 use crate::object::Name;
 
@@ -46,17 +46,19 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
         no_exec: args.noexec,
         deadline: args.timeout,
     };
-    let mounted = Mounted::new(volume, mountpoint, settings, runtime.handle().clone())?;
+    let mounted = MountSession::new(volume, mountpoint, &settings, runtime.handle().clone())?;
     tracing::info!(source, mountpoint = %args.mountpoint.display(), "mounted");
     let told =
         file.map(|file| format!("{}\n", args.mountpoint.join(file).display())).unwrap_or_default();
     let told = if args.foreground { output::print(&told) } else { background::ready(&told) };
     if let Err(error) = told {
-        mounted.abandon()?;
+        mounted.unmount()?;
         return Err(error);
     }
     let refresher = mounted.refresher();
-    mounted.serve_until(signals.stop(|| drop(tokio::spawn(refresher.clone().refresh())))).await?;
+    mounted
+        .serve_until(signals.stop(|| drop(tokio::spawn(refresher.clone().refresh_all()))))
+        .await?;
     tracing::info!("ended");
     Ok(())
 }
@@ -79,10 +81,10 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
         file_mode: args.file_mode,
         dir_mode: args.dir_mode,
     };
-    let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
+    let limits = CacheSettings { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
     let [place] = &resolved.buckets[..] else {
         let buckets = reach::buckets(&resolved, &args.earthdata, &args.store).await?;
-        let volume = Arc::new(Filesystem::of_several(buckets, appearance, limits));
+        let volume = Arc::new(Filesystem::of_buckets(buckets, appearance, limits));
         return Ok(Opened { volume, source: args.source.to_string(), file: None });
     };
     let credentials =
@@ -104,7 +106,7 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
 }
 
 async fn first_names(volume: &Filesystem, location: &Location) -> Result<(), Error> {
-    match volume.first_names().await {
+    match volume.root_has_entries().await {
         Ok(true) => {}
         Ok(false) if location.prefix.as_str().is_empty() => tracing::warn!("the bucket is empty"),
         Ok(false) => {

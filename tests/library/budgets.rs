@@ -142,15 +142,15 @@ async fn what_is_known_is_believed_for_its_time() {
     let tree = environment.tree_at("", Duration::from_secs(2));
     let lookup = |name: &'static str| soon(tree.lookup(ROOT, OsStr::new(name)));
     let (there, absent) = (lookup("f").await.unwrap(), lookup("none").await.unwrap());
-    assert!(there.fresh_for > Duration::from_secs(1) && there.fresh_for <= Duration::from_secs(2));
-    assert!(absent.fresh_for <= Duration::from_millis(200));
+    assert!(there.ttl > Duration::from_secs(1) && there.ttl <= Duration::from_secs(2));
+    assert!(absent.ttl <= Duration::from_millis(200));
     spent(&environment);
     environment.put("none", "now it is");
-    tokio::time::sleep(absent.fresh_for).await;
+    tokio::time::sleep(absent.ttl).await;
     assert!(lookup("none").await.unwrap().node.is_some());
     lookup("f").await.unwrap();
     assert_eq!(spent(&environment), (1, 1, 0));
-    tokio::time::sleep(there.fresh_for).await;
+    tokio::time::sleep(there.ttl).await;
     lookup("f").await.unwrap();
     assert_eq!(spent(&environment), (1, 1, 0));
 }
@@ -163,8 +163,8 @@ async fn walk(tree: &Tree, path: &str) -> usize {
     while let Some(path) = stack.pop() {
         let listed = soon(tree.list(&path)).await.unwrap();
         count += listed.len();
-        let directories = listed.iter().rev().filter(|listed| listed.shown.entry.is_directory());
-        stack.extend(directories.map(|listed| format!("{path}/{}", listed.shown.name)));
+        let directories = listed.iter().rev().filter(|listed| listed.entry.is_directory());
+        stack.extend(directories.map(|listed| format!("{path}/{}", listed.name)));
     }
     count
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use fake_daac::{Content, Daac, FakeDaac, Family, Knobs, Object, Setup, Stats};
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
-use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
+use granulefs::filesystem::{CacheSettings, Filesystem, OwnerAndModes};
 use granulefs::login::{Identity, Login, Password, Token};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation};
@@ -154,7 +154,7 @@ impl TestEnvironment {
     }
 
     pub(crate) fn tree_of(&self, bucket: Bucket, prefix: &str, metadata_ttl: Duration) -> Tree {
-        Self::tree_within(bucket, prefix, Limits { metadata_ttl, cache_size: 64 << 20 })
+        Self::tree_within(bucket, prefix, CacheSettings { metadata_ttl, cache_size: 64 << 20 })
     }
 
     /// The whole bucket, with so many bytes of cache.
@@ -162,11 +162,11 @@ impl TestEnvironment {
         Self::tree_within(
             self.bucket(),
             "",
-            Limits { metadata_ttl: Duration::from_secs(3600), cache_size },
+            CacheSettings { metadata_ttl: Duration::from_secs(3600), cache_size },
         )
     }
 
-    fn tree_within(bucket: Bucket, prefix: &str, limits: Limits) -> Tree {
+    fn tree_within(bucket: Bucket, prefix: &str, limits: CacheSettings) -> Tree {
         let appearance = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
         Tree::new(Filesystem::new(bucket, Prefix::new(prefix), appearance, limits))
     }

@@ -7,7 +7,7 @@ use fake_daac::{Content, Failure, FakeDaac, Fault, Kind, Listing, Setup};
 use futures_util::future::join_all;
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::{Error, Refusal};
-use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
+use granulefs::filesystem::{CacheSettings, Filesystem, OwnerAndModes};
 use granulefs::inodes::ROOT;
 use granulefs::login::{Identity, Login, Token};
 use granulefs::object::Prefix;
@@ -43,8 +43,8 @@ fn several(archive: &FakeDaac) -> Tree {
         (Bucket::new(place, credentials).unwrap(), Prefix::new(prefix))
     };
     let appearance = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
-    let limits = Limits { metadata_ttl: Duration::from_secs(3600), cache_size: CACHE };
-    Tree::new(Filesystem::of_several(TREES.map(place).into(), appearance, limits))
+    let limits = CacheSettings { metadata_ttl: Duration::from_secs(3600), cache_size: CACHE };
+    Tree::new(Filesystem::of_buckets(TREES.map(place).into(), appearance, limits))
 }
 
 fn archive() -> FakeDaac {
@@ -72,7 +72,7 @@ async fn the_root_has_the_buckets_in_byte_order_and_costs_nothing() {
     let first = tree.open_directory(ROOT).unwrap();
     let (rest, _) = tree.read_directory(first.0, 2).await.unwrap();
     assert_eq!(
-        rest.iter().map(|listed| listed.shown.name.to_string()).collect::<Vec<_>>(),
+        rest.iter().map(|listed| listed.name.to_string()).collect::<Vec<_>>(),
         ["podaac-local-public"]
     );
     let url = |number| tree.xattr(number, OsStr::new("user.s3.url"));
@@ -175,14 +175,14 @@ async fn an_answer_that_a_refresh_overtook_is_not_believed() {
     for name in ["same", "absent"] {
         let (found, ()) =
             tokio::join!(biased; soon(ask(name)), async { drop(tree.refresh(ROOT).unwrap()) });
-        assert_eq!(found.unwrap().fresh_for, Duration::ZERO, "{name}");
-        assert_ne!(soon(ask(name)).await.unwrap().fresh_for, Duration::ZERO, "{name}");
+        assert_eq!(found.unwrap().ttl, Duration::ZERO, "{name}");
+        assert_ne!(soon(ask(name)).await.unwrap().ttl, Duration::ZERO, "{name}");
     }
     let (listed, freshness) = soon(tree.read_directory(handle, 0)).await.unwrap();
-    assert_eq!(tree.remember(&listed[0], freshness).2, Duration::ZERO);
+    assert_eq!(tree.record_lookup(&listed[0], freshness).2, Duration::ZERO);
     let (handle, _) = tree.open_directory(bucket).unwrap();
     let (listed, freshness) = soon(tree.read_directory(handle, 0)).await.unwrap();
-    assert_ne!(tree.remember(&listed[0], freshness).2, Duration::ZERO);
+    assert_ne!(tree.record_lookup(&listed[0], freshness).2, Duration::ZERO);
 }
 
 /// "A bucket whose endpoint fails fails alone": as many readers as fill the budget stand still in

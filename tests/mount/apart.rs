@@ -150,11 +150,17 @@ fn what_s3_refuses_for_a_bucket_is_told_in_one_line_a_bucket() {
             "{log}"
         );
         site.ask(&["unmount", &mount.path().display().to_string()]).success();
-        eventually("the rest is counted", PATIENCE, || mount.logged("came again").len() == 2);
-        let hidden = |line: &String| line.rsplit_once("hidden=").unwrap().1.parse::<u32>().unwrap();
+        eventually("the rest is counted", PATIENCE, || {
+            mount.logged("repeated failures").len() == 2
+        });
+        let suppressed =
+            |line: &String| line.rsplit_once("suppressed=").unwrap().1.parse::<u32>().unwrap();
         // The kernel may ask twice for what fails once.
         assert!(
-            mount.logged("came again").iter().all(|line| (8..=17).contains(&hidden(line))),
+            mount
+                .logged("repeated failures")
+                .iter()
+                .all(|line| (8..=17).contains(&suppressed(line))),
             "{}",
             mount.log()
         );
