@@ -1,4 +1,4 @@
-//! One place where an object is being read, which is a stream once it is read on from there.
+//! One position where an object is being read, which is a stream once it is read on from there.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::read_ahead_quota::{ReadAheadQuota, Share};
 
-/// A place where an object is being read.
+/// A position where an object is being read.
 #[derive(Debug)]
 pub(super) struct Cursor {
     /// Where the last read ended.
@@ -68,8 +68,8 @@ impl Cursor {
 
     /// Returns the stream as it goes on with `read`, which leaves out some of what is prefetched:
     /// so does the kernel with what it still has of an earlier reading. Nothing more is prefetched
-    /// before it is read on from there. What reads here may be another reader, so this place goes
-    /// on as well, up to `read`.
+    /// before it is read on from there. What reads here may be another reader, so this
+    /// cursor goes on as well, up to `read`.
     pub(super) fn skip_to(&mut self, read: &Range<u64>) -> Self {
         let prefetched = std::mem::replace(&mut self.prefetched, read.start);
         Self {
@@ -81,7 +81,7 @@ impl Cursor {
     }
 
     /// Goes on to the end of `read`, in an object of `size` bytes. Where more should be prefetched,
-    /// `fetch` is told which bytes, and returns up to where it could.
+    /// `fetch` gets the range of bytes, and returns up to where it could.
     pub(super) fn advance(
         &mut self,
         read: &Range<u64>,

@@ -1,5 +1,5 @@
-//! Formats that keep at the end of a file what is read first: told by the file's name or its first
-//! bytes.
+//! Formats that keep at the end of a file what is read first, recognised by the file's name or its
+//! first bytes.
 
 use std::ops::Range;
 

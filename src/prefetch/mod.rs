@@ -6,15 +6,14 @@
 //!
 //! | predictor | expects |
 //! |---|---|
-//! | `streams` | a read that starts where another one ended goes on, up to eight of them at a time |
-//! | `strides` | reads at equal distances go on at that distance |
-//! | `random_access` | what lies around other reads, as far as that was read so far |
-//! | `file_tail` | the end of a file whose format keeps something there |
-//! | `next_files` | files opened in the order of the listing go on in that order |
+//! | `streams` | reads that go on where another one ended, by up to eight readers at once |
+//! | `strides` | reads at equal distances |
+//! | `random_access` | reads around other reads, as far as such bytes were read so far |
+//! | `file_tail` | reads of the end, in formats that keep something there |
+//! | `next_files` | files that are opened in the order of the listing |
 //!
-//! Everything that is prefetched passes [`Prefetch::request`] with its [`Kind`]. What
-//! `random_access` adds to a missing read is not among it: it is a part of that read's own GET, and
-//! [`Prefetcher::observe`] says how much it is.
+//! Whatever is prefetched passes `Prefetch::request` with its kind. What `random_access` adds to a
+//! missing read is a part of that read's own GET, and passes [`ObservedRead::extent`] instead.
 
 mod cursor;
 mod file_tail;

@@ -88,8 +88,8 @@ pub(super) struct UpcomingFiles {
 
 impl UpcomingFiles {
     /// Prefetches what lies within the window, or within `ahead` if that is more, of which the
-    /// present file has `rest` bytes. `fetch` is told a range of bytes of a file, and returns up to
-    /// where it could.
+    /// present file has `rest` bytes. `fetch` gets a file and a range of its bytes, and returns
+    /// up to where it could.
     pub(super) fn extend(
         &mut self,
         rest: u64,

@@ -110,30 +110,41 @@ mod tests {
         /// Uniformly random reads of a huge object fetch less than three times their bytes once
         /// the pattern is known.
         #[test]
-        fn random_reads_of_a_huge_object_soon_fetch_little_more_than_themselves(pages in prop::collection::vec(600..1_000_000_u64, 20..200)) {
+        fn random_reads_of_a_huge_object_soon_fetch_little_more_than_themselves(
+            pages in prop::collection::vec(600..1_000_000_u64, 20..200),
+        ) {
             let mut random_access = RandomAccess::default();
             let mut distances = pages.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
             prop_assume!(distances.all(|pages| pages > 256));
             for (number, page) in pages.into_iter().enumerate() {
                 let read = page * 4 * KIB..(page + 1) * 4 * KIB;
                 let extent = random_access.extent(&read, HUGE);
-                prop_assert!(number < 5 || fetched(extent, &read) < 3 * 4 * KIB, "read {number}: {extent:?}");
-                prop_assert!(fetched(extent, &read) <= 2 * BLOCK_SIZE);
+                let fetched = fetched(extent, &read);
+                prop_assert!(number < 5 || fetched < 3 * 4 * KIB, "read {number}: {extent:?}");
+                prop_assert!(fetched <= 2 * BLOCK_SIZE);
                 prop_assert!(!random_access.record_miss(&read, HUGE));
             }
         }
 
         /// What a miss fetches holds the read, and ends with the object.
         #[test]
-        fn what_is_fetched_holds_the_read(size in 1..200 * MIB, starts in prop::collection::vec(any::<u64>(), 1..50), hits in any::<u64>()) {
+        fn what_is_fetched_holds_the_read(
+            size in 1..200 * MIB, starts in prop::collection::vec(any::<u64>(), 1..50),
+            hits in any::<u64>(),
+        ) {
             let mut random_access = RandomAccess::default();
             for (number, start) in starts.into_iter().enumerate() {
                 let start = start % size;
                 let read = start..(start + 128 * KIB).min(size);
                 if let Extent::Until(end) = random_access.extent(&read, size) {
-                    prop_assert!(read.end <= end && end <= size && end - start <= MAX_READ_AROUND.max(HEAD_SIZE));
+                    prop_assert!(read.end <= end && end <= size);
+                    prop_assert!(end - start <= MAX_READ_AROUND.max(HEAD_SIZE));
                 }
-                if hits >> (number % 64) & 1 == 0 { random_access.record_hit() } else { random_access.record_miss(&read, size); }
+                if hits >> (number % 64) & 1 == 0 {
+                    random_access.record_hit();
+                } else {
+                    random_access.record_miss(&read, size);
+                }
             }
         }
     }
@@ -143,9 +154,9 @@ mod tests {
         let size = 49 * MIB;
         let chunk = |number: u64| number * 7 * MIB + 17..number * 7 * MIB + 17 + 190 * KIB;
         let mut random_access = RandomAccess::default();
-        let told: Vec<bool> =
+        let is_dense: Vec<bool> =
             (0..6).map(|number| random_access.record_miss(&chunk(number), size)).collect();
-        assert_eq!(told, [false, true, false, false, false, false]);
+        assert_eq!(is_dense, [false, true, false, false, false, false]);
         let mut random_access = RandomAccess::default();
         assert!(!(0..20).any(|number| {
             random_access.record_miss(&(number * 2 * MIB..number * 2 * MIB + 4 * KIB), size)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::read_ahead_quota::ReadAheadQuota;
 
-/// The places where an object is being read.
+/// The positions where an object is being read.
 #[derive(Debug)]
 pub(super) struct Streams {
     quota: Arc<ReadAheadQuota>,
@@ -15,7 +15,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// The most readers of one object that are told apart.
+    /// The most readers of one object that are distinguished.
     const MOST: usize = 8;
 
     pub(super) fn new(quota: Arc<ReadAheadQuota>) -> Self {
@@ -34,8 +34,8 @@ impl Streams {
         self.cursors.first().map_or(0, Cursor::window)
     }
 
-    /// Records a read of an object of `size` bytes. Where more should be prefetched, `fetch` is
-    /// told which bytes, and returns up to where it could.
+    /// Records a read of an object of `size` bytes. Where more should be prefetched, `fetch`
+    /// gets the range of bytes, and returns up to where it could.
     pub(super) fn record(
         &mut self,
         read: &Range<u64>,
@@ -234,8 +234,9 @@ mod tests {
                 if let Some(range) = ahead(streams, read, size) {
                     *fetched = range.end;
                 }
-                let unread = |(_, position, fetched): &(_, u64, u64)| fetched.saturating_sub(*position);
-                let unread: u64 = objects.iter().map(unread).sum();
+                let positions = objects.iter().map(|(_, position, fetched)| (position, fetched));
+                let unread: u64 =
+                    positions.map(|(position, fetched)| fetched.saturating_sub(*position)).sum();
                 prop_assert!(unread <= total, "{unread} bytes ahead");
             }
         }
