@@ -10,7 +10,7 @@ use super::block::{BLOCK_SIZE, length_of};
 use super::block_map::BlockRange;
 use super::memory_limiter::{Permit, Waiter};
 use super::{BlockCache, RemoteObject, STALL_TIMEOUT};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::s3::Download;
 
 /// A fetch of a range of blocks. Dropped before its end, it fails the blocks that are still
@@ -58,7 +58,8 @@ impl FetchTask {
                     frame = match next.flatten() {
                         Ok(Some(frame)) => frame,
                         Ok(None) => {
-                            return self.fail(&Error::store("a download ended before its range"));
+                            let problem = Problem::new("a download ended before its range");
+                            return self.fail(&Error::store(problem.about(self.range.id.url())));
                         }
                         Err(error) => return self.fail(&error),
                     };

@@ -68,7 +68,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::credentials::{CredentialsCache, Source};
+    use crate::credentials::{CredentialsCache, Provider};
     use crate::s3::BucketLocation;
 
     #[tokio::test]
@@ -79,7 +79,8 @@ mod tests {
             endpoint_url: None,
             path_style: false,
         };
-        let bucket = Bucket::new(location, CredentialsCache::new(Source::ambient().await)).unwrap();
+        let bucket =
+            Bucket::new(location, CredentialsCache::new(Provider::environment().await)).unwrap();
         let reader = Reader::new(BlockCache::new(1 << 20));
         let version = |etag: &str| {
             let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: etag.into() };
