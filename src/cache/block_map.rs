@@ -2,10 +2,10 @@
 //!
 //! There are two least-recently-used segments: demanded blocks, which go first, and prefetched
 //! blocks, which nobody has read yet. They are kept by hand because `quick_cache` (S3-FIFO) evicts
-//! first what was not read yet: with room for 1,000 blocks and a stream prefetched by 800, 98 % of
-//! them were gone before their read, where these segments lose none. Its scan resistance would help
-//! blocks that are read often, which the kernel's page cache holds already, and it evicts when
-//! something is inserted, where here the memory limiter decides when a block has to go.
+//! first what was not read yet: 98 % of a stream that is prefetched by half of the capacity, where
+//! these segments lose none. Its scan resistance would help blocks that are read often, which the
+//! kernel's page cache holds already, and it evicts when something is inserted, where here the
+//! memory limiter decides when a block has to go.
 
 use std::collections::HashMap;
 use std::ops::Range;
