@@ -18,7 +18,7 @@ use handles::Handles;
 use crate::cache::BlockCache;
 use crate::error::Error;
 use crate::inodes::{Inodes, Node, ROOT};
-use crate::listing::Reading;
+use crate::listing::DirectoryReader;
 use crate::object::{Entry, Name, NamedEntry, Prefix};
 use crate::reader::{OpenObject, Reader};
 use crate::s3::Bucket;
@@ -45,7 +45,7 @@ struct OpenDirectory {
     /// The refreshes before it was opened.
     refreshes: u64,
     /// The number of its tree, and its names; `None` is the directory above the buckets.
-    reading: Option<(usize, Reading)>,
+    reading: Option<(usize, DirectoryReader)>,
 }
 
 /// What a volume keeps, and for how long.
@@ -133,7 +133,7 @@ impl Filesystem {
     pub async fn first_names(&self) -> Result<bool, Error> {
         let Some((number, prefix)) = self.directory(ROOT)? else { return Ok(true) };
         let listings = &self.trees.get(number).listings;
-        let root = listings.read(&prefix);
+        let root = listings.open(&prefix);
         Ok(!listings.names(root.directory(), 0).await?.is_empty())
     }
 
@@ -245,7 +245,7 @@ impl Filesystem {
         let (reading, is_same) = match self.directory(number)? {
             None => (None, self.trees.open_again()),
             Some((tree, prefix)) => {
-                let reading = self.trees.get(tree).listings.read(&prefix);
+                let reading = self.trees.get(tree).listings.open(&prefix);
                 let is_same = reading.directory().open_again();
                 (Some((tree, reading)), is_same)
             }
