@@ -1,18 +1,16 @@
 //! `granulefs credentials`
 
 use std::io::IsTerminal;
-use std::time::SystemTime;
 
-use secrecy::ExposeSecret;
+use aws_credential_types::Credentials;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{logins, output, reach};
 use crate::catalog::{ResolvedBucket, ResolvedSource};
-use crate::cli::{CredentialsArgs, Format};
-use crate::credentials::{CredentialsCache, Source};
+use crate::cli::{CredentialsArgs, Format, timestamp};
+use crate::credentials::{CredentialsCache, Provider};
 use crate::error::Error;
-use crate::login::TemporaryCredentials;
 
 /// Prints credentials, or a profile that fetches them.
 ///
@@ -41,8 +39,8 @@ async fn text(args: &CredentialsArgs) -> Result<String, Error> {
         return profile(place, login.endpoint(), &region, args);
     }
     let session =
-        logins::first_session(&CredentialsCache::new(Source::Earthdata(Box::new(login)))).await?;
-    written(&session.grant, &region, args.format)
+        logins::first_session(&CredentialsCache::new(Provider::Earthdata(Box::new(login)))).await?;
+    written(session.keys(), &region, args.format)
 }
 
 /// A place to have credentials for; all others there are have the same endpoint.
@@ -68,10 +66,10 @@ fn one_endpoint<'h>(
     Ok(first)
 }
 
-fn written(grant: &TemporaryCredentials, region: &str, format: Format) -> Result<String, Error> {
-    let (key, secret) = (&grant.access_key, grant.secret_key.expose_secret());
-    let token = grant.session_token.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
-    let expiration = grant.expiration(SystemTime::now());
+fn written(keys: &Credentials, region: &str, format: Format) -> Result<String, Error> {
+    let (key, secret) = (keys.access_key_id(), keys.secret_access_key());
+    let token = keys.session_token().unwrap_or_default();
+    let expiration = keys.expiry().map(timestamp);
     match format {
         Format::Json => output::json(&json!({
             "accessKeyId": key, "secretAccessKey": secret, "sessionToken": token, "expiration": expiration, "region": region,
@@ -82,7 +80,7 @@ fn written(grant: &TemporaryCredentials, region: &str, format: Format) -> Result
         })),
         Format::Env | Format::AwsProfile => {
             let variables = [
-                ("AWS_ACCESS_KEY_ID", &**key),
+                ("AWS_ACCESS_KEY_ID", key),
                 ("AWS_SECRET_ACCESS_KEY", secret),
                 ("AWS_SESSION_TOKEN", token),
                 ("AWS_REGION", region),
@@ -136,23 +134,18 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
-    fn grant(secret: &str) -> TemporaryCredentials {
-        let life = Some(Duration::from_secs(3600));
-        TemporaryCredentials {
-            access_key: "ASIA1".into(),
-            secret_key: secret.into(),
-            session_token: Some("tok/en+=".into()),
-            life,
-        }
+    fn keys(secret: &str) -> Credentials {
+        let expiry = SystemTime::now() + Duration::from_secs(3600);
+        Credentials::new("ASIA1", secret, Some("tok/en+=".into()), Some(expiry), "test")
     }
 
     #[test]
     fn a_shell_reads_the_variables_as_they_are() {
-        let text = written(&grant("se'cret"), "us-west-2", Format::Env).unwrap();
+        let text = written(&keys("se'cret"), "us-west-2", Format::Env).unwrap();
         assert_eq!(
             text,
             "export AWS_ACCESS_KEY_ID='ASIA1'\nexport AWS_SECRET_ACCESS_KEY='se'\\''cret'\nexport AWS_SESSION_TOKEN='tok/en+='\n\
@@ -163,7 +156,7 @@ mod tests {
     #[test]
     fn aws_and_earthdata_each_have_their_own_names() {
         let read = |format| {
-            let text = written(&grant("hush"), "us-west-2", format).unwrap();
+            let text = written(&keys("hush"), "us-west-2", format).unwrap();
             serde_json::from_str::<serde_json::Value>(&text).unwrap()
         };
         let (process, json) = (read(Format::Process), read(Format::Json));

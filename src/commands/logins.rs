@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::catalog::{ResolvedBucket, ResolvedSource, daac};
 use crate::cli::{EarthdataArgs, StoreArgs};
-use crate::credentials::{CredentialsCache, Session, Source};
+use crate::credentials::{CachedCredentials, CredentialsCache, Provider};
 use crate::error::{Error, Refusal};
 use crate::login::{Identity, Login};
 
@@ -54,7 +54,9 @@ impl<'a> Logins<'a> {
         }
         let first = match &self.ambient {
             Some(ambient) => ambient.clone(),
-            None => self.ambient.insert(CredentialsCache::new(Source::ambient().await)).clone(),
+            None => {
+                self.ambient.insert(CredentialsCache::new(Provider::environment().await)).clone()
+            }
         };
         Ok(Credentials { first, fallback: Some(login) })
     }
@@ -68,7 +70,7 @@ impl<'a> Logins<'a> {
         let identity =
             self.identity.get_or_insert_with(|| Identity::find(host).map(Arc::new)).clone();
         let login = identity.and_then(|identity| Login::new(endpoint, host, identity));
-        let store = login.map(|login| CredentialsCache::new(Source::Earthdata(Box::new(login))));
+        let store = login.map(|login| CredentialsCache::new(Provider::Earthdata(Box::new(login))));
         self.by_endpoint.entry(endpoint.to_owned()).or_insert(store).clone()
     }
 }
@@ -118,7 +120,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// The first session that can be had, and whether it is one to fall back on.
-    pub(super) async fn first_session(&self) -> Result<(Arc<Session>, bool), Error> {
+    pub(super) async fn first_session(&self) -> Result<(Arc<CachedCredentials>, bool), Error> {
         let refusal = match first_session(&self.first).await {
             Err(Error::Refused(refusal)) => refusal,
             outcome => return outcome.map(|session| (session, false)),
@@ -135,7 +137,9 @@ impl Credentials {
 }
 
 /// The first session of `store`, with a line in the terminal when that takes long.
-pub(super) async fn first_session(store: &Arc<CredentialsCache>) -> Result<Arc<Session>, Error> {
+pub(super) async fn first_session(
+    store: &Arc<CredentialsCache>,
+) -> Result<Arc<CachedCredentials>, Error> {
     /// Longer than all tries of a login take that is refused a connection.
     const LONG: Duration = Duration::from_secs(6);
     let notice = async {
@@ -148,7 +152,7 @@ pub(super) async fn first_session(store: &Arc<CredentialsCache>) -> Result<Arc<S
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
-        session = store.first_session() => session,
+        session = store.first() => session,
         never = notice => match never {},
     }
 }

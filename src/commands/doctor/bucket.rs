@@ -64,7 +64,7 @@ impl<'a> Stores<'a> {
         let endpoint = self.args.earthdata.endpoint(place, self.resolved).unwrap_or_default();
         match look.bucket.refusals() {
             // The login's line has said so.
-            None | Some((Error::Refused(Refusal::NoAmbient { .. }), None)) => Ok(()),
+            None | Some((Error::Refused(Refusal::NoEnvironmentCredentials { .. }), None)) => Ok(()),
             Some((own, None)) => {
                 let text = format!(
                     "the environment's credentials were refused ({own}); those of {endpoint} are used instead"
@@ -108,7 +108,7 @@ impl<'a> Stores<'a> {
         };
         let credentials = match handed_out {
             Ok((credentials, (session, is_fallback))) => {
-                let life = session.grant.life.map_or("for ever".into(), |life| {
+                let life = session.life().map_or("for ever".into(), |life| {
                     format!("for {} minutes", life.as_secs() / 60)
                 });
                 let from = match (is_ambient, is_fallback) {
@@ -236,7 +236,7 @@ impl Look<'_> {
             return report.ok("read", &format!("{url} is there, and empty"));
         }
         if object.is_archived() {
-            let error = Error::Archived { what: url.into(), class: object.storage_class.clone() };
+            let error = Error::Archived { url: url.into(), class: object.storage_class.clone() };
             return report.failed("read", &error.to_string());
         }
         match self.within(self.bucket.download(&object.id, 0..1).next()).await {
