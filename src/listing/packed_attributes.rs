@@ -115,22 +115,18 @@ fn milliseconds(time: SystemTime) -> u64 {
 }
 
 /// Packs `d41d8cd98f00b204e9800998ecf8427e`, or the same with `-17` behind it for an upload in 17
-/// parts.
+/// parts. Everything that would not come out as it went in is odd.
 fn pack_etag(etag: &str) -> ([u8; 16], Parts) {
     let (hex, parts) = etag.split_once('-').map_or((etag, Parts::None), |(hex, parts)| {
-        (hex, parts.parse().map_or(Parts::Odd, Parts::Some))
+        let is_canonical = !parts.starts_with(['0', '+']);
+        let number = parts.parse().ok().filter(|_| is_canonical);
+        (hex, number.map_or(Parts::Odd, Parts::Some))
     });
-    let mut md5 = [0; 16];
-    let digits =
-        (hex.len() == 32 && hex.is_ascii()).then(|| u128::from_str_radix(hex, 16).ok()).flatten();
-    if let Some(digits) = digits {
-        md5 = digits.to_be_bytes();
-    }
-    // Upper case, signs and leading zeros would not come back as they were.
-    if parts != Parts::Odd && digits.is_some() && unpack_etag(md5, parts) == etag {
-        (md5, parts)
-    } else {
-        (md5, Parts::Odd)
+    let is_md5 =
+        hex.len() == 32 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match u128::from_str_radix(hex, 16) {
+        Ok(md5) if is_md5 => (md5.to_be_bytes(), parts),
+        _ => ([0; 16], Parts::Odd),
     }
 }
 
@@ -155,6 +151,10 @@ mod tests {
             ("00000000000000000000000000000000-10000", false),
             ("00000000000000000000000000000000-017", true),
             ("00000000000000000000000000000000-100000", true),
+            ("00000000000000000000000000000000-+17", true),
+            ("00000000000000000000000000000000-", true),
+            ("00000000000000000000000000000000-1-7", true),
+            ("0000000000000000000000000000000000000000", true),
             ("D41D8CD98F00B204E9800998ECF8427E", true),
             ("+41d8cd98f00b204e9800998ecf8427e", true),
             ("", true),

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::recursive_listing::{ListedDirectory, RecursiveListing};
 use super::sibling_predictor::SiblingPredictor;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::object::Prefix;
 use crate::s3::Bucket;
 use crate::single_flight::SingleFlight;
@@ -136,10 +136,8 @@ impl RecursiveListings {
                 let page = bucket.subtree_page(&top, &at).await?;
                 if page.undecodable > 0 {
                     // Nobody knows which directory they are missing from.
-                    return Err(Error::store(format!(
-                        "{}: keys that are not UTF-8",
-                        bucket.url(top.as_str())
-                    )));
+                    let problem = Problem::new("some keys below are not UTF-8");
+                    return Err(Error::store(problem.about(bucket.url(top.as_str()))));
                 }
                 let complete = listing.lock().add(page, asked);
                 if let Some(middle) = complete.get(complete.len() / 2) {
