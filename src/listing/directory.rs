@@ -18,9 +18,9 @@ use crate::s3::Bucket;
 
 /// How many names are given out at once: a few of the kernel's buffers full.
 const BATCH: usize = 512;
-/// Pages are fetched until so many names are there beyond those that were asked for: one page.
+/// How many names are fetched beyond those that were asked for: one page.
 const READ_AHEAD: usize = 1000;
-/// Whoever has read so many names is going to read all of them, so that all pages are fetched.
+/// Whoever has come so far is going to read all names, so that all pages are fetched.
 const READS_ALL: usize = 3000;
 
 /// A listing that began at one moment. Whoever holds it sees each name once, at one index.
@@ -43,8 +43,8 @@ pub(super) struct State {
     began: Instant,
     pub(super) entries: OrderedEntries,
     pub(super) pages: PartitionedListing,
-    /// Names up to this index are wanted.
-    wanted: usize,
+    /// Pages are fetched until there are so many names.
+    target: usize,
     /// Whether a [`PageFetcher`] is at work.
     is_fetching: bool,
     failures: u64,
@@ -57,7 +57,7 @@ impl Directory {
             began: Instant::now(),
             entries: OrderedEntries::new(bucket.name().clone(), prefix.clone()),
             pages: PartitionedListing::new(prefix.clone()),
-            wanted: 0,
+            target: 0,
             is_fetching: false,
             failures: 0,
             last_failure: None,
@@ -135,7 +135,7 @@ impl Directory {
     /// Returns whether nothing is known and nobody has asked for a page yet.
     pub(super) fn is_untouched(&self) -> bool {
         let state = self.state();
-        state.wanted == 0 && !state.entries.is_complete()
+        state.target == 0 && !state.entries.is_complete()
     }
 
     /// Returns whether no name can be given out yet.
@@ -170,7 +170,7 @@ impl Directory {
             {
                 let mut state = self.state();
                 let names = state.entries.names(index, BATCH);
-                state.wanted = state.wanted.max(index + names.len() + READ_AHEAD);
+                state.target = state.target.max(index + names.len() + READ_AHEAD);
                 if !state.is_fetching {
                     if names.is_empty()
                         && !state.entries.is_complete()
@@ -211,12 +211,12 @@ impl Directory {
 impl State {
     /// Returns whether more pages are to be fetched.
     pub(super) fn needs_pages(&self) -> bool {
-        !self.entries.is_complete() && (self.reads_all() || self.entries.available() < self.wanted)
+        !self.entries.is_complete() && (self.reads_all() || self.entries.available() < self.target)
     }
 
     /// Returns whether all pages are to be fetched.
     pub(super) fn reads_all(&self) -> bool {
-        self.wanted > READS_ALL
+        self.target > READS_ALL
     }
 
     /// Records that nobody fetches pages any more.

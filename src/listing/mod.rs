@@ -2,8 +2,8 @@
 //! may be believed.
 //!
 //! A [`Directory`] is listed as far as somebody reads it: page by page; in partitions side by side
-//! when it is long; or together with many others, by a recursive listing, when a whole tree is read.
-//! A name is looked up by itself unless a listing knows it.
+//! when it is long; or together with many others, by a recursive listing, when a whole tree is
+//! read. A name is looked up by itself unless a listing knows it.
 
 mod directory;
 mod key_interpolation;

@@ -235,45 +235,64 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 2000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
         #[test]
         fn names_come_once_in_byte_order_however_the_pages_are_cut(
             keys in prop::collection::btree_set("p/[ab\\-!0]{1,4}(/[a-]{1,2})?", 0..40),
             size in 1_usize..6,
             probing in any::<bool>(),
         ) {
-            let directories: BTreeSet<String> = keys.iter()
-                .filter_map(|key| key["p/".len()..].split_once('/').map(|(directory, _)| directory.to_owned()))
-                .collect();
-            let prefix = Prefix::new("p");
-            let mut ordered = OrderedEntries::new("b".into(), prefix.clone());
-            let mut given = Vec::new();
-            for page in pages(&keys, size) {
-                let is_last = page.next.is_none();
-                let mut progress = ordered.add(PackedPage::new(&prefix, &page));
-                if is_last {
-                    ordered.complete();
-                }
-                while probing && !progress && !is_last && let Some(name) = ordered.first_undecided_name() {
-                    let name = name.to_owned();
-                    let is_directory = directories.contains(&name);
-                    progress = ordered.decide(name, is_directory);
-                }
-                given.extend(ordered.names(given.len(), usize::MAX));
-            }
-            let names: Vec<String> = given.iter().map(|named| named.name.to_string()).collect();
-            prop_assert!(names.is_sorted_by(|a, b| a < b), "{:?}", names);
-            let shadowed: Vec<&String> = directories.iter().filter(|d| keys.contains(&format!("p/{d}"))).collect();
-            let mut expected = plain_model(&keys);
-            expected.extend(shadowed.iter().map(|d| format!("{d}.granulefs-object")));
-            prop_assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
-            prop_assert_eq!(ordered.escaped().shadowed, shadowed.len());
-            for named in &given {
-                let found = ordered.find(&named.name);
-                prop_assert_eq!(found.as_ref(), Some(&named.entry));
-                let plain = named.name.strip_suffix(".granulefs-object").unwrap_or(&named.name);
-                prop_assert_eq!(named.entry.is_directory(), directories.contains(plain) && plain == &*named.name);
-            }
+            check_names(&keys, size, probing)?;
         }
+    }
+
+    fn check_names(
+        keys: &BTreeSet<String>,
+        size: usize,
+        probing: bool,
+    ) -> Result<(), TestCaseError> {
+        let components = keys.iter().map(|key| &key["p/".len()..]);
+        let directories: BTreeSet<&str> =
+            components.filter_map(|c| c.split_once('/').map(|(directory, _)| directory)).collect();
+        let prefix = Prefix::new("p");
+        let mut ordered = OrderedEntries::new("b".into(), prefix.clone());
+        let mut given = Vec::new();
+        for page in pages(keys, size) {
+            let is_last = page.next.is_none();
+            let mut progress = ordered.add(PackedPage::new(&prefix, &page));
+            if is_last {
+                ordered.complete();
+            }
+            while probing
+                && !progress
+                && !is_last
+                && let Some(name) = ordered.first_undecided_name()
+            {
+                let name = name.to_owned();
+                let is_directory = directories.contains(&*name);
+                progress = ordered.decide(name, is_directory);
+            }
+            given.extend(ordered.names(given.len(), usize::MAX));
+        }
+        let names: Vec<String> = given.iter().map(|named| named.name.to_string()).collect();
+        prop_assert!(names.is_sorted_by(|a, b| a < b), "{:?}", names);
+        let is_shadowed = |directory: &&&str| keys.contains(&format!("p/{directory}"));
+        let shadowed: Vec<&&str> = directories.iter().filter(is_shadowed).collect();
+        let mut expected = plain_model(keys);
+        expected.extend(shadowed.iter().map(|d| format!("{d}.granulefs-object")));
+        prop_assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
+        prop_assert_eq!(ordered.escaped().shadowed, shadowed.len());
+        for named in &given {
+            let found = ordered.find(&named.name);
+            prop_assert_eq!(found.as_ref(), Some(&named.entry));
+            let plain = named.name.strip_suffix(".granulefs-object").unwrap_or(&named.name);
+            let is_directory = directories.contains(plain) && plain == &*named.name;
+            prop_assert_eq!(named.entry.is_directory(), is_directory);
+        }
+        Ok(())
     }
 }

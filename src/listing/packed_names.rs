@@ -1,4 +1,4 @@
-//! Names with their attributes in one piece of memory: 44 bytes a name beside the name itself.
+//! Names with their attributes, packed: 44 bytes a name beside the name itself.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -7,9 +7,8 @@ use std::sync::Arc;
 use super::packed_attributes::PackedAttributes;
 use crate::object::{Entry, Name, NamedEntry, Object, Prefix};
 
-/// Names of one directory, in byte order unless said otherwise.
-///
-/// Names are moved from one such piece to another without being unpacked.
+/// Names of one directory, in byte order unless said otherwise. They are split, merged and renamed
+/// as they are, and unpacked only for whoever asks for one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PackedNames {
     /// All names, one behind the other.
@@ -22,7 +21,7 @@ pub(super) struct PackedNames {
 }
 
 impl PackedNames {
-    /// Makes room for `count` names of `text` bytes together.
+    /// Returns no names, with room for `count` of them that have `text` bytes together.
     pub(super) fn with_capacity(count: usize, text: usize) -> Self {
         Self {
             text: String::with_capacity(text),
@@ -32,7 +31,7 @@ impl PackedNames {
         }
     }
 
-    /// Packs entries of any order.
+    /// Packs entries, which may come in any order.
     pub(super) fn of_entries(mut entries: Vec<NamedEntry>) -> Self {
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let mut names = Self::default();
@@ -55,7 +54,7 @@ impl PackedNames {
         self.push(name, attributes, odd_etag);
     }
 
-    /// Adds what `other` has at `index`, under another `name` if need be.
+    /// Adds what `other` has at `index`, under its `name` or another one.
     pub(super) fn push_from(&mut self, name: &str, other: &Self, index: usize) {
         let odd_etag = other.odd_etags.get(&index).cloned();
         self.push(name, other.attributes[index], odd_etag);
@@ -79,7 +78,7 @@ impl PackedNames {
         self.ends.is_empty()
     }
 
-    /// Returns the bytes of memory that it takes.
+    /// Returns the bytes of memory that the names take.
     pub(super) fn bytes(&self) -> usize {
         let odd_etags: usize = self.odd_etags.values().map(|etag| etag.len() + 48).sum();
         size_of::<Self>()
@@ -89,7 +88,7 @@ impl PackedNames {
             + odd_etags
     }
 
-    /// Gives memory back that it has beyond its names.
+    /// Gives back the memory that the names do not need.
     pub(super) fn shrink_to_fit(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
@@ -139,7 +138,7 @@ impl PackedNames {
         (index < self.len() && self.name(index) == name).then_some(index)
     }
 
-    /// Takes the names from `index` on out.
+    /// Takes the names from `index` on out, and returns them.
     pub(super) fn split_off(&mut self, index: usize) -> Self {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         let ends = self.ends.split_off(index).into_iter().map(|end| end - start).collect();

@@ -1,4 +1,4 @@
-//! Fetches the pages of one directory as far as they are wanted: side by side when there are many.
+//! Fetches the pages of one directory as far as somebody reads: side by side when there are many.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ struct Progress {
 }
 
 impl PageFetcher {
-    /// The directory must have been marked as being fetched.
+    /// Returns the fetcher of a directory that was marked as having one.
     pub(super) fn new(directory: Arc<Directory>) -> Self {
         Self { directory }
     }
@@ -100,8 +100,9 @@ impl PageFetcher {
 
     /// Asks for what holds all names back, until some can be given out.
     ///
-    /// All names so far may start alike, and a directory that is named like their common start would
-    /// come before them. A request that asks for it is cheaper than a million names behind it.
+    /// All names so far may start alike, and a directory that is named like their common start
+    /// would come before them. A request that asks for it is cheaper than reading on: a million
+    /// names may start like that.
     async fn decide_first_names(&self) -> Result<(), Error> {
         let directory = &*self.directory;
         loop {

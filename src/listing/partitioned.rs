@@ -205,8 +205,8 @@ mod tests {
         Page { objects: names[from..to].iter().map(object).collect(), next, ..Page::default() }
     }
 
-    /// Lists all `names`, `most` pages at a time, answered together or at random. Returns the names,
-    /// and how many requests and rounds that took.
+    /// Lists all `names`, `most` pages at a time, answered together or at random. Returns the
+    /// names, and how many requests and rounds that took.
     fn list(
         names: &[String],
         size: usize,

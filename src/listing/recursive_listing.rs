@@ -1,7 +1,8 @@
 //! A listing of a whole subtree, without delimiter: each page fills many directories.
 //!
-//! S3 gives all keys below one prefix in byte order. So the listing keeps a stack of the directories
-//! that its last key lies in. When a key lies elsewhere, those that it has left are complete.
+//! S3 gives all keys below one prefix in byte order. So the listing keeps a stack of the
+//! directories that its last key lies in. When a key lies elsewhere, those that it has left are
+//! complete.
 
 use std::time::Instant;
 

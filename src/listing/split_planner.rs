@@ -12,7 +12,8 @@ use super::partitioned::Partition;
 
 /// A listing must have so many pages for each split.
 const PAGES_PER_SPLIT: f64 = 9.0;
-/// While the end of the listing is looked for, so many times more pages than are known may be there.
+/// While the end of the listing is looked for, it is taken to have so many times the pages that are
+/// known.
 const HIDDEN_PAGES: f64 = 1.5;
 /// A partition with fewer pages left is not worth a split.
 const WORTH_SPLITTING: f64 = 3.0;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::lookups::CachedLookup;
 
 /// An absence, and what is only assumed, is believed for this part of the time that a presence is,
-/// and never longer than [`LONGEST_ABSENCE`]: objects of NASA's archives appear, and hardly ever go.
+/// and never longer than [`LONGEST_ABSENCE`]: objects of NASA's archives appear, and hardly ever
+/// go.
 const ABSENCE_PART: u32 = 10;
 const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
 
