@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::catalog::{BucketTable, ResolvedBucket, ResolvedSource, UntrustedEndpoint};
 use crate::error::Error;
-use crate::http::host::normal_host;
+use crate::http::host::parse_host;
 
 /// How Earthdata is spoken to.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub struct EarthdataArgs {
         long,
         value_name = "HOST[:PORT]",
         default_value = "cmr.earthdata.nasa.gov",
-        value_parser = normal_host,
+        value_parser = parse_host,
         help_heading = "Earthdata"
     )]
     pub cmr_host: String,
@@ -66,7 +66,7 @@ const LOGIN_HOST: &str = "urs.earthdata.nasa.gov";
 
 /// A variable that is set to nothing counts as not set.
 fn login_host(text: &str) -> Result<String, Error> {
-    normal_host(if text.is_empty() { LOGIN_HOST } else { text })
+    parse_host(if text.is_empty() { LOGIN_HOST } else { text })
 }
 
 impl EarthdataArgs {
@@ -86,8 +86,8 @@ impl EarthdataArgs {
         all: &ResolvedSource,
     ) -> Option<&'a str> {
         let (named, known) = (self.named_endpoint(), place.endpoint.as_deref());
-        let sure = if all.places.len() == 1 { named.or(known) } else { known.or(named) };
-        sure.or_else(|| place.told.as_ref().and_then(UntrustedEndpoint::believed))
+        let sure = if all.buckets.len() == 1 { named.or(known) } else { known.or(named) };
+        sure.or_else(|| place.catalog_endpoint.as_ref().and_then(UntrustedEndpoint::trusted))
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
         };
         let unknown = ResolvedBucket::new("b-2", "", None);
         let resolved = |places: &[&ResolvedBucket]| ResolvedSource {
-            places: places.iter().copied().cloned().collect(),
+            buckets: places.iter().copied().cloned().collect(),
             file: None,
             note: None,
         };

@@ -49,12 +49,12 @@ fn one_endpoint<'h>(
     args: &CredentialsArgs,
 ) -> Result<&'h ResolvedBucket, Error> {
     let endpoint = |place| args.earthdata.endpoint(place, resolved);
-    let [first, others @ ..] = &resolved.places[..] else {
+    let [first, others @ ..] = &resolved.buckets[..] else {
         return Err(Error::usage("that is no bucket"));
     };
     if others.iter().any(|other| endpoint(other) != endpoint(first)) {
         let names = resolved
-            .places
+            .buckets
             .iter()
             .map(|place| place.location.bucket.as_str())
             .collect::<Vec<_>>()

@@ -83,7 +83,7 @@ fn endpoint<'a>(
 ) -> Result<&'a str, Error> {
     earthdata.endpoint(place, all).ok_or_else(|| {
         let bucket = &place.location.bucket;
-        Error::usage(match &place.told {
+        Error::usage(match &place.catalog_endpoint {
             None if daac::name_of(bucket).is_some() => {
                 format!("{bucket}/ is a bucket that no table knows; without the slash, {bucket} is every bucket there")
             }

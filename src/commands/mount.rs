@@ -80,7 +80,7 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
         dir_mode: args.dir_mode,
     };
     let limits = Limits { metadata_ttl: args.metadata_ttl, cache_size: args.cache_size };
-    let [place] = &resolved.places[..] else {
+    let [place] = &resolved.buckets[..] else {
         let buckets = reach::buckets(&resolved, &args.earthdata, &args.store).await?;
         let volume = Arc::new(Filesystem::of_several(buckets, appearance, limits));
         return Ok(Opened { volume, source: args.source.to_string(), file: None });

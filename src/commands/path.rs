@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::output;
-use crate::catalog::Source;
-use crate::catalog::resolve::look_up;
+use crate::catalog::{Source, resolve_offline};
 use crate::cli::PathArgs;
 use crate::error::Error;
 use crate::object::{Name, Prefix};
@@ -19,8 +18,8 @@ use crate::object::{Name, Prefix};
 pub fn run(args: &PathArgs) -> Result<(), Error> {
     let (bucket, key) = match &args.url {
         Source::Prefix(_) | Source::File { .. } | Source::Link { .. } => {
-            let resolved = look_up(&args.url, &args.buckets.table()?)?;
-            let [place] = &resolved.places[..] else {
+            let resolved = resolve_offline(&args.url, &args.buckets.table()?)?;
+            let [place] = &resolved.buckets[..] else {
                 return Err(Error::usage("that is several places"));
             };
             let key = resolved.file.unwrap_or_else(|| place.location.prefix.as_str().to_owned());

@@ -44,7 +44,7 @@ pub(super) async fn resolve_source(
     earthdata: &EarthdataArgs,
 ) -> Result<ResolvedSource, Error> {
     let mut resolved = resolve(source, &earthdata.buckets.table()?, &earthdata.cmr_host).await?;
-    resolved.keep_known_to(&earthdata.earthdata_host)?;
+    resolved.keep_system_of(&earthdata.earthdata_host)?;
     let notes = resolved
         .note
         .take()
@@ -60,8 +60,8 @@ pub(super) async fn resolve_source(
 /// user's, or that it is not heeded: a variable may be left over from another data center.
 fn overruled(resolved: &ResolvedSource, earthdata: &EarthdataArgs) -> Option<String> {
     let named = earthdata.named_endpoint()?;
-    let [place] = &resolved.places[..] else {
-        let is_unused = resolved.places.iter().all(|place| place.endpoint.is_some());
+    let [place] = &resolved.buckets[..] else {
+        let is_unused = resolved.buckets.iter().all(|place| place.endpoint.is_some());
         return is_unused.then(|| {
             "--credentials-endpoint or S3_CREDENTIAL_ENDPOINT is not used: the table of buckets knows an endpoint for each of these".into()
         });
@@ -79,10 +79,9 @@ fn overruled(resolved: &ResolvedSource, earthdata: &EarthdataArgs) -> Option<Str
 /// Whose word it is that a token goes where it goes, if that is CMR's.
 fn hearsay(resolved: &ResolvedSource, earthdata: &EarthdataArgs) -> Option<String> {
     let is_named = earthdata.named_endpoint().is_some();
-    let told = resolved
-        .places
-        .iter()
-        .filter_map(|place| Some((&*place.location.bucket, place.told.as_ref()?.believed()?)));
+    let told = resolved.buckets.iter().filter_map(|place| {
+        Some((&*place.location.bucket, place.catalog_endpoint.as_ref()?.trusted()?))
+    });
     let told = told.filter(|_| !is_named).collect::<Vec<_>>();
     let (_, endpoint) = told.first()?;
     let buckets = told.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>().join(", ");
@@ -100,7 +99,7 @@ pub(super) async fn buckets(
 ) -> Result<Vec<(s3::Bucket, Prefix)>, Error> {
     let (mut logins, mut buckets, mut left_out) =
         (Logins::new(resolved, earthdata, store), Vec::new(), Vec::new());
-    for place in &resolved.places {
+    for place in &resolved.buckets {
         let usable = logins
             .credentials(place)
             .await

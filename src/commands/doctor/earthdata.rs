@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::report::Report;
 use crate::error::Error;
-use crate::http::reach;
+use crate::http::probe;
 use crate::login::Identity;
 
 const DAY: u64 = 24 * 3600;
@@ -26,7 +26,7 @@ fn origins(identity: &Identity) -> String {
     let password = identity
         .password
         .as_ref()
-        .map(|found| format!("{}'s password from {}", found.value.user, found.origin));
+        .map(|found| format!("{}'s password from {}", found.user, found.origin));
     token.into_iter().chain(password).collect::<Vec<_>>().join("; when that is refused, ")
 }
 
@@ -40,7 +40,7 @@ pub(super) fn look_at_identity(host: &str, report: &mut Report) -> Result<Option
     if identity.token.is_none() {
         return Ok(Some(identity));
     }
-    match identity.token_end().map(|end| end.duration_since(SystemTime::now())) {
+    match identity.token_expiration().map(|end| end.duration_since(SystemTime::now())) {
         None => report.note("token", "it does not say when it ends; Earthdata's live 60 days")?,
         Some(Ok(left)) if left.as_secs() / DAY < SOON => {
             report.note(
@@ -79,7 +79,7 @@ pub(super) async fn look_at_host(
     is_needed: bool,
     report: &mut Report,
 ) -> Result<bool, Error> {
-    let server = match reach(host).await {
+    let server = match probe(host).await {
         Ok(server) => server,
         Err(error) => {
             let text = format!(

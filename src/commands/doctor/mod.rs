@@ -51,7 +51,7 @@ async fn look(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
     };
     let Some(resolved) = look_at_source(source, args, report).await? else { return Ok(()) };
     let mut stores = Stores::new(args, &resolved, may_log_in);
-    for place in &resolved.places {
+    for place in &resolved.buckets {
         stores.look_at(place, report).await?;
     }
     Ok(())
@@ -65,7 +65,7 @@ async fn look_at_source(
     match reach::resolve_source(source, &args.earthdata).await {
         Ok(resolved) => {
             let places =
-                resolved.places.iter().map(|place| place.location.to_string()).collect::<Vec<_>>();
+                resolved.buckets.iter().map(|place| place.location.to_string()).collect::<Vec<_>>();
             report.ok("source", &places.join(", "))?;
             if let Some(note) = &resolved.note {
                 report.note("source", note)?;
