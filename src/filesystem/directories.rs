@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{BUCKETS_ROOT_TTL, EntryTtl, Filesystem};
 use crate::error::Error;
 use crate::inodes::ROOT;
-use crate::listing::Reading;
+use crate::listing::DirectoryReader;
 use crate::object::Entry;
 
 /// One entry of a directory.
@@ -27,7 +27,7 @@ pub(super) struct OpenDirectory {
     epoch: u64,
     /// The number of its tree, and the listing that is read; `None` for the directory above the
     /// buckets.
-    reading: Option<(usize, Reading)>,
+    reading: Option<(usize, DirectoryReader)>,
 }
 
 impl Filesystem {
@@ -41,7 +41,7 @@ impl Filesystem {
         let (reading, is_same) = match self.directory(number)? {
             None => (None, self.trees.open_again()),
             Some((tree, prefix)) => {
-                let reading = self.trees.get(tree).listings.read(&prefix);
+                let reading = self.trees.get(tree).listings.open(&prefix);
                 let is_same = reading.directory().open_again();
                 (Some((tree, reading)), is_same)
             }
@@ -86,7 +86,7 @@ impl Filesystem {
     pub async fn root_has_entries(&self) -> Result<bool, Error> {
         let Some((tree, prefix)) = self.directory(ROOT)? else { return Ok(true) };
         let listings = &self.trees.get(tree).listings;
-        let root = listings.read(&prefix);
+        let root = listings.open(&prefix);
         Ok(!listings.names(root.directory(), 0).await?.is_empty())
     }
 }
