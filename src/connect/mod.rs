@@ -1,0 +1,194 @@
+//! From a source and settings to S3 buckets that can be asked: what every verb of the program, and
+//! any other program, shares.
+//!
+//! [`connect()`] says which buckets a [`Source`] means and whose credentials open each of them. It
+//! logs in nowhere: the first request of a [`crate::s3::Bucket`] does, or [`Connection::log_in`]
+//! for a caller who would rather know at once.
+//!
+//! Nothing here prints: what a user should be told is returned as values. Nothing here has a
+//! default: that is up to the caller.
+//!
+//! ```no_run
+//! use granulefs::catalog::BucketTable;
+//! use granulefs::connect::{EarthdataSettings, RegionSettings, S3Settings, Settings, connect};
+//! use granulefs::s3::Position;
+//!
+//! # async fn print_the_first_keys() -> Result<(), granulefs::error::Error> {
+//! let settings = Settings {
+//!     earthdata: EarthdataSettings {
+//!         login_host: "urs.earthdata.nasa.gov".into(),
+//!         cmr_host: "cmr.earthdata.nasa.gov".into(),
+//!         credentials_endpoint: None,
+//!         bucket_table: BucketTable::built_in(),
+//!         identity: None,
+//!     },
+//!     s3: S3Settings {
+//!         prefer_environment: false,
+//!         region: RegionSettings { named: None, otherwise: "us-west-2".into() },
+//!         endpoint_url: None,
+//!         path_style: false,
+//!     },
+//! };
+//! let source = "podaac-ops-cumulus-protected/MUR-JPL-L4-GLOB-v4.1".parse()?;
+//! let connections = connect(&source, &settings).await?;
+//! for note in &connections.notes {
+//!     eprintln!("note: {note}");
+//! }
+//! for connection in &connections.buckets {
+//!     connection.log_in(|login| eprintln!("{login}")).await?;
+//!     let prefix = &connection.location.prefix;
+//!     let page = connection.bucket()?.subtree_page(prefix, &Position::Start).await?;
+//!     for object in page.objects {
+//!         println!("{}", object.id.url());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod credentials;
+mod endpoints;
+mod notes;
+mod settings;
+
+use crate::catalog::{Location, ResolvedBucket, Source, resolve};
+use crate::error::Error;
+use crate::object::Prefix;
+use crate::s3;
+use credentials::{BucketCredentials, Logins};
+use endpoints::Endpoints;
+
+pub use credentials::FirstCredentials;
+pub use notes::{LeftOut, Note, SlowLogin};
+pub use settings::{EarthdataSettings, RegionSettings, S3Settings, Settings};
+
+/// What a source means, with all that it takes to ask its buckets.
+#[derive(Debug)]
+pub struct Connections {
+    /// One for each bucket; at least one.
+    pub buckets: Vec<Connection>,
+    /// The key of the object that the source points at. It is in the only bucket, below its prefix.
+    pub file: Option<String>,
+    /// What the user did not say and should know.
+    pub notes: Vec<Note>,
+}
+
+/// A prefix of a bucket, with all that it takes to ask for it.
+#[derive(Debug)]
+pub struct Connection {
+    /// The bucket and the prefix.
+    pub location: Location,
+    /// The data center's /s3credentials URL. `None`: it is not known, or not trusted.
+    pub endpoint: Option<String>,
+    /// The AWS region that requests are signed for.
+    pub region: String,
+    endpoint_url: Option<String>,
+    path_style: bool,
+    /// Or why there are none.
+    credentials: Result<BucketCredentials, Error>,
+}
+
+/// Looks up which buckets `source` means, and whose credentials open each of them: one login serves
+/// all buckets of an endpoint, and one identity serves all logins.
+///
+/// Sends requests only where the source is a collection, and then to CMR alone. A bucket whose
+/// credentials nobody could ask for is no error here: [`Connection::log_in`] and
+/// [`Connection::bucket`] say why.
+///
+/// # Errors
+/// [`Error::Usage`] when the source means nothing that is known; [`Error::Transient`] when CMR is
+/// needed and gives no answer.
+pub async fn connect(source: &Source, settings: &Settings) -> Result<Connections, Error> {
+    let Settings { earthdata, s3 } = settings;
+    let mut resolved = resolve(source, &earthdata.bucket_table, &earthdata.cmr_host).await?;
+    resolved.keep_known_to(&earthdata.login_host)?;
+    let endpoints = Endpoints::new(earthdata.credentials_endpoint.as_deref(), &resolved.places);
+    let mut logins = Logins::new(settings).await;
+    let buckets = resolved.places.iter().map(|bucket| {
+        let endpoint = endpoints.required(bucket);
+        Connection::new(bucket, endpoint, &mut logins, s3)
+    });
+    Ok(Connections {
+        buckets: buckets.collect(),
+        notes: resolved.note.map(Note::Source).into_iter().chain(endpoints.notes()).collect(),
+        file: resolved.file,
+    })
+}
+
+impl Connections {
+    /// Returns all buckets that can be asked, each with its prefix, and why the others cannot. Logs
+    /// in nowhere.
+    ///
+    /// # Errors
+    /// Why the first bucket cannot be asked, when none can.
+    pub fn usable_buckets(&self) -> Result<(Vec<(s3::Bucket, Prefix)>, Vec<LeftOut>), Error> {
+        let (mut usable, mut left_out) = (Vec::new(), Vec::new());
+        for connection in &self.buckets {
+            let location = &connection.location;
+            match connection.bucket() {
+                Ok(bucket) => usable.push((bucket, location.prefix.clone())),
+                Err(error) => left_out.push(LeftOut { location: location.clone(), error }),
+            }
+        }
+        match left_out.first() {
+            Some(first) if usable.is_empty() => Err(first.error.clone()),
+            _ => Ok((usable, left_out)),
+        }
+    }
+}
+
+impl Connection {
+    fn new(
+        bucket: &ResolvedBucket,
+        endpoint: Result<&str, Error>,
+        logins: &mut Logins<'_>,
+        s3: &S3Settings,
+    ) -> Self {
+        Self {
+            location: bucket.location.clone(),
+            endpoint: endpoint.as_ref().ok().map(|&endpoint| endpoint.to_owned()),
+            region: s3.region.of(bucket).to_owned(),
+            endpoint_url: s3.endpoint_url.clone(),
+            path_style: s3.path_style,
+            credentials: logins.credentials(endpoint),
+        }
+    }
+
+    /// Asks for credentials, with few retries, and returns them. Buckets of one endpoint share them.
+    ///
+    /// Calls `when_slow`, at most once for each kind of credentials, when that takes longer than
+    /// usual, and goes on waiting.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when Earthdata says no, or when there is no identity; [`Error::Usage`]
+    /// when the endpoint is not known, not trusted or no URL; [`Error::Transient`] for what may
+    /// pass.
+    pub async fn log_in(&self, when_slow: impl Fn(SlowLogin)) -> Result<FirstCredentials, Error> {
+        self.credentials.as_ref().map_err(Error::clone)?.first(when_slow).await
+    }
+
+    /// Returns the URL that Earthdata's credentials are asked from, where there is an identity to
+    /// ask with.
+    ///
+    /// # Errors
+    /// Why Earthdata's credentials cannot be asked for.
+    pub fn login_endpoint(&self) -> Result<&str, Error> {
+        self.credentials.as_ref().map_err(Error::clone)?.login_endpoint()
+    }
+
+    /// Returns the bucket. Sends nothing.
+    ///
+    /// # Errors
+    /// Why there are no credentials to ask for; [`crate::error::Refusal::Unencrypted`] when the
+    /// store is neither https nor this machine.
+    pub fn bucket(&self) -> Result<s3::Bucket, Error> {
+        let credentials = self.credentials.clone()?;
+        let location = s3::BucketLocation {
+            bucket: self.location.bucket.as_str().into(),
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            path_style: self.path_style,
+        };
+        credentials.bucket(location)
+    }
+}
