@@ -1,4 +1,4 @@
-//! The program: dispatch, print one error, exit code.
+//! The program: runs the verb, prints its error if it fails, and ends with an exit code.
 
 use std::fs::File;
 use std::process::ExitCode;
@@ -8,8 +8,8 @@ use granulefs::commands;
 use granulefs::error::Error;
 use tracing_subscriber::EnvFilter;
 
-/// Blocks come and go by the hundred a second; glibc gives their pages back each time, and faults
-/// them in again.
+/// The cache allocates and frees hundreds of blocks a second. glibc's allocator returns the pages of
+/// each to the kernel, and every new block costs their page faults again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -40,7 +40,7 @@ fn log_to(args: &MountArgs) -> Result<(), Error> {
         2 => "debug",
         _ => "trace",
     };
-    // Other crates at these levels would log request headers, and in them secrets.
+    // Only granulefs itself logs: other crates would log request headers, which hold secrets.
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("off,granulefs={level}")))
         .with_target(false);
@@ -53,7 +53,7 @@ fn log_to(args: &MountArgs) -> Result<(), Error> {
             log.with_ansi(false).with_writer(file).init();
         }
         None if args.foreground => log.with_writer(std::io::stderr).init(),
-        // The terminal gets one message, about what went wrong.
+        // The terminal gets one error message, and no log.
         None => {}
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::patience;
+use super::values::time_limit;
 use super::{EarthdataArgs, SOURCES, StoreArgs};
 use crate::catalog::Source;
 use crate::connect::Settings;
@@ -23,7 +23,7 @@ pub struct DoctorArgs {
     pub json: bool,
 
     /// How long one request to S3 may take, with all its retries
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = patience)]
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time_limit)]
     pub timeout: Duration,
 
     /// How Earthdata is asked.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{cache_size, duration, patience, read_only_mode};
+use super::values::{cache_size, duration, read_only_mode, time_limit};
 use super::{EarthdataArgs, SOURCES, StoreArgs};
 use crate::catalog::Source;
 use crate::connect::Settings;
@@ -61,8 +61,8 @@ pub struct MountArgs {
         long,
         value_name = "TIME",
         default_value = "60s",
-        value_parser = patience,
-        help_heading = "Caches"
+        value_parser = time_limit,
+        help_heading = "S3"
     )]
     pub timeout: Duration,
 

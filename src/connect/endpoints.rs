@@ -54,11 +54,11 @@ impl<'a> Endpoints<'a> {
 
     /// What the user should know about where the token goes.
     pub(super) fn notes(&self) -> Vec<Note> {
-        self.from_cmr().into_iter().chain(self.named_and_known()).collect()
+        self.known_to_cmr().into_iter().chain(self.named_for_known()).collect()
     }
 
     /// Buckets whose endpoint only CMR knows.
-    fn from_cmr(&self) -> Option<Note> {
+    fn known_to_cmr(&self) -> Option<Note> {
         if self.named.is_some() {
             return None;
         }
@@ -74,7 +74,7 @@ impl<'a> Endpoints<'a> {
 
     /// A variable may be left over from another data center: whether an endpoint that is named for
     /// known buckets is used is worth a note in both cases.
-    fn named_and_known(&self) -> Option<Note> {
+    fn named_for_known(&self) -> Option<Note> {
         let named = self.named?;
         let [bucket] = self.buckets else {
             let is_unused = self.buckets.iter().all(|bucket| bucket.endpoint.is_some());

@@ -73,6 +73,15 @@ pub struct Connections {
     pub notes: Vec<Note>,
 }
 
+/// The buckets of a source that can be asked.
+#[derive(Debug)]
+pub struct UsableBuckets {
+    /// Each bucket with the prefix that is wanted of it; at least one.
+    pub buckets: Vec<(s3::Bucket, Prefix)>,
+    /// The others.
+    pub left_out: Vec<LeftOut>,
+}
+
 /// A prefix of a bucket, with all that it takes to ask for it.
 #[derive(Debug)]
 pub struct Connection {
@@ -121,18 +130,18 @@ impl Connections {
     ///
     /// # Errors
     /// Why the first bucket cannot be asked, when none can.
-    pub fn usable_buckets(&self) -> Result<(Vec<(s3::Bucket, Prefix)>, Vec<LeftOut>), Error> {
-        let (mut usable, mut left_out) = (Vec::new(), Vec::new());
+    pub fn usable_buckets(&self) -> Result<UsableBuckets, Error> {
+        let (mut buckets, mut left_out) = (Vec::new(), Vec::new());
         for connection in &self.buckets {
             let location = &connection.location;
             match connection.bucket() {
-                Ok(bucket) => usable.push((bucket, location.prefix.clone())),
+                Ok(bucket) => buckets.push((bucket, location.prefix.clone())),
                 Err(error) => left_out.push(LeftOut { location: location.clone(), error }),
             }
         }
         match left_out.first() {
-            Some(first) if usable.is_empty() => Err(first.error.clone()),
-            _ => Ok((usable, left_out)),
+            Some(first) if buckets.is_empty() => Err(first.error.clone()),
+            _ => Ok(UsableBuckets { buckets, left_out }),
         }
     }
 }
@@ -154,7 +163,8 @@ impl Connection {
         }
     }
 
-    /// Asks for credentials, with few retries, and returns them. Buckets of one endpoint share them.
+    /// Asks for credentials, with few retries, and returns them. They serve all buckets that have
+    /// the same endpoint; each call asks for others.
     ///
     /// Calls `when_slow`, at most once for each kind of credentials, when that takes longer than
     /// usual, and goes on waiting.

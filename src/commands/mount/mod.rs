@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::signals::Signals;
 use super::{background, output, process};
 use crate::cli::MountArgs;
-use crate::connect::connect;
+use crate::connect::{UsableBuckets, connect};
 use crate::error::Error;
 use crate::filesystem::Filesystem;
 use crate::fuse::{Mounted, Mountpoint};
@@ -72,7 +72,7 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
     let connections = connect(&args.source, &args.connect_settings()?).await?;
     output::notes(&connections.notes);
     let [connection] = &connections.buckets[..] else {
-        let (buckets, left_out) = connections.usable_buckets()?;
+        let UsableBuckets { buckets, left_out } = connections.usable_buckets()?;
         left_out.iter().for_each(output::warning);
         let filesystem = Filesystem::of_several(buckets, args.owner_and_modes(), args.limits());
         let (filesystem, source) = (Arc::new(filesystem), args.source.to_string());
