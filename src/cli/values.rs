@@ -1,6 +1,6 @@
 //! Values of flags, in the forms that people write.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 
@@ -38,5 +38,22 @@ pub(super) fn read_only_mode(text: &str) -> Result<u16, String> {
         mode if mode > 0o777 => Err("this is more than 0777".into()),
         mode if mode & 0o222 != 0 => Err("the mount is read-only: no write bits".into()),
         mode => Ok(mode),
+    }
+}
+
+/// Returns `time` as ISO 8601 in UTC, in whole seconds, as the AWS tools read it.
+#[must_use]
+pub fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_aws_reads_it() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_440_600_750);
+        assert_eq!(timestamp(time), "2026-11-23T13:30:00Z");
     }
 }

@@ -1,16 +1,14 @@
 //! `granulefs credentials`
 
 use std::io::IsTerminal;
-use std::time::SystemTime;
 
-use secrecy::ExposeSecret;
+use aws_credential_types::Credentials;
 use serde_json::json;
 
 use super::{output, process};
-use crate::cli::{CredentialsArgs, Format};
+use crate::cli::{CredentialsArgs, Format, timestamp};
 use crate::connect::{Connection, connect};
 use crate::error::Error;
-use crate::login::TemporaryCredentials;
 
 /// Prints credentials, or a profile that fetches them.
 ///
@@ -37,7 +35,7 @@ async fn text(args: &CredentialsArgs) -> Result<String, Error> {
         return profile(connection, &args.earthdata.earthdata_host);
     }
     let first = connection.log_in(output::progress).await?;
-    written(&first.credentials, &connection.region, args.format)
+    written(first.credentials.keys(), &connection.region, args.format)
 }
 
 /// The first of `connections`. All of them have the same endpoint.
@@ -55,15 +53,10 @@ fn of_one_endpoint(connections: &[Connection]) -> Result<&Connection, Error> {
     Ok(first)
 }
 
-fn written(
-    credentials: &TemporaryCredentials,
-    region: &str,
-    format: Format,
-) -> Result<String, Error> {
-    let (key, secret) = (&credentials.access_key, credentials.secret_key.expose_secret());
-    let token = credentials.session_token.as_ref();
-    let token = token.map(ExposeSecret::expose_secret).unwrap_or_default();
-    let expiration = credentials.expiration(SystemTime::now());
+fn written(keys: &Credentials, region: &str, format: Format) -> Result<String, Error> {
+    let (key, secret) = (keys.access_key_id(), keys.secret_access_key());
+    let token = keys.session_token().unwrap_or_default();
+    let expiration = keys.expiry().map(timestamp);
     match format {
         Format::Json => output::json(&json!({
             "accessKeyId": key,
@@ -82,7 +75,7 @@ fn written(
         })),
         Format::Env | Format::AwsProfile => {
             let variables = [
-                ("AWS_ACCESS_KEY_ID", &**key),
+                ("AWS_ACCESS_KEY_ID", key),
                 ("AWS_SECRET_ACCESS_KEY", secret),
                 ("AWS_SESSION_TOKEN", token),
                 ("AWS_REGION", region),
@@ -140,23 +133,18 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
-    fn credentials(secret: &str) -> TemporaryCredentials {
-        let life = Some(Duration::from_secs(3600));
-        TemporaryCredentials {
-            access_key: "ASIA1".into(),
-            secret_key: secret.into(),
-            session_token: Some("tok/en+=".into()),
-            life,
-        }
+    fn keys(secret: &str) -> Credentials {
+        let expiry = SystemTime::now() + Duration::from_secs(3600);
+        Credentials::new("ASIA1", secret, Some("tok/en+=".into()), Some(expiry), "test")
     }
 
     #[test]
     fn a_shell_reads_the_variables_as_they_are() {
-        let text = written(&credentials("se'cret"), "us-west-2", Format::Env).unwrap();
+        let text = written(&keys("se'cret"), "us-west-2", Format::Env).unwrap();
         assert_eq!(
             text,
             "export AWS_ACCESS_KEY_ID='ASIA1'\nexport AWS_SECRET_ACCESS_KEY='se'\\''cret'\n\
@@ -168,7 +156,7 @@ mod tests {
     #[test]
     fn aws_and_earthdata_each_have_their_own_names() {
         let read = |format| {
-            let text = written(&credentials("hush"), "us-west-2", format).unwrap();
+            let text = written(&keys("hush"), "us-west-2", format).unwrap();
             serde_json::from_str::<serde_json::Value>(&text).unwrap()
         };
         let (process, json) = (read(Format::Process), read(Format::Json));

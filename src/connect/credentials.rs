@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::notes::SlowLogin;
 use super::settings::{EarthdataSettings, Settings};
-use crate::credentials::{CredentialsCache, Source};
+use crate::credentials::{CachedCredentials, CredentialsCache, Provider};
 use crate::error::{Error, Refusal};
-use crate::login::{Identity, Login, TemporaryCredentials};
+use crate::login::{Identity, Login};
 use crate::s3;
 
 /// A login takes longer than usual after this time: all tries of one that is refused a connection
@@ -29,7 +29,7 @@ pub(super) struct Logins<'a> {
 impl<'a> Logins<'a> {
     pub(super) async fn new(settings: &'a Settings) -> Self {
         let environment = match settings.s3.prefer_environment {
-            true => Some(CredentialsCache::new(Source::ambient().await)),
+            true => Some(CredentialsCache::new(Provider::environment().await)),
             false => None,
         };
         let identity = settings.earthdata.identity.clone().map(Ok);
@@ -64,7 +64,7 @@ impl<'a> Logins<'a> {
         let identity =
             self.identity.get_or_insert_with(|| Identity::find(host).map(Arc::new)).clone();
         let login = identity.and_then(|identity| Login::new(endpoint, host, identity));
-        let cache = login.map(|login| CredentialsCache::new(Source::Earthdata(Box::new(login))));
+        let cache = login.map(|login| CredentialsCache::new(Provider::Earthdata(Box::new(login))));
         self.by_endpoint.entry(endpoint.to_owned()).or_insert(cache).clone()
     }
 }
@@ -80,8 +80,8 @@ pub(super) struct BucketCredentials {
 /// The first credentials that were handed out for a bucket.
 #[derive(Clone, Debug)]
 pub struct FirstCredentials {
-    /// What S3 is shown.
-    pub credentials: TemporaryCredentials,
+    /// The credentials, as the cache has them.
+    pub credentials: Arc<CachedCredentials>,
     /// Whether they are Earthdata's where the environment's were preferred.
     pub is_fallback: bool,
 }
@@ -104,7 +104,7 @@ impl BucketCredentials {
         &self,
         refusal: Refusal,
         when_slow: impl Fn(SlowLogin),
-    ) -> Result<TemporaryCredentials, Error> {
+    ) -> Result<Arc<CachedCredentials>, Error> {
         let (outcome, name) = match &self.fallback {
             Some(Ok(fallback)) => (first_of(fallback, when_slow).await, fallback.name()),
             Some(Err(reason)) => (Err(reason.clone()), "Earthdata"),
@@ -132,18 +132,18 @@ impl BucketCredentials {
 async fn first_of(
     cache: &Arc<CredentialsCache>,
     when_slow: impl Fn(SlowLogin),
-) -> Result<TemporaryCredentials, Error> {
+) -> Result<Arc<CachedCredentials>, Error> {
     let notice = async {
         tokio::time::sleep(USUAL).await;
         if let Some(Error::Refused(Refusal::NoCredentials { endpoint, cause })) =
             cache.timeout_cause()
         {
-            when_slow(SlowLogin { endpoint: endpoint.to_string(), cause: cause.to_string() });
+            when_slow(SlowLogin { endpoint, cause });
         }
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
-        session = cache.first_session() => session.map(|session| session.grant.clone()),
+        first = cache.first() => first,
         never = notice => match never {},
     }
 }

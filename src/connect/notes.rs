@@ -1,6 +1,7 @@
 //! What a user should be told and that keeps nothing from working.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::catalog::Location;
 use crate::error::Error;
@@ -71,9 +72,9 @@ impl fmt::Display for LeftOut {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlowLogin {
     /// The /s3credentials URL, or words for the environment.
-    pub endpoint: String,
+    pub endpoint: Arc<str>,
     /// Whose answer is missing, or what failed last.
-    pub cause: String,
+    pub cause: Arc<Error>,
 }
 
 impl fmt::Display for SlowLogin {

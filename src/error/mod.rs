@@ -1,58 +1,49 @@
 //! What can go wrong, by what the caller can do about it, and the only table of errno values.
+//!
+//! An error keeps what failed, the store's answer and its cause ([`std::error::Error::source`]);
+//! it becomes words when it is displayed, always on one line and with its causes.
 
+mod problem;
 mod refusal;
+mod store_answer;
 
 use std::sync::Arc;
 
-pub use refusal::Refusal;
-
-/// `error` with its causes, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Some write their cause out themselves.
-        if !words.ends_with(&text) {
-            words = format!("{words}: {text}");
-        }
-        cause = error.source();
-    }
-    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
+pub use problem::{Cause, Problem, chain};
+pub use refusal::{FallbackRefusal, Refusal};
+pub use store_answer::StoreAnswer;
 
 /// A failed operation.
 ///
-/// Cheap to clone: everyone who waits for one flight shares its failure.
+/// Cheap to clone: everyone who waits for one fetch shares its failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// An answer said that there is no such key and no such prefix.
+    /// An answer said that there is no such key and no such prefix; the URL.
     #[error("{0} does not exist")]
     NotFound(Arc<str>),
     /// Earthdata or S3 refused, and trying again without the user doing something will not help.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The object was replaced or removed after it was opened.
+    /// The object was replaced or removed after it was opened; the URL.
     #[error("{0} was replaced or removed since it was opened; open it again")]
     Replaced(Arc<str>),
     /// The object's storage class allows no reading before a restore.
-    #[error("{what} is archived ({class}); it must be restored before it can be read")]
+    #[error("{url} is archived ({class}); it must be restored before it can be read")]
     Archived {
         /// The object's URL.
-        what: Arc<str>,
+        url: Arc<str>,
         /// The storage class as S3 names it.
         class: Arc<str>,
     },
     /// A fault that passes: throttling, a reset, a stall, a 5xx, a short answer. Worth another try.
-    #[error("{0}")]
-    Transient(Arc<str>),
+    #[error(transparent)]
+    Transient(Problem),
     /// The operation's deadline passed while transient faults were still being retried.
     #[error("no answer within the deadline: {0}")]
-    Deadline(Arc<str>),
+    Deadline(#[source] Problem),
     /// An answer that no retry will change, and that is about neither existence nor permission.
-    #[error("{0}")]
-    Store(Arc<str>),
+    #[error(transparent)]
+    Store(Problem),
     /// The key that a name would have is longer than the 1,024 bytes S3 allows.
     #[error("the key would be longer than 1,024 bytes")]
     NameTooLong,
@@ -75,35 +66,35 @@ pub enum Error {
     #[error("an operation failed inside granulefs: {0}")]
     Defect(Arc<str>),
     /// The kernel, fusermount3 or a signal keeps a mount from being made or taken down.
-    #[error("{0}")]
-    Mount(Arc<str>),
+    #[error(transparent)]
+    Mount(Problem),
     /// The command line, the environment or a file named there cannot be used as it is.
-    #[error("{0}")]
-    Usage(Arc<str>),
+    #[error(transparent)]
+    Usage(Problem),
 }
 
 impl Error {
-    /// A [`Error::Transient`] with these words.
-    pub fn transient(words: impl Into<Arc<str>>) -> Self {
-        Self::Transient(words.into())
+    /// Returns an [`Error::Transient`].
+    pub fn transient(problem: impl Into<Problem>) -> Self {
+        Self::Transient(problem.into())
     }
 
-    /// A [`Error::Store`] with these words.
-    pub fn store(words: impl Into<Arc<str>>) -> Self {
-        Self::Store(words.into())
+    /// Returns an [`Error::Store`].
+    pub fn store(problem: impl Into<Problem>) -> Self {
+        Self::Store(problem.into())
     }
 
-    /// A [`Error::Mount`] with these words.
-    pub fn mount(words: impl Into<Arc<str>>) -> Self {
-        Self::Mount(words.into())
+    /// Returns an [`Error::Mount`].
+    pub fn mount(problem: impl Into<Problem>) -> Self {
+        Self::Mount(problem.into())
     }
 
-    /// A [`Error::Usage`] with these words.
-    pub fn usage(words: impl Into<Arc<str>>) -> Self {
-        Self::Usage(words.into())
+    /// Returns an [`Error::Usage`].
+    pub fn usage(problem: impl Into<Problem>) -> Self {
+        Self::Usage(problem.into())
     }
 
-    /// The errno that a program reading the mount sees.
+    /// Returns the errno that a program reading the mount sees.
     #[must_use]
     pub fn errno(&self) -> i32 {
         match self {
@@ -122,25 +113,28 @@ impl Error {
         }
     }
 
-    /// What this fault has in common with those that are not worth a line of their own in a log:
-    /// what is wrong, and where that is wrong for a whole bucket, the bucket instead of the object.
+    /// Returns what this fault has in common with others that do not deserve a log line of their
+    /// own: the text without the request's id and, where the problem is that of a whole bucket, with
+    /// the bucket instead of the object.
     #[must_use]
-    pub fn cause(&self) -> String {
-        self.of_bucket().to_string()
+    pub fn dedup_key(&self) -> String {
+        self.generalized().to_string()
     }
 
-    fn of_bucket(&self) -> Self {
+    fn generalized(&self) -> Self {
         match self {
-            Self::Refused(refusal) => refusal.of_bucket().into(),
-            Self::Archived { what, class } => {
-                Self::Archived { what: refusal::bucket_of(what), class: class.clone() }
+            Self::Refused(refusal) => refusal.generalized().into(),
+            Self::Archived { url, class } => {
+                Self::Archived { url: refusal::bucket_of(url), class: class.clone() }
             }
+            Self::Transient(problem) => Self::Transient(problem.without_request_id()),
+            Self::Deadline(problem) => Self::Deadline(problem.without_request_id()),
+            Self::Store(problem) => Self::Store(problem.without_request_id()),
             other => other.clone(),
         }
     }
 
-    /// Whether the failure tells of a fault worth a line in the log, rather than of a name that is
-    /// not there.
+    /// Returns whether this is a fault worth a line in the log, and not just a name that is missing.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         matches!(
@@ -161,35 +155,44 @@ impl Error {
 mod tests {
     use super::*;
 
-    /// "A read that fails later for such a reason leaves one clear log line, not one per read"
-    /// (issue 5, item 6).
+    fn answer(code: Option<&str>, request_id: &str) -> StoreAnswer {
+        let (code, request_id) = (code.map(Into::into), Some(request_id.into()));
+        StoreAnswer { status: 403, code, request_id }
+    }
+
+    /// A read that is denied leaves one clear log line for its bucket, not one for each object.
     #[test]
     fn what_is_wrong_with_a_whole_bucket_is_one_cause() {
-        let forbidden = |what: &str, code: &str| {
-            Error::from(Refusal::Forbidden {
-                what: what.into(),
-                code: code.into(),
-                also: "".into(),
+        let forbidden = |url: &str, code: Option<&str>, id: &str| {
+            let also = FallbackRefusal::default();
+            Error::from(Refusal::Forbidden { url: url.into(), answer: answer(code, id), also })
+        };
+        let far = |url: &str| {
+            Error::from(Refusal::OutOfRegion {
+                url: url.into(),
+                region: "us-west-2".into(),
+                answer: answer(None, url),
             })
         };
-        let far = |what: &str| {
-            Error::from(Refusal::OutOfRegion { what: what.into(), region: "us-west-2".into() })
-        };
-        let archived = |what: &str| Error::Archived { what: what.into(), class: "GLACIER".into() };
-        let replaced = |what: &str| Error::Replaced(what.into());
+        let archived = |url: &str| Error::Archived { url: url.into(), class: "GLACIER".into() };
+        let replaced = |url: &str| Error::Replaced(url.into());
         let no_data = |endpoint: &str| Error::from(Refusal::NoData { endpoint: endpoint.into() });
-        let dead = |what: &str| Refusal::CredentialsRejected {
-            what: what.into(),
-            code: "status 400".into(),
+        let dead = |url: &str| Refusal::CredentialsRejected {
+            url: url.into(),
+            answer: StoreAnswer { status: 400, code: None, request_id: Some("1".into()) },
         };
-        let neither = |what: &str, endpoint: &str| {
-            Error::from(dead(what).and("the environment", &no_data(endpoint), endpoint))
+        let neither = |url: &str, endpoint: &str| {
+            Error::from(dead(url).and("the environment", &no_data(endpoint), endpoint))
         };
-        let read = forbidden("s3://b/k", "AccessDenied, status 403");
+        let slow = |id: &str| {
+            let answered = StoreAnswer { status: 503, ..answer(Some("SlowDown"), id) };
+            Error::transient(Problem::new("S3 answered").about("s3://b/k").answered(answered))
+        };
+        let read = forbidden("s3://b/k", Some("AccessDenied"), "1");
         for (one, other, is_same) in [
-            (&read, forbidden("s3://b/l/m", "status 403"), true),
-            (&read, forbidden("s3://c/k", "status 403"), false),
-            (&read, forbidden("s3://b/l/", "AccessDenied, status 403"), false),
+            (&read, forbidden("s3://b/l/m", None, "2"), true),
+            (&read, forbidden("s3://c/k", None, "1"), false),
+            (&read, forbidden("s3://b/l/", Some("AccessDenied"), "1"), false),
             (&read, far("s3://b/k"), false),
             (&far("s3://b/"), far("s3://b/k"), true),
             (&far("s3://b/k"), far("s3://bb/k"), false),
@@ -199,30 +202,19 @@ mod tests {
             (&no_data("e"), no_data("f"), false),
             (&neither("s3://b/k", "e"), neither("s3://b/l", "e"), true),
             (&neither("s3://b/k", "e"), neither("s3://b/k", "f"), false),
+            (&slow("1"), slow("2"), true),
         ] {
-            assert_eq!(one.cause() == other.cause(), is_same, "{one}, {other}");
+            assert_eq!(one.dedup_key() == other.dedup_key(), is_same, "{one}, {other}");
         }
     }
 
-    #[derive(Debug, thiserror::Error)]
-    #[error("{words}")]
-    struct Caused {
-        words: &'static str,
-        source: Option<Box<Caused>>,
-    }
-
     #[test]
-    fn a_chain_is_one_line_that_says_everything_once() {
-        let caused = |words, source: Option<Caused>| Caused { words, source: source.map(Box::new) };
-        assert_eq!(chain(&caused("alone", None)), "alone");
-        let reset = caused("tried:\n  one\n  two", None);
-        assert_eq!(
-            chain(&caused("outer", Some(caused("inner", Some(reset))))),
-            "outer: inner: tried: one two"
-        );
-        assert_eq!(
-            chain(&caused("dispatch: reset", Some(caused("reset", None)))),
-            "dispatch: reset"
-        );
+    fn an_error_keeps_its_cause() {
+        let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let error = Error::usage(Problem::new("cannot read").about("a.json").caused_by(refused));
+        let cause = std::error::Error::source(&error).and_then(|e| e.downcast_ref());
+        let kind = cause.map(std::io::Error::kind);
+        assert_eq!(kind, Some(std::io::ErrorKind::PermissionDenied));
+        assert_eq!(error.to_string(), "a.json: cannot read: permission denied");
     }
 }

@@ -1,16 +1,18 @@
 //! Every reason for which Earthdata or S3 refuses a user, each in words that say what to do.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::Error;
+use super::{Cause, Error, StoreAnswer};
 
 /// A refusal that only the user, or whoever runs the service, can cure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No token, no user name, no netrc entry.
     #[error(
-        "no Earthdata Login identity found: set EARTHDATA_TOKEN, or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, \
-         or add \"machine {host} login USER password PASSWORD\" to {netrc}"
+        "no Earthdata Login identity found: set EARTHDATA_TOKEN, \
+         or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or add \
+         \"machine {host} login USER password PASSWORD\" to {netrc}"
     )]
     NoIdentity {
         /// The Earthdata Login host.
@@ -20,7 +22,8 @@ pub enum Refusal {
     },
     /// The login server says that user and password do not match.
     #[error(
-        "Earthdata Login at {host} refused the user name or password from {origin}; check them at https://{host}/"
+        "Earthdata Login at {host} refused the user name or password from {origin}; \
+         check them at https://{host}/"
     )]
     WrongPassword {
         /// The Earthdata Login host.
@@ -31,8 +34,9 @@ pub enum Refusal {
     /// The bearer token was refused and there is no password to fall back on. Some endpoints say no
     /// more than this.
     #[error(
-        "{endpoint} refused the token from {origin}: it may have expired (they live 60 days), or an agreement is missing; \
-         make a new token at https://{host}/ and look at https://{host}/profile for unaccepted EULAs"
+        "{endpoint} refused the token from {origin}: it may have expired (they live 60 days), \
+         or an agreement is missing; make a new token at https://{host}/ \
+         and look at https://{host}/profile for unaccepted EULAs"
     )]
     TokenRefused {
         /// The /s3credentials URL.
@@ -44,7 +48,8 @@ pub enum Refusal {
     },
     /// An agreement or an application is not accepted, or the profile is incomplete.
     #[error(
-        "Earthdata Login wants something from you first: {message}; open {resolution_url} in a browser, then try again"
+        "Earthdata Login wants something from you first: {message}; \
+         open {resolution_url} in a browser, then try again"
     )]
     Resolution {
         /// Earthdata's own words.
@@ -54,7 +59,8 @@ pub enum Refusal {
     },
     /// The user's groups open nothing behind this endpoint.
     #[error(
-        "{endpoint} says that this Earthdata user may not access any of its data; ask the data center for access"
+        "{endpoint} says that this Earthdata user may not access any of its data; \
+         ask the data center for access"
     )]
     NoData {
         /// The /s3credentials URL.
@@ -83,65 +89,75 @@ pub enum Refusal {
     },
     /// A secret would have travelled unencrypted.
     #[error(
-        "{url} is not https: secrets travel over https only (or over http to this machine itself)"
+        "{url} is not https: secrets travel over https only \
+         (or over http to this machine itself)"
     )]
     Unencrypted {
         /// Scheme and host of the URL.
         url: Arc<str>,
     },
-    /// Credentials are dead and no new ones could be had in time.
+    /// Credentials have expired and no new ones could be had in time.
     #[error(
-        "the S3 credentials have expired, or there were none yet, and {endpoint} gives none: {cause}"
+        "the S3 credentials have expired, or there were none yet, \
+         and {endpoint} gives none: {cause}"
     )]
     NoCredentials {
         /// The /s3credentials URL.
         endpoint: Arc<str>,
-        /// Why the last attempt failed.
-        cause: Arc<str>,
+        /// Why the last attempt failed, or what is waited for.
+        #[source]
+        cause: Arc<Error>,
     },
     /// S3 denied the request, with credentials known to be good.
     #[error(
-        "S3 denies access to {what} ({code}) with the credentials in use; they may not cover it{also}"
+        "S3 denies access to {url} ({answer}) with the credentials in use; \
+         they may not cover it{also}"
     )]
     Forbidden {
         /// The URL of the object or prefix.
-        what: Arc<str>,
-        /// The error code S3 gave.
-        code: Arc<str>,
+        url: Arc<str>,
+        /// What S3 said.
+        answer: StoreAnswer,
         /// What became of other credentials, where there should be some to fall back on.
-        also: Arc<str>,
+        also: FallbackRefusal,
     },
     /// S3 does not know, or no longer knows, the credentials themselves.
     #[error(
-        "S3 does not accept the credentials for {what} ({code}); are --endpoint-url and --region right?"
+        "S3 does not accept the credentials for {url} ({answer}); \
+         are --endpoint-url and --region right?"
     )]
     CredentialsRejected {
         /// The URL of the object or prefix.
-        what: Arc<str>,
-        /// The error code S3 gave.
-        code: Arc<str>,
+        url: Arc<str>,
+        /// What S3 said.
+        answer: StoreAnswer,
     },
     /// The credentials are good, but only inside the region.
     #[error(
-        "S3 denies access to {what}: these credentials work only from inside AWS {region}; run granulefs on a machine there"
+        "S3 denies access to {url} ({answer}): these credentials work only from inside AWS \
+         {region}; run granulefs on a machine there"
     )]
     OutOfRegion {
         /// The URL of the object or prefix.
-        what: Arc<str>,
+        url: Arc<str>,
         /// The region.
         region: Arc<str>,
+        /// What S3 said.
+        answer: StoreAnswer,
     },
     /// The environment's own AWS credentials could not be had.
     #[error("no AWS credentials in the environment (--aws-credentials): {cause}")]
-    NoAmbient {
+    NoEnvironmentCredentials {
         /// What the AWS credential chain said.
-        cause: Arc<str>,
+        #[source]
+        cause: Cause,
     },
     /// Neither the environment's nor Earthdata's credentials are of use, and not because S3 denies
     /// access to one object.
     #[error("{reason}; and with the credentials of {other}: {too}")]
     Neither {
-        /// What is most likely to be cured.
+        /// The one of both reasons that is most likely to be cured.
+        #[source]
         reason: Arc<Error>,
         /// Whose the other credentials are.
         other: Arc<str>,
@@ -150,85 +166,105 @@ pub enum Refusal {
     },
 }
 
-/// How much a refusal tells of two kinds of credentials for one bucket, from little to much.
+/// Why the credentials to fall back on did not help either. Displays as nothing when there were
+/// none to try.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FallbackRefusal(Option<Arc<(Arc<str>, Error)>>);
+
+impl FallbackRefusal {
+    fn new(whose: &str, error: Error) -> Self {
+        Self(Some(Arc::new((whose.into(), error))))
+    }
+}
+
+impl fmt::Display for FallbackRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(refusal) = &self.0 else { return Ok(()) };
+        let (whose, error) = &**refusal;
+        write!(f, "; with the credentials of {whose}: {error}")
+    }
+}
+
+/// How much a refusal tells about one of two kinds of credentials for a bucket, from little to much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
+enum Relevance {
     /// There is nobody to ask.
     Untried,
     /// The environment has no credentials, or some that S3 does not know.
     Useless,
     /// The user, or time, can cure it.
-    Cause,
+    Curable,
     /// The credentials are good.
     Denial,
 }
 
-impl Weight {
+impl Relevance {
     fn of(error: &Error) -> Self {
         match error {
             Error::Refused(Refusal::Forbidden { .. } | Refusal::OutOfRegion { .. }) => Self::Denial,
-            Error::Refused(Refusal::NoAmbient { .. } | Refusal::CredentialsRejected { .. }) => {
-                Self::Useless
-            }
+            Error::Refused(
+                Refusal::NoEnvironmentCredentials { .. } | Refusal::CredentialsRejected { .. },
+            ) => Self::Useless,
             Error::Refused(Refusal::NoIdentity { .. }) | Error::Usage(_) => Self::Untried,
-            _ => Self::Cause,
+            _ => Self::Curable,
         }
     }
 }
 
 impl Refusal {
-    /// Whether S3 denies access to credentials that it knows.
+    /// Returns whether S3 denies access to credentials that it knows.
     #[must_use]
     pub fn is_denial(&self) -> bool {
         matches!(self, Self::Forbidden { .. } | Self::OutOfRegion { .. })
     }
 
-    /// The refusal of both `self`, to the credentials of `own`, and `too`, to those of `other`. A
-    /// denial stays one.
+    /// Returns the refusal of both `self`, to the credentials of `own`, and `too`, to those of
+    /// `other`. A denial stays one.
     #[must_use]
     pub fn and(self, own: &str, too: &Error, other: &str) -> Self {
         let (mine, theirs) = ((Error::from(self), own), (too.clone(), other));
-        let is_less = Weight::of(&mine.0) < Weight::of(&theirs.0);
+        let is_less = Relevance::of(&mine.0) < Relevance::of(&theirs.0);
         let ((reason, _), (too, other)) = if is_less { (theirs, mine) } else { (mine, theirs) };
         match reason {
-            Error::Refused(Self::Forbidden { what, code, .. })
-                if matches!(Weight::of(&too), Weight::Cause | Weight::Untried) =>
+            Error::Refused(Self::Forbidden { url, answer, .. })
+                if matches!(Relevance::of(&too), Relevance::Curable | Relevance::Untried) =>
             {
-                Self::Forbidden {
-                    what,
-                    code,
-                    also: format!("; with the credentials of {other}: {too}").into(),
-                }
+                Self::Forbidden { url, answer, also: FallbackRefusal::new(other, too) }
             }
             Error::Refused(denial) if denial.is_denial() => denial,
             reason => Self::Neither { reason: reason.into(), other: other.into(), too: too.into() },
         }
     }
 
-    /// The refusal without what tells one object of a bucket from the others: equal where the cause
-    /// is.
-    pub(super) fn of_bucket(&self) -> Self {
-        let mut alike = self.clone();
-        match &mut alike {
-            // HEAD has no code where GET has one. Reading may be allowed where listing is not.
-            Self::Forbidden { what, code, .. } => {
-                let kind = if what.ends_with('/') { "listing" } else { "reading" };
-                (*what, *code) = (bucket_of(what), kind.into());
+    /// Returns the refusal without what tells one object of a bucket, and one request, from the
+    /// others: equal where the cause is.
+    pub(super) fn generalized(&self) -> Self {
+        let mut general = self.clone();
+        match &mut general {
+            Self::Forbidden { url, answer, .. } => {
+                // Reading may be allowed where listing is not. HEAD has no code where GET has one.
+                let asked = if url.ends_with('/') { "listing" } else { "reading" };
+                let code = Some(asked.into());
+                (*url, *answer) =
+                    (bucket_of(url), StoreAnswer { status: answer.status, code, request_id: None });
             }
-            Self::CredentialsRejected { what, code } => {
-                (*what, *code) = (bucket_of(what), "".into())
+            Self::CredentialsRejected { url, answer } => {
+                (*url, *answer) =
+                    (bucket_of(url), StoreAnswer { status: 0, code: None, request_id: None });
             }
-            Self::OutOfRegion { what, .. } => *what = bucket_of(what),
+            Self::OutOfRegion { url, answer, .. } => {
+                (*url, *answer) = (bucket_of(url), answer.without_request_id());
+            }
             Self::Neither { reason, too, .. } => {
-                (*reason, *too) = (reason.of_bucket().into(), too.of_bucket().into())
+                (*reason, *too) = (reason.generalized().into(), too.generalized().into());
             }
             _ => {}
         }
-        alike
+        general
     }
 }
 
-/// `s3://BUCKET` of an `s3://` URL.
+/// Returns `s3://BUCKET` of an `s3://` URL.
 pub(super) fn bucket_of(url: &str) -> Arc<str> {
     url.match_indices('/').nth(2).map_or(url, |(end, _)| &url[..end]).into()
 }

@@ -210,7 +210,7 @@ impl Filesystem {
         match self.node(number)? {
             Node::BucketsRoot | Node::InTree(_, Entry::Directory(_)) => Err(Error::IsADirectory),
             Node::InTree(_, Entry::File(object)) if object.is_archived() => Err(Error::Archived {
-                what: object.id.url().into(),
+                url: object.id.url().into(),
                 class: object.storage_class.clone(),
             }),
             Node::InTree(tree, Entry::File(object)) => {

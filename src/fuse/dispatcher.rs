@@ -80,7 +80,7 @@ impl Dispatcher {
 fn settle<T>(outcome: Result<T, Error>, repeats: &LogDedup) -> Result<T, Errno> {
     outcome.map_err(|error| {
         if error.is_fault() {
-            if let Some(hidden) = repeats.note(error.cause(), Instant::now()) {
+            if let Some(hidden) = repeats.note(error.dedup_key(), Instant::now()) {
                 tracing::warn!(%error, errno = error.errno(), hidden, "failed");
             }
         } else {
@@ -103,7 +103,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::credentials::{CredentialsCache, Source};
+    use crate::credentials::{CredentialsCache, Provider};
     use crate::filesystem::{Limits, OwnerAndModes};
     use crate::inodes::ROOT;
     use crate::object::Prefix;
@@ -116,7 +116,7 @@ mod tests {
             endpoint_url: None,
             path_style: false,
         };
-        let credentials = CredentialsCache::new(Source::ambient().await);
+        let credentials = CredentialsCache::new(Provider::environment().await);
         let appearance = OwnerAndModes { uid: 0, gid: 0, file_mode: 0o444, dir_mode: 0o555 };
         let limits = Limits { metadata_ttl: Duration::ZERO, cache_size: 1 << 20 };
         let volume = Filesystem::new(

@@ -70,16 +70,6 @@ impl TemporaryCredentials {
     }
 }
 
-impl TemporaryCredentials {
-    /// When the credentials end if they were handed out at `issued`, as ISO 8601 in UTC; `None`
-    /// when they never do.
-    #[must_use]
-    pub fn expiration(&self, issued: SystemTime) -> Option<String> {
-        let end = Timestamp::try_from(issued.checked_add(self.life?)?).ok()?;
-        Some(Timestamp::from_second(end.as_second()).ok()?.to_string())
-    }
-}
-
 /// Reads a Python `str(datetime)` or an ISO 8601 time; without a zone it is UTC.
 fn parse_expiration(text: &str) -> Option<SystemTime> {
     let text = text.trim();
@@ -117,15 +107,6 @@ mod tests {
                 grant(&format!(r#","expiration":"{text}""#), "2026-11-23T12:55:57Z").unwrap();
             assert_eq!(grant.life, Some(Duration::from_secs(3600)), "{text}");
         }
-    }
-
-    #[test]
-    fn the_end_is_written_as_aws_reads_it() {
-        let grant =
-            grant(r#","expiration":"2026-11-23 13:00:00+00:00""#, "2026-11-23T12:00:00Z").unwrap();
-        let issued = "2026-11-23T12:30:00.75Z".parse::<Timestamp>().unwrap().try_into().unwrap();
-        assert_eq!(grant.expiration(issued).as_deref(), Some("2026-11-23T13:30:00Z"));
-        assert_eq!(TemporaryCredentials { life: None, ..grant }.expiration(issued), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod answer;
 mod conversation;
 pub mod identity;
 mod password_guard;
+mod provide_credentials;
 
 pub use answer::TemporaryCredentials;
 pub use conversation::Login;

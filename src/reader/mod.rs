@@ -256,7 +256,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::credentials::{CredentialsCache, Source};
+    use crate::credentials::{CredentialsCache, Provider};
     use crate::s3::BucketLocation;
 
     proptest! {
@@ -277,7 +277,8 @@ mod tests {
             endpoint_url: None,
             path_style: false,
         };
-        let bucket = Bucket::new(place, CredentialsCache::new(Source::ambient().await)).unwrap();
+        let bucket =
+            Bucket::new(place, CredentialsCache::new(Provider::environment().await)).unwrap();
         let reader = Reader::new(BlockCache::new(1 << 20));
         let version = |etag: &str| {
             let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: etag.into() };

@@ -4,7 +4,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::credentials::Doubt;
-use crate::error::{self, Error, Refusal};
+use crate::error::{Error, FallbackRefusal, Problem, Refusal, StoreAnswer};
 
 /// What to do about a failure.
 #[derive(Debug)]
@@ -17,20 +17,20 @@ pub(super) enum Failure {
     Final(Error),
 }
 
-/// What the request was about, for messages.
+/// What a request is about.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct About<'a> {
+pub(super) struct Subject<'a> {
     /// An `s3://` URL.
-    pub(super) what: &'a str,
+    pub(super) url: &'a str,
     /// The configured region.
     pub(super) region: &'a str,
-    /// What was asked for there.
-    pub(super) asked: Asked,
+    /// What is requested of it.
+    pub(super) requested: Requested,
 }
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Requested {
     /// A page of a listing.
     Listing,
     /// What is known of a key that need not exist.
@@ -39,124 +39,132 @@ pub(super) enum Asked {
     Version,
 }
 
-pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>, about: About<'_>) -> Failure
+/// Returns what `error`, about `subject`, means.
+pub(super) fn classify<E>(error: SdkError<E, HttpResponse>, subject: Subject<'_>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let what = about.what;
+    let url = subject.url;
     let Some(response) = error.raw_response() else {
-        let words = format!("{what}: {}", error::chain(error));
         return match error {
             SdkError::ConstructionFailure(_) => {
-                Failure::Final(own(error).unwrap_or_else(|| Error::store(words)))
+                let problem = Problem::new("the request cannot be made").about(url);
+                Failure::Final(Error::store(problem.caused_by(error)))
             }
-            _ => Failure::Again(Error::transient(words)),
+            _ => {
+                let problem = Problem::new("no answer from S3").about(url);
+                Failure::Again(Error::transient(problem.caused_by(error)))
+            }
         };
     };
-    let status = response.status().as_u16();
+    let header = |name| response.headers().get(name);
     let service = error.as_service_error();
-    // HEAD answers have no body, so no code either.
-    let code = service.and_then(ProvideErrorMetadata::code).unwrap_or_default();
-    let elsewhere =
-        response.headers().get("x-amz-bucket-region").filter(|region| *region != about.region);
-    let says = if code.is_empty() {
-        format!("status {status}")
-    } else {
-        format!("{code}, status {status}")
+    let answer = StoreAnswer {
+        status: response.status().as_u16(),
+        code: service.and_then(ProvideErrorMetadata::code).map(Into::into),
+        request_id: header("x-amz-request-id").map(Into::into),
     };
-    match (status, code) {
+    let elsewhere = header("x-amz-bucket-region").filter(|region| *region != subject.region);
+    let failed = |words: &str| {
+        let problem = Problem::new(words.to_owned()).about(url);
+        problem.answered(answer.clone())
+    };
+    match (answer.status, answer.code.as_deref().unwrap_or_default()) {
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
-            Failure::Renew(Doubt::Dead, rejected(what, &says))
+            Failure::Renew(Doubt::Invalid, rejected(url, answer))
         }
-        (
-            _,
-            "RequestTimeTooSkewed"
-            | "SlowDown"
-            | "InternalError"
-            | "RequestTimeout"
-            | "ServiceUnavailable",
-        ) => {
-            // The SDK has learned the server's clock from this very answer.
-            Failure::Again(Error::transient(format!("{what}: S3 answered {says}")))
+        // The SDK has learned the server's clock from this very answer.
+        (_, "RequestTimeTooSkewed") => {
+            Failure::Again(Error::transient(failed("S3 finds the request's time wrong")))
+        }
+        (_, "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
+            Failure::Again(Error::transient(failed("S3 failed for now")))
         }
         (_, "NoSuchBucket") => {
-            Failure::Final(Error::store(format!("{what}: there is no such bucket; check its name")))
+            Failure::Final(Error::store(failed("there is no such bucket; check its name")))
         }
         (_, "InvalidObjectState") => {
-            Failure::Final(Error::Archived { what: what.into(), class: "an archive tier".into() })
+            Failure::Final(Error::Archived { url: url.into(), class: "an archive tier".into() })
         }
         (403, _) => match service.and_then(ProvideErrorMetadata::message) {
             // Told from other denials by the name of the policy only, and only to choose the words.
-            Some(message) if message.contains("s3-same-region-access-role") => Failure::Final(
-                Refusal::OutOfRegion { what: what.into(), region: about.region.into() }.into(),
-            ),
-            _ => Failure::Renew(Doubt::Denied, forbidden(what, &says)),
+            Some(message) if message.contains("s3-same-region-access-role") => {
+                let region = subject.region.into();
+                Failure::Final(Refusal::OutOfRegion { url: url.into(), region, answer }.into())
+            }
+            _ => Failure::Renew(Doubt::Denied, forbidden(url, answer)),
         },
         (301 | 307 | 400, _) if elsewhere.is_some() => {
             let region = elsewhere.unwrap_or_default();
-            Failure::Final(Error::store(format!(
-                "{what}: the bucket is in {region}; mount with --region {region}"
-            )))
+            let words = format!("the bucket is in {region}; mount with --region {region}");
+            Failure::Final(Error::store(failed(&words)))
         }
-        (301 | 307, _) => Failure::Final(Error::store(format!(
-            "{what}: the bucket is in another region; name it with --region"
-        ))),
-        (400, "AuthorizationHeaderMalformed") => Failure::Final(rejected(what, &says)),
+        (301 | 307, _) => {
+            let words = "the bucket is in another region; name it with --region";
+            Failure::Final(Error::store(failed(words)))
+        }
+        (400, "AuthorizationHeaderMalformed") => Failure::Final(rejected(url, answer)),
         // An expired token shows in the answer to a HEAD as a bare 400.
-        (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, rejected(what, &says)),
-        (404 | 412, _) if about.asked == Asked::Version => {
-            Failure::Final(Error::Replaced(what.into()))
+        (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, rejected(url, answer)),
+        (404 | 412, _) if subject.requested == Requested::Version => {
+            Failure::Final(Error::Replaced(url.into()))
         }
-        (404, _) if about.asked == Asked::Key => Failure::Final(Error::NotFound(what.into())),
+        (404, _) if subject.requested == Requested::Key => {
+            Failure::Final(Error::NotFound(url.into()))
+        }
         // A success whose body was cut or could not be read: the next one may be whole.
-        (200..=299 | 408 | 429 | 500..=599, _) => {
-            Failure::Again(Error::transient(format!("{what}: S3 answered {says}")))
-        }
-        _ => Failure::Final(Error::store(format!("{what}: S3 answered {says}"))),
+        (200..=299, _) => Failure::Again(Error::transient(failed("S3's answer is not readable"))),
+        (408 | 429 | 500..=599, _) => Failure::Again(Error::transient(failed("S3 failed for now"))),
+        _ => Failure::Final(Error::store(failed("S3 refused the request"))),
     }
 }
 
-/// Our own error within one of the SDK's: no credentials for the signer.
-fn own(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref::<Error>())
-        .cloned()
+fn forbidden(url: &str, answer: StoreAnswer) -> Error {
+    let also = FallbackRefusal::default();
+    Refusal::Forbidden { url: url.into(), answer, also }.into()
 }
 
-fn forbidden(what: &str, says: &str) -> Error {
-    Refusal::Forbidden { what: what.into(), code: says.into(), also: "".into() }.into()
-}
-
-fn rejected(what: &str, says: &str) -> Error {
-    Refusal::CredentialsRejected { what: what.into(), code: says.into() }.into()
+fn rejected(url: &str, answer: StoreAnswer) -> Error {
+    Refusal::CredentialsRejected { url: url.into(), answer }.into()
 }
 
 #[cfg(test)]
 mod tests {
     use aws_sdk_s3::operation::head_object::HeadObjectError;
+    use aws_sdk_s3::primitives::SdkBody;
 
     use super::*;
 
     fn failure(error: SdkError<HeadObjectError, HttpResponse>) -> Failure {
-        classify(&error, About { what: "s3://b/k", region: "us-west-2", asked: Asked::Key })
+        let requested = Requested::Key;
+        classify(error, Subject { url: "s3://b/k", region: "us-west-2", requested })
     }
 
     #[test]
     fn a_request_that_cannot_be_built_is_not_tried_again() {
         let plain = failure(SdkError::construction_failure("no such uri"));
-        assert!(
-            matches!(&plain, Failure::Final(Error::Store(words)) if words.contains("no such uri")),
-            "{plain:?}"
-        );
-        let refusal = Refusal::NoData { endpoint: "e".into() };
-        let refused = failure(SdkError::construction_failure(Error::Refused(refusal.clone())));
-        assert!(
-            matches!(&refused, Failure::Final(Error::Refused(found)) if *found == refusal),
-            "{refused:?}"
-        );
+        let is_final = |failure: &Failure| match failure {
+            Failure::Final(Error::Store(problem)) => problem.to_string().contains("no such uri"),
+            _ => false,
+        };
+        assert!(is_final(&plain), "{plain:?}");
         assert!(matches!(
             failure(SdkError::timeout_error("slow")),
             Failure::Again(Error::Transient(_))
         ));
+    }
+
+    #[test]
+    fn an_answer_keeps_its_request_id() {
+        let mut response = HttpResponse::new(403.try_into().unwrap(), SdkBody::empty());
+        response.headers_mut().insert("x-amz-request-id", "4442587FB7D0A2F9");
+        let unhandled = HeadObjectError::unhandled("no body");
+        let refused = failure(SdkError::service_error(unhandled, response));
+        let Failure::Renew(Doubt::Denied, Error::Refused(Refusal::Forbidden { answer, .. })) =
+            refused
+        else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(answer.to_string(), "status 403, request id 4442587FB7D0A2F9");
     }
 }

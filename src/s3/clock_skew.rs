@@ -1,4 +1,4 @@
-//! How far the store's clock is from this machine's, as far as refusals have told.
+//! How far the store's clock is ahead of this machine's, as far as refusals have shown.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
-/// Seconds. S3 refuses what was signed 15 minutes off; a difference below this explains no refusal.
-const NOTABLE: u64 = 4 * 60;
+/// Seconds. S3 refuses what was signed 15 minutes off; a smaller error than this explains no
+/// refusal.
+const EXPLAINS: u64 = 4 * 60;
 
 /// Seconds by which the store's clock is ahead.
 #[derive(Debug, Default)]
@@ -29,6 +30,6 @@ impl ClockSkew {
         let Some(date) = date else { return false };
         let ahead = date.secs() - DateTime::from(SystemTime::now()).secs();
         self.0.store(ahead, Ordering::Relaxed);
-        ahead.abs_diff(believed) > NOTABLE
+        ahead.abs_diff(believed) > EXPLAINS
     }
 }

@@ -1,8 +1,9 @@
 //! How many pages S3 is asked for at once: fewer when it asks to slow down, more again as it
 //! answers.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// S3 serves thousands a second; a page costs milliseconds of this machine's time.
 const MOST: usize = 16;
@@ -31,27 +32,23 @@ impl Default for ConcurrencyLimit {
 
 impl ConcurrencyLimit {
     pub(super) fn at_once(&self) -> usize {
-        self.state().at_once
+        self.state.lock().at_once
     }
 
-    pub(super) fn slow_down(&self, now: Instant) {
-        let mut state = self.state();
+    pub(super) fn record_fault(&self, now: Instant) {
+        let mut state = self.state.lock();
         if state.slowed.is_none_or(|slowed| now.saturating_duration_since(slowed) > VOLLEY) {
             *state = State { at_once: (state.at_once / 2).max(1), answers: 0, slowed: Some(now) };
         }
     }
 
-    pub(super) fn answered(&self) {
-        let mut state = self.state();
+    pub(super) fn record_answer(&self) {
+        let mut state = self.state.lock();
         state.answers += 1;
         if state.answers >= state.at_once && state.at_once < MOST {
             state.at_once += 1;
             state.answers = 0;
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,22 +58,22 @@ mod tests {
 
     #[test]
     fn a_storm_leads_to_one_at_a_time_and_answers_lead_back() {
-        let (pace, mut now) = (ConcurrencyLimit::default(), Instant::now());
-        assert_eq!(pace.at_once(), MOST);
+        let (limit, mut now) = (ConcurrencyLimit::default(), Instant::now());
+        assert_eq!(limit.at_once(), MOST);
         for _ in 0..MOST {
-            pace.slow_down(now);
+            limit.record_fault(now);
         }
-        assert_eq!(pace.at_once(), MOST / 2, "one volley");
+        assert_eq!(limit.at_once(), MOST / 2, "one volley");
         for _ in 0..10 {
             now += VOLLEY * 2;
-            pace.slow_down(now);
+            limit.record_fault(now);
         }
-        assert_eq!(pace.at_once(), 1);
-        pace.answered();
-        assert_eq!(pace.at_once(), 2);
+        assert_eq!(limit.at_once(), 1);
+        limit.record_answer();
+        assert_eq!(limit.at_once(), 2);
         for _ in 0..1000 {
-            pace.answered();
+            limit.record_answer();
         }
-        assert_eq!(pace.at_once(), MOST);
+        assert_eq!(limit.at_once(), MOST);
     }
 }

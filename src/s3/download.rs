@@ -1,6 +1,7 @@
 //! One byte range of one object version, whatever happens to the connections that carry it.
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use super::Bucket;
 use super::backoff::Backoff;
 use super::parse::unquoted;
-use crate::error::{self, Error};
+use crate::error::{Error, Problem};
 use crate::object::ObjectId;
 
 /// S3 sends a frame every few milliseconds; one that does not come for this long will hardly come
@@ -35,7 +36,7 @@ impl Download {
         Self { bucket, object, rest: range, body: None, backoff: Backoff::default() }
     }
 
-    /// The next bytes in order, never empty; `None` when the range is complete, and only then.
+    /// Returns the next bytes in order, never empty; `None` when the range is complete, and only then.
     ///
     /// # Errors
     /// [`Error::Replaced`] when the object is no longer this version; otherwise those of every S3
@@ -53,20 +54,28 @@ impl Download {
                     frame.truncate(wanted);
                     self.rest.start += frame.len() as u64;
                     self.backoff = Backoff::default();
-                    self.bucket.received(frame.len());
+                    self.bucket
+                        .inner
+                        .counters
+                        .bytes
+                        .fetch_add(frame.len() as u64, Ordering::Relaxed);
                     return Ok(Some(frame));
                 }
                 Ok(Some(Ok(_))) => continue,
-                Ok(Some(Err(error))) => format!("the answer broke off: {}", error::chain(&error)),
-                Ok(None) => "the answer was too short".to_owned(),
-                Err(waited) => format!("no bytes for {} s", waited.as_secs()),
+                Ok(Some(Err(error))) => {
+                    let words = format!("the answer broke off at byte {}", self.rest.start);
+                    Problem::new(words).caused_by(error)
+                }
+                Ok(None) => {
+                    Problem::new(format!("the answer was too short, at byte {}", self.rest.start))
+                }
+                Err(waited) => {
+                    let (seconds, start) = (waited.as_secs(), self.rest.start);
+                    Problem::new(format!("no bytes for {seconds} s at byte {start}"))
+                }
             };
             self.body = None;
-            let fault = Error::transient(format!(
-                "{}: {fault} at byte {}",
-                self.object.url(),
-                self.rest.start
-            ));
+            let fault = Error::transient(fault.about(self.object.url()));
             self.bucket.pause(&mut self.backoff, fault).await;
         }
         Ok(None)
@@ -74,20 +83,20 @@ impl Download {
 }
 
 impl Bucket {
-    /// The next frame of a body, or for how long it was waited for in vain.
+    /// Returns the next frame of a body, or how long it was waited for in vain.
     async fn frame(
         &self,
         body: &mut ByteStream,
     ) -> Result<Option<Result<Bytes, ByteStreamError>>, Duration> {
         match tokio::time::timeout(PAUSE, body.next()).await {
             Ok(frame) => Ok(frame),
-            Err(_) if self.inner.hedger.may_ask_twice() => Err(PAUSE),
+            Err(_) if self.inner.hedger.may_hedge() => Err(PAUSE),
             Err(_) => tokio::time::timeout(STALL - PAUSE, body.next()).await.map_err(|_| STALL),
         }
     }
 }
 
-/// Checks that `output` is `range` of this version, and nothing else.
+/// Returns the body of `output`, which must be `range` of this version, and nothing else.
 pub(super) fn body_of(
     output: GetObjectOutput,
     object: &ObjectId,
@@ -97,10 +106,8 @@ pub(super) fn body_of(
         Some(etag) if *etag == *object.etag => {}
         Some(_) => return Err(Error::Replaced(object.url().into())),
         None => {
-            return Err(Error::store(format!(
-                "{}: the store does not say which version it answers with",
-                object.url()
-            )));
+            let words = "the store does not say which version it answers with";
+            return Err(Error::store(Problem::new(words).about(object.url())));
         }
     }
     let start = match output.content_range() {
@@ -111,10 +118,8 @@ pub(super) fn body_of(
         None => Some(0),
     };
     if start != Some(range.start) {
-        return Err(Error::store(format!(
-            "{}: the store answered another range than bytes {range:?}",
-            object.url()
-        )));
+        let words = format!("the store answered another range than bytes {range:?}");
+        return Err(Error::store(Problem::new(words).about(object.url())));
     }
     Ok(output.body)
 }

@@ -1,25 +1,26 @@
 //! How long S3 takes to answer GETs, and when one takes so long that another is sent.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Answers that are remembered; fewer than the least say nothing.
+/// How many answer times the median is taken of, and how few of them say nothing yet.
 const REMEMBERED: usize = 64;
 const LEAST: usize = 8;
-/// An answer is late after so many times the median. Of S3's answers some percent are.
-const LATE: u32 = 3;
-/// Waiting less than this is not worth another request.
-const SHORTEST_PATIENCE: Duration = Duration::from_millis(60);
-/// While nothing is known.
-const FIRST_PATIENCE: Duration = Duration::from_secs(3);
-/// Second requests, as a part of all; and how many may be saved up.
-const SECONDS_PART: f64 = 0.03;
-const MOST_SAVED: f64 = 4.0;
+/// An answer is late after so many times the median. A few percent of S3's answers are.
+const LATE_FACTOR: u32 = 3;
+/// An answer is not late before this: waiting less is not worth another request.
+const SHORTEST_DELAY: Duration = Duration::from_millis(60);
+/// When an answer is late while no median is known.
+const INITIAL_DELAY: Duration = Duration::from_secs(3);
+/// How many hedges each answered request earns, and how many may be saved up.
+const HEDGES_PER_REQUEST: f64 = 0.03;
+const MOST_CREDIT: f64 = 4.0;
 
+/// Sends a request a second time where its answer is late, within a small share of all requests.
 #[derive(Debug)]
 pub(super) struct Hedger {
     state: Mutex<State>,
@@ -27,27 +28,27 @@ pub(super) struct Hedger {
 
 #[derive(Debug)]
 struct State {
-    answers: VecDeque<Duration>,
-    /// Second requests that may be sent.
-    saved: f64,
+    times: VecDeque<Duration>,
+    /// How many hedges may be sent.
+    credit: f64,
 }
 
 impl Default for Hedger {
     fn default() -> Self {
-        Self { state: Mutex::new(State { answers: VecDeque::new(), saved: MOST_SAVED }) }
+        Self { state: Mutex::new(State { times: VecDeque::new(), credit: MOST_CREDIT }) }
     }
 }
 
 impl Hedger {
-    /// Sends a request, and where its answer is late, once more. Answers what comes first; a
-    /// failure only where both fail.
-    pub(super) async fn hurried<T, E, F>(&self, send: impl Fn() -> F) -> Result<T, E>
+    /// Sends a request and, where its answer is late, the same once more. Returns what comes first,
+    /// and a failure only where both fail.
+    pub(super) async fn send<T, E, F>(&self, send: impl Fn() -> F) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
     {
         let began = Instant::now();
         let answer = self.race(send).await;
-        self.note(began.elapsed());
+        self.record(began.elapsed());
         answer
     }
 
@@ -57,13 +58,13 @@ impl Hedger {
     {
         // The futures of the SDK are large.
         let mut first = Box::pin(send());
-        if let Ok(answer) = tokio::time::timeout(self.patience(), &mut first).await {
+        if let Ok(answer) = tokio::time::timeout(self.delay(), &mut first).await {
             return answer;
         }
-        if !self.may_ask_twice() {
+        if !self.may_hedge() {
             return first.await;
         }
-        tracing::debug!("S3 is late: asking once more");
+        tracing::debug!("S3 is late: sending the request once more");
         match select(first, Box::pin(send())).await {
             Either::Left((Err(_), other)) => other.await,
             Either::Right((Err(_), other)) => other.await,
@@ -71,38 +72,35 @@ impl Hedger {
         }
     }
 
-    /// Whether another request may be sent for one that hangs. Counts it.
-    pub(super) fn may_ask_twice(&self) -> bool {
-        let mut state = self.state();
-        let may = state.saved >= 1.0;
+    /// Returns whether another request may be sent for one that hangs, and counts it if so.
+    pub(super) fn may_hedge(&self) -> bool {
+        let mut state = self.state.lock();
+        let may = state.credit >= 1.0;
         if may {
-            state.saved -= 1.0;
+            state.credit -= 1.0;
         }
         may
     }
 
-    fn patience(&self) -> Duration {
-        let state = self.state();
-        if state.answers.len() < LEAST {
-            return FIRST_PATIENCE;
+    /// How long to wait for an answer before it is late.
+    fn delay(&self) -> Duration {
+        let state = self.state.lock();
+        if state.times.len() < LEAST {
+            return INITIAL_DELAY;
         }
-        let mut answers: Vec<Duration> = state.answers.iter().copied().collect();
+        let mut times: Vec<Duration> = state.times.iter().copied().collect();
         drop(state);
-        let middle = answers.len() / 2;
-        (*answers.select_nth_unstable(middle).1 * LATE).max(SHORTEST_PATIENCE)
+        let middle = times.len() / 2;
+        (*times.select_nth_unstable(middle).1 * LATE_FACTOR).max(SHORTEST_DELAY)
     }
 
-    fn note(&self, took: Duration) {
-        let mut state = self.state();
-        state.saved = (state.saved + SECONDS_PART).min(MOST_SAVED);
-        if state.answers.len() == REMEMBERED {
-            state.answers.pop_front();
+    fn record(&self, took: Duration) {
+        let mut state = self.state.lock();
+        state.credit = (state.credit + HEDGES_PER_REQUEST).min(MOST_CREDIT);
+        if state.times.len() == REMEMBERED {
+            state.times.pop_front();
         }
-        state.answers.push_back(took);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        state.times.push_back(took);
     }
 }
 
@@ -118,7 +116,7 @@ mod tests {
     /// is over.
     async fn ask(hedger: &Hedger, times: &[Result<Duration, Duration>]) -> (Result<u32, ()>, u32) {
         let sent = AtomicU32::new(0);
-        let answer = hedger.hurried(|| {
+        let answer = hedger.send(|| {
             let number = sent.fetch_add(1, Ordering::Relaxed);
             let time = times.get(number as usize).copied().unwrap_or(Ok(USUAL));
             async move {

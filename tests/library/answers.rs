@@ -8,7 +8,7 @@ use std::thread;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use granulefs::credentials::{CredentialsCache, Source};
+use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
 use granulefs::object::{ObjectId, Prefix};
 use granulefs::s3::{Bucket, BucketLocation, Position};
@@ -45,7 +45,7 @@ fn canned(answers: Vec<(String, &'static [u8])>) -> (Bucket, mpsc::Receiver<Stri
         endpoint_url: Some(url),
         path_style: true,
     };
-    (Bucket::new(place, CredentialsCache::new(Source::Ambient(provider))).unwrap(), ranges)
+    (Bucket::new(place, CredentialsCache::new(Provider::Environment(provider))).unwrap(), ranges)
 }
 
 fn version() -> ObjectId {

@@ -28,7 +28,7 @@ const ROOMS: [&str; 20] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 18] = [
+const DOORS: [(&str, &str); 17] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "weighted_lru"),
@@ -40,7 +40,6 @@ const DOORS: [(&str, &str); 18] = [
     ("aws_sdk_s3", "s3"),
     ("aws_smithy_http_client", "s3"),
     ("aws_smithy_types", "s3"),
-    ("parking_lot", "listing"),
     ("fuser", "fuse"),
     ("bytesize", "cli"),
     ("clap", "cli"),
@@ -50,11 +49,12 @@ const DOORS: [(&str, &str); 18] = [
 ];
 
 /// Foreign crates that any room may name.
-const COMMON: [&str; 11] = [
+const COMMON: [&str; 12] = [
     "aws_credential_types",
     "bytes",
     "fastrand",
     "futures_util",
+    "parking_lot",
     "percent_encoding",
     "rustix",
     "secrecy",

@@ -86,7 +86,7 @@ async fn everyone_who_asks_for_one_name_or_one_listing_shares_its_requests() {
     });
     environment.put("d/f", "1");
     let tree = environment.tree();
-    soon(environment.store().session()).await.unwrap();
+    soon(environment.store().current()).await.unwrap();
     let found = soon(join_all((0..32).map(|_| tree.lookup(ROOT, OsStr::new("d"))))).await;
     assert!(found.iter().all(|found| found.as_ref().unwrap().node.is_some()));
     assert_eq!(spent(&environment), (1, 1, 0));

@@ -60,7 +60,7 @@ async fn a_source_and_settings_lead_to_a_bucket_that_answers() {
     assert_eq!(archive.stats().credentials, 0, "nothing is sent before it is asked for");
 
     let first = soon(connection.log_in(|slow| panic!("{slow}"))).await.unwrap();
-    assert!(!first.is_fallback && first.credentials.life.is_some());
+    assert!(!first.is_fallback && first.credentials.life().is_some());
     let bucket = connection.bucket().unwrap();
     let prefix = &connection.location.prefix;
     let page = soon(bucket.subtree_page(prefix, &Position::Start)).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fake_daac::{Expiration, Kind};
 use futures_util::future::join_all;
-use granulefs::credentials::{CredentialsCache, Session};
+use granulefs::credentials::{CachedCredentials, CredentialsCache};
 use granulefs::error::{Error, Refusal};
 use granulefs::object::Prefix;
 use granulefs::s3::Position;
@@ -18,8 +18,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const AT_ONCE: Duration = Duration::from_millis(400);
 const LOOK: Duration = Duration::from_millis(20);
 
-async fn session(store: &Arc<CredentialsCache>) -> Arc<Session> {
-    soon(store.session()).await.unwrap()
+async fn session(store: &Arc<CredentialsCache>) -> Arc<CachedCredentials> {
+    soon(store.current()).await.unwrap()
 }
 
 /// Fresh credentials are used as they are.
@@ -28,7 +28,7 @@ async fn fresh_credentials_are_asked_for_once_by_everyone_together() {
     let environment = TestEnvironment::new();
     let store = environment.store();
     let keys = join_all((0..50).map(|_| session(&store))).await;
-    assert!(keys.iter().all(|one| one.grant.access_key == keys[0].grant.access_key));
+    assert!(keys.iter().all(|one| one.keys().access_key_id() == keys[0].keys().access_key_id()));
     session(&store).await;
     assert_eq!(
         (environment.archive.stats().issued, environment.archive.stats().authenticated),
@@ -43,7 +43,7 @@ async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
     let environment = TestEnvironment::with(|knobs| knobs.credential_life = 5 * SECOND);
     let store = environment.store();
     let first = session(&store).await;
-    let life = first.grant.life.unwrap();
+    let life = first.life().unwrap();
     environment.archive.reset_stats();
     environment.archive.set(|knobs| {
         knobs.credentials_latency = Duration::from_millis(600);
@@ -51,9 +51,9 @@ async fn while_credentials_age_one_renewal_runs_and_nobody_waits() {
     });
     let started = Instant::now();
     let mut last = first.clone();
-    while last.grant.access_key == first.grant.access_key {
+    while last.keys().access_key_id() == first.keys().access_key_id() {
         assert!(started.elapsed() < 10 * SECOND, "never renewed");
-        let everyone = join_all((0..32).map(|_| store.session()));
+        let everyone = join_all((0..32).map(|_| store.current()));
         last = within(AT_ONCE, everyone).await.remove(0).unwrap();
         tokio::time::sleep(LOOK).await;
     }
@@ -77,17 +77,17 @@ async fn a_failing_renewal_costs_nothing_until_death_and_waits_for_earthdata_aft
     let store = environment.store();
     let asked = Instant::now();
     let first = session(&store).await;
-    let life = first.grant.life.unwrap();
+    let life = first.life().unwrap();
     environment.archive.set(|knobs| knobs.daac_down = true);
     while asked.elapsed() + SECOND / 10 < life {
-        let now = within(AT_ONCE, store.session()).await.unwrap();
-        assert_eq!(now.grant.access_key, first.grant.access_key);
+        let now = within(AT_ONCE, store.current()).await.unwrap();
+        assert_eq!(now.keys().access_key_id(), first.keys().access_key_id());
         assert!(store.timeout_cause().is_none(), "they still work");
         tokio::time::sleep(LOOK).await;
     }
     tokio::time::sleep((life + SECOND / 10).saturating_sub(asked.elapsed())).await;
     assert!(
-        tokio::time::timeout(SECOND / 2, store.session()).await.is_err(),
+        tokio::time::timeout(SECOND / 2, store.current()).await.is_err(),
         "dead credentials were handed out"
     );
     let timeout_cause = environment.error_of(Err::<(), _>(store.timeout_cause().unwrap()));
@@ -96,7 +96,7 @@ async fn a_failing_renewal_costs_nothing_until_death_and_waits_for_earthdata_aft
     };
     assert_eq!(**endpoint, environment.endpoint());
     environment.archive.set(|knobs| knobs.daac_down = false);
-    assert_ne!(session(&store).await.grant.access_key, first.grant.access_key);
+    assert_ne!(session(&store).await.keys().access_key_id(), first.keys().access_key_id());
     assert!(store.timeout_cause().is_none());
 }
 
@@ -209,7 +209,7 @@ async fn an_endpoint_that_repeats_itself_is_not_hammered() {
     let (store, started) = (environment.store(), Instant::now());
     let first = session(&store).await;
     let mut last = first.clone();
-    while last.grant.access_key == first.grant.access_key {
+    while last.keys().access_key_id() == first.keys().access_key_id() {
         assert!(started.elapsed() < 20 * SECOND);
         last = session(&store).await;
         tokio::time::sleep(LOOK / 4).await;
@@ -310,7 +310,7 @@ async fn credentials_that_the_store_never_accepts_cause_no_storm_of_logins() {
 async fn a_login_outlives_the_operation_that_needed_it() {
     let environment = TestEnvironment::with(|knobs| knobs.credentials_latency = SECOND / 2);
     let store = environment.store();
-    assert!(tokio::time::timeout(SECOND / 10, store.session()).await.is_err());
+    assert!(tokio::time::timeout(SECOND / 10, store.current()).await.is_err());
     environment.counts(|stats| stats.issued == 1).await;
     session(&store).await;
     assert_eq!(

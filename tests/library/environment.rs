@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fake_daac::{Content, Daac, FakeDaac, Family, Knobs, Object, Setup, Stats};
-use granulefs::credentials::{CredentialsCache, Source};
+use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
 use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
 use granulefs::login::identity::{Found, Password};
@@ -125,7 +125,7 @@ impl TestEnvironment {
     }
 
     pub(crate) fn store(&self) -> Arc<CredentialsCache> {
-        CredentialsCache::new(Source::Earthdata(Box::new(self.login(Shows::Password))))
+        CredentialsCache::new(Provider::Earthdata(Box::new(self.login(Shows::Password))))
     }
 
     pub(crate) fn bucket(&self) -> Bucket {

@@ -11,7 +11,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use fake_daac::{Content, Failure, Fault, Kind};
 use futures_util::future::join_all;
-use granulefs::credentials::{CredentialsCache, Source};
+use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
 use granulefs::object::Prefix;
 use granulefs::s3::Position;
@@ -153,7 +153,8 @@ async fn a_page_that_ends_in_the_middle_is_never_a_whole_listing() {
             endpoint_url: Some(url),
             path_style: true,
         };
-        let bucket = Bucket::new(place, CredentialsCache::new(Source::Ambient(provider))).unwrap();
+        let bucket =
+            Bucket::new(place, CredentialsCache::new(Provider::Environment(provider))).unwrap();
         let prefix = Prefix::new("d");
         let listed = tokio::time::timeout(
             Duration::from_millis(300),

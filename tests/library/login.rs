@@ -228,7 +228,7 @@ async fn a_conversation_that_hangs_is_given_up_and_names_the_host() {
             host_of(&environment.endpoint())
         };
         let store = environment.store();
-        let asked = tokio::spawn(async move { store.first_session().await });
+        let asked = tokio::spawn(async move { store.first().await });
         environment
             .counts(|stats| match kind {
                 Kind::Credentials => stats.credentials == 1,

@@ -321,7 +321,10 @@ fn an_endpoint_that_is_not_private_is_refused_before_any_connection() {
         environment.identity(Shows::Token),
     );
     let error = environment.error_of(with_password);
-    assert!(matches!(&error, Error::Usage(words) if !words.contains("hush")), "{error:?}");
+    assert!(
+        matches!(&error, Error::Usage(words) if !words.to_string().contains("hush")),
+        "{error:?}"
+    );
 }
 
 /// Item 7, for the session token: it travels in a header of each request.

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use fake_daac::{EndpointAnswer, Failure, Fault, Kind, Listing, LoginAnswer};
-use granulefs::credentials::Source;
+use granulefs::credentials::Provider;
 use granulefs::error::Error;
 use granulefs::inodes::ROOT;
 
@@ -17,9 +17,9 @@ async fn debug_shows_no_secret_of_anything_that_holds_one() {
     let identity = environment.identity(Shows::Both);
     let login = environment.login(Shows::Password);
     let grant = soon(login.grant()).await.unwrap();
-    let source = Source::Earthdata(Box::new(environment.login(Shows::Both)));
+    let source = Provider::Earthdata(Box::new(environment.login(Shows::Both)));
     let store = environment.store();
-    let session = soon(store.session()).await.unwrap();
+    let session = soon(store.current()).await.unwrap();
     let bucket = environment.bucket_of(store.clone());
     let tree = environment.tree_of(bucket.clone(), "", std::time::Duration::ZERO);
     soon(tree.bytes("d/f")).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fake_daac::{Content, Failure, FakeDaac, Fault, Kind, Listing, Setup};
 use futures_util::future::join_all;
-use granulefs::credentials::{CredentialsCache, Source};
+use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::{Error, Refusal};
 use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
 use granulefs::inodes::ROOT;
@@ -33,7 +33,7 @@ fn several(archive: &FakeDaac) -> Tree {
         let identity = Identity::new(token, None);
         let login =
             Login::new(&archive.credentials_url(daac), &archive.edl_host(), identity).unwrap();
-        let credentials = CredentialsCache::new(Source::Earthdata(Box::new(login)));
+        let credentials = CredentialsCache::new(Provider::Earthdata(Box::new(login)));
         let endpoint_url = Some(archive.s3_url());
         let place = BucketLocation {
             bucket: bucket.into(),
@@ -131,7 +131,7 @@ async fn what_is_refused_in_one_tree_is_no_matter_to_the_others() {
     );
     let public = soon(tree.names("podaac-local-public")).await.unwrap_err();
     assert!(
-        matches!(&public, Error::Refused(Refusal::Forbidden { what, .. }) if what.starts_with("s3://podaac-local-public/"))
+        matches!(&public, Error::Refused(Refusal::Forbidden { url, .. }) if url.starts_with("s3://podaac-local-public/"))
     );
     assert_eq!(soon(tree.names("podaac-local-protected")).await.unwrap(), ["outside.nc", "same/"]);
     let timeout_cause = |path: &'static str| async {

@@ -30,7 +30,9 @@ pub(super) async fn check(
 fn check_fallback(bucket: &Bucket, endpoint: &str, report: &mut Report) -> Result<(), Error> {
     let (first, fallback) = match bucket.refusals() {
         // That the environment has none is in the line about the login.
-        None | Some((Error::Refused(Refusal::NoAmbient { .. }), None)) => return Ok(()),
+        None | Some((Error::Refused(Refusal::NoEnvironmentCredentials { .. }), None)) => {
+            return Ok(());
+        }
         Some(refusals) => refusals,
     };
     let Some(refusal) = fallback else {
@@ -136,7 +138,7 @@ impl Checks<'_> {
             return report.ok("read", &format!("{url} is there, and empty"));
         }
         if object.is_archived() {
-            let error = Error::Archived { what: url.into(), class: object.storage_class.clone() };
+            let error = Error::Archived { url: url.into(), class: object.storage_class.clone() };
             return report.failed("read", &error.to_string());
         }
         match self.within(self.bucket.download(&object.id, 0..1).next()).await {

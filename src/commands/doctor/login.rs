@@ -72,7 +72,7 @@ impl Logins {
             (true, false) => "the environment".into(),
             (false, _) => endpoint.to_owned(),
         };
-        let life = first.credentials.life;
+        let life = first.credentials.life();
         let life =
             life.map_or("for ever".into(), |life| format!("for {} minutes", life.as_secs() / 60));
         format!("{from} hands out credentials {life}")

@@ -1,0 +1,64 @@
+//! Where credentials come from.
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+
+use crate::error::{Error, Problem, Refusal};
+use crate::login::Login;
+
+/// A source of credentials, with a name for messages.
+#[derive(Debug)]
+pub enum Provider {
+    /// Earthdata Login, through one data center's endpoint.
+    Earthdata(Box<Login>),
+    /// The environment's own AWS credentials.
+    Environment(SharedCredentialsProvider),
+}
+
+impl Provider {
+    /// Returns the AWS SDK's default chain: environment variables, profile, web identity, container,
+    /// instance.
+    pub async fn environment() -> Self {
+        let chain = DefaultCredentialsChain::builder().build().await;
+        Self::Environment(SharedCredentialsProvider::new(chain))
+    }
+
+    /// Returns the /s3credentials URL, or words for the environment.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Earthdata(login) => login.endpoint(),
+            Self::Environment(_) => "the environment",
+        }
+    }
+
+    /// Returns what a request for credentials that is under way waits for.
+    pub(super) fn waits_for(&self) -> Problem {
+        match self {
+            Self::Earthdata(login) => Problem::new(format!("no answer from {} yet", login.asked())),
+            Self::Environment(_) => Problem::new("no answer from the credential chain yet"),
+        }
+    }
+
+    /// Asks for new credentials.
+    ///
+    /// # Errors
+    /// Those of the login; [`Refusal::NoEnvironmentCredentials`] of the environment.
+    pub(super) async fn credentials(&self) -> Result<Credentials, Error> {
+        let provided = match self {
+            Self::Earthdata(login) => login.provide_credentials().await,
+            Self::Environment(chain) => chain.provide_credentials().await,
+        };
+        provided.map_err(|error| match own_error(&error) {
+            Some(own) => own.clone(),
+            None => Refusal::NoEnvironmentCredentials { cause: error.into() }.into(),
+        })
+    }
+}
+
+/// Returns the error of granulefs that one of the SDK's carries.
+fn own_error(error: &CredentialsError) -> Option<&Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
