@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use granulefs::cli::{Cli, MountArgs, Verb};
 use granulefs::commands;
-use granulefs::error::Error;
+use granulefs::error::{Error, Problem};
 use tracing_subscriber::EnvFilter;
 
-/// The cache allocates and frees hundreds of blocks a second. glibc's allocator returns the pages of
-/// each to the kernel, and every new block costs their page faults again.
+/// The cache allocates and frees hundreds of blocks a second. glibc's allocator returns the pages
+/// of each to the kernel, and every new block costs their page faults again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -48,7 +48,8 @@ fn log_to(args: &MountArgs) -> Result<(), Error> {
         Some(path) => {
             let file = File::options().create(true).append(true).open(path);
             let file = file.map_err(|e| {
-                Error::usage(format!("cannot write the log file {}: {e}", path.display()))
+                let problem = Problem::new("cannot write the log file");
+                Error::usage(problem.about(path.display()).caused_by(e))
             })?;
             log.with_ansi(false).with_writer(file).init();
         }

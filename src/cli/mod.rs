@@ -40,8 +40,8 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the program's own arguments. Where they ask for help or are wrong, prints that and ends
-    /// the program.
+    /// Reads the program's own arguments. Where they ask for help or are wrong, prints the help or
+    /// what is wrong, and ends the program.
     #[must_use]
     pub fn read() -> Self {
         Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -121,8 +121,8 @@ pub enum Verb {
     /// Check everything that a mount needs, and say what to do about what does not work
     #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
-    /// Forget the names that a mount has seen, so that it asks for them again (SIGHUP to the mount's
-    /// process does the same)
+    /// Forget the names that a mount has seen, so that it asks for them again (SIGHUP to the
+    /// mount's process does the same)
     Refresh {
         /// The directory of the mount
         mountpoint: PathBuf,

@@ -6,11 +6,11 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// The variable that is set for the child; its value means nothing.
 const CHILD_MARK: &str = "GRANULEFS_BACKGROUND";
@@ -24,8 +24,9 @@ pub(super) fn is_child() -> bool {
 
 /// Starts the child and waits until it is ready, or has failed and printed why.
 pub(super) fn start() -> Result<ExitCode, Error> {
-    let failed =
-        |e: std::io::Error| Error::store(format!("cannot start the background process: {e}"));
+    let failed = |e: io::Error| {
+        Error::store(Problem::new("cannot start the background process").caused_by(e))
+    };
     let program = env::current_exe().map_err(failed)?;
     let mut arguments = env::args_os();
     let mut child = Command::new(program)
@@ -42,9 +43,9 @@ pub(super) fn start() -> Result<ExitCode, Error> {
         output.read_to_end(&mut written).map_err(failed)?;
     }
     if let Some(words) = written.strip_prefix(READY) {
-        std::io::stdout()
+        io::stdout()
             .write_all(words)
-            .map_err(|e| Error::store(format!("cannot write the output: {e}")))?;
+            .map_err(|e| Error::store(Problem::new("cannot write the output").caused_by(e)))?;
         return Ok(ExitCode::SUCCESS);
     }
     let status = child.wait().map_err(failed)?;
@@ -62,14 +63,14 @@ pub(super) fn start() -> Result<ExitCode, Error> {
 /// # Errors
 /// [`Error::Store`] when the parent has ended: nobody waits for this mount any more.
 pub(super) fn ready(words: &str) -> Result<(), Error> {
-    let failed = |e: std::io::Error| {
-        Error::store(format!("the command that started this mount is gone: {e}"))
+    let failed = |e: io::Error| {
+        Error::store(Problem::new("the command that started this mount has ended").caused_by(e))
     };
     let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
     rustix::process::setsid().map_err(|e| failed(e.into()))?;
     // The mount must not keep the directory busy that it was started in.
     env::set_current_dir("/").map_err(failed)?;
-    let mut output = std::io::stdout();
+    let mut output = io::stdout();
     output
         .write_all(READY)
         .and_then(|()| output.write_all(words.as_bytes()))

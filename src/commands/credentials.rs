@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{output, process};
 use crate::cli::{CredentialsArgs, Format, timestamp};
 use crate::connect::{Connection, connect};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// Prints credentials, or a profile that fetches them.
 ///
@@ -93,9 +93,10 @@ fn written(keys: &Credentials, region: &str, format: Format) -> Result<String, E
 /// A section of ~/.aws/config. Whatever uses the profile may run without the variables that are set
 /// now, so the command names what they say.
 fn profile(connection: &Connection, login_host: &str) -> Result<String, Error> {
-    let failed =
-        |e: std::io::Error| Error::store(format!("cannot find the program's own path: {e}"));
-    let program = std::env::current_exe().map_err(failed)?.display().to_string();
+    let program = std::env::current_exe().map_err(|e| {
+        Error::store(Problem::new("cannot find the path of granulefs itself").caused_by(e))
+    })?;
+    let program = program.display().to_string();
     let endpoint = connection.login_endpoint()?;
     let bucket = &connection.location.bucket;
     let source = format!("s3://{bucket}/");

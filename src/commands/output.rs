@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use crate::connect::{Note, SlowLogin};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// Writes `text` to standard output. A reader that closes it early has had enough, which is no
 /// error.
@@ -12,7 +12,7 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::store(format!("cannot write the output: {e}")))
+            Err(Error::store(Problem::new("cannot write the output").caused_by(e)))
         }
         _ => Ok(()),
     }
@@ -38,7 +38,7 @@ pub(super) fn progress(login: SlowLogin) {
 /// `value` as JSON that people can read as well as programs.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Error::store(format!("cannot write JSON: {e}")))?;
+        .map_err(|e| Error::store(Problem::new("cannot write JSON").caused_by(e)))?;
     Ok(text + "\n")
 }
 

@@ -9,14 +9,14 @@ use super::output;
 use crate::catalog::Source;
 use crate::catalog::resolve::look_up;
 use crate::cli::PathArgs;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::object::{Name, Prefix};
 
 /// Prints the path in a mount of what a URL names.
 ///
 /// # Errors
-/// [`Error::Usage`] when the mount does not have it, [`Error::NotFound`] when the bucket does not have
-/// it.
+/// [`Error::Usage`] when the mount does not show it, [`Error::NotFound`] when the bucket has no
+/// such key.
 pub fn run(args: &PathArgs) -> Result<(), Error> {
     let (bucket, key) = match &args.url {
         Source::Prefix(_) | Source::File { .. } | Source::Link { .. } => {
@@ -101,7 +101,9 @@ fn url_of(path: &Path) -> Result<Option<String>, Error> {
     match rustix::fs::getxattr(path, "user.s3.url", &mut value) {
         Ok(length) => Ok(Some(String::from_utf8_lossy(&value[..length]).into_owned())),
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) if is_in_a_directory(path) => Ok(None),
-        Err(e) => Err(Error::usage(format!("cannot look at {}: {e}", path.display()))),
+        Err(e) => Err(Error::usage(
+            Problem::new("cannot look at this path").about(path.display()).caused_by(e),
+        )),
     }
 }
 

@@ -3,7 +3,7 @@
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// Forbids core files of this process, and the reading of its memory and environment by other
 /// processes of the same user: secrets are in both, also in a process that only waits for the one
@@ -25,5 +25,5 @@ pub(super) fn raise_file_limit() {
 
 /// The threads that a verb's asynchronous work runs on.
 pub(super) fn runtime() -> Result<Runtime, Error> {
-    Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))
+    Runtime::new().map_err(|e| Error::store(Problem::new("cannot start threads").caused_by(e)))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::fuse::REFRESH;
 
 /// Makes the mount at `mountpoint` forget the names at and below `path`, which is absolute or
@@ -26,11 +26,13 @@ pub fn run(mountpoint: &Path, path: Option<&Path>) -> Result<(), Error> {
                 )));
             }
             Err(e @ (Errno::NOENT | Errno::NOTDIR)) => {
-                return Err(Error::usage(format!("{}: {e}", target.display())));
+                return Err(Error::usage(problem(&target, e)));
             }
-            Err(e) => {
-                return Err(Error::mount(format!("cannot refresh {}: {e}", target.display())));
-            }
+            Err(e) => return Err(Error::mount(problem(&target, e))),
         }
     }
+}
+
+fn problem(target: &Path, cause: Errno) -> Problem {
+    Problem::new("cannot refresh the names here").about(target.display()).caused_by(cause)
 }

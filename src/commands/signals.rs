@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// SIGTERM and SIGINT, which end a mount, and SIGHUP, which refreshes it. SIGHUP is listened for
 /// from the start: a terminal that closes sends one, and its default action would leave a dead
@@ -16,7 +16,8 @@ pub(super) struct Signals {
 impl Signals {
     pub(super) fn listen() -> Result<Self, Error> {
         let listen = |kind| {
-            signal(kind).map_err(|e| Error::store(format!("cannot listen for signals: {e}")))
+            let failed = |e| Error::store(Problem::new("cannot listen for signals").caused_by(e));
+            signal(kind).map_err(failed)
         };
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,

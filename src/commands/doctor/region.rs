@@ -1,4 +1,4 @@
-//! Where this machine is. This is a hint only: what proves that the region is wrong is S3's refusal.
+//! Where this machine is. This is a hint only: the proof that the region is wrong is S3's refusal.
 
 use super::report::Report;
 use crate::credentials::instance_region;
