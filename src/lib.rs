@@ -1,29 +1,33 @@
 //! NASA's Earthdata buckets as a folder: a read-only FUSE filesystem that logs in, and stays logged
 //! in, by itself.
 //!
-//! The rooms of the house, bottom up. A module imports only from modules above it in this table,
-//! and each foreign crate has one door (`tests/fast/architecture.rs` sees to both).
+//! The modules, bottom up. A module imports only modules above it in this table, and each foreign
+//! crate is named by one module (`tests/library/architecture.rs` enforces both).
 //!
-//! | module | holds |
-//! |---|---|
-//! | [`error`] | [`error::Error`], by what the caller can do; the only errno table; every refusal in words that say what to do |
-//! | [`object`] | prefixes, object versions, and which names a listing shows |
-//! | [`bounded`] | a least-recently-used map bounded by weight |
-//! | [`flight`] | one flight, one answer: who waits for the same thing shares it |
-//! | [`earthdata`] | identity, the login conversation, bucket -> endpoint |
-//! | [`credentials`] | hand out, age and swap session credentials |
-//! | [`s3`] | one bucket: a page, a HEAD, a byte range; retries, renewals, resumed downloads |
-//! | [`listing`] | what is known about directories, and for how long |
-//! | [`cache`] | blocks of files in memory |
-//! | [`reader`] | an open file: ranges -> blocks -> bytes, read-ahead |
-//! | [`inodes`] | inode numbers |
-//! | [`volume`] | the filesystem in its own words |
-//! | [`fuse`] | the kernel's door: decode, run, reply; mount and unmount |
-//! | [`cli`], [`commands`] | flags and defaults; one file a verb |
+//! | module | holds | only door to |
+//! |---|---|---|
+//! | [`error`] | [`error::Error`], by what the caller can do about it, with its cause; the only errno table | libc, thiserror |
+//! | [`object`] | prefixes, object versions, and which names a listing shows: pure | |
+//! | [`weighted_lru`] | a least-recently-used map bounded by weight | lru |
+//! | [`single_flight`] | one fetch at a time for a key; everyone who waits shares its answer | |
+//! | [`http`] | the one client for NASA's web services, and which hosts may see a secret | reqwest, httpdate |
+//! | [`login`] | who the user is, and the conversation that ends in temporary credentials | base64, jiff |
+//! | [`catalog`] | what NASA has and where: bucket table, data centers, CMR, what a source means | |
+//! | [`credentials`] | a provider, one cache that renews in time, one fallback chain | aws-config |
+//! | [`s3`] | one bucket: a page, a HEAD, a byte range; retries, hedges, resumed downloads | aws-sdk-s3 |
+//! | [`connect`] | from a source and settings to buckets that answer | |
+//! | [`listing`] | what is known about directories and names, and for how long | |
+//! | [`cache`] | blocks of objects in memory, bounded in bytes; one fetch per block | |
+//! | [`prefetch`] | what to fetch beside what was asked for | |
+//! | [`reader`] | an open object: byte range -> blocks -> bytes | |
+//! | [`inodes`] | inode numbers, and the nodes that the kernel knows by them | |
+//! | [`filesystem`] | lookup, readdir, open, read in the filesystem's own words | |
+//! | [`fuse`] | dispatch, the kernel's caches, mount and unmount | fuser |
+//! | [`cli`], [`commands`] | flags, environment, defaults; one file a verb | clap |
 //!
-//! Where to start reading: [`fuse`] shows how a request comes in and how its error goes out,
-//! [`volume::Filesystem`] what is done about it. `docs/architecture.md` follows one read and one
-//! swap of credentials through all of it.
+//! Where to start reading: [`fuse`] shows how a request of the kernel comes in and how its error goes
+//! out, [`filesystem::Filesystem`] what is done about it. `docs/architecture.md` follows one read, one
+//! listing and one swap of credentials through all of it.
 
 pub mod cache;
 pub mod catalog;

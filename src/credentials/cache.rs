@@ -130,8 +130,8 @@ impl CredentialsCache {
     /// is worth a replay: after a renewal where that can help.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the credentials have expired and the provider refuses to give others,
-    /// or S3 to accept them.
+    /// [`Error::Refused`] when the credentials have expired and the provider refuses to give
+    /// others, or S3 to accept them.
     pub async fn renew_after(
         self: &Arc<Self>,
         refused: &CachedCredentials,
@@ -206,9 +206,9 @@ impl CredentialsCache {
         Refusal::NoCredentials { endpoint, cause: Arc::new(cause) }.into()
     }
 
-    /// Joins or starts the one renewal: after the pause that the last failure asked for, the provider
-    /// is asked. It goes on when nobody waits any more: a login that takes longer than an operation
-    /// may is there for the next one.
+    /// Joins or starts the one renewal: after the pause that the last failure asked for, the
+    /// provider is asked. It goes on when nobody waits any more: a login that takes longer than an
+    /// operation may is there for the next one.
     fn renew(
         self: &Arc<Self>,
     ) -> impl Future<Output = Result<Arc<CachedCredentials>, Error>> + Send + 'static {
@@ -287,7 +287,8 @@ impl CredentialsCache {
         Err(Error::Transient(problem))
     }
 
-    /// Whoever waits hears of a refusal, and logs it; of a row of other failures the first is enough.
+    /// Whoever waits hears of a refusal, and logs it; of a row of other failures the first is
+    /// enough.
     fn log_failure(&self, state: &State, error: &Error, now: Duration) {
         let is_refusal = matches!(error, Error::Refused(_)) && state.age(now) == Age::Expired;
         if state.failures > 0 || is_refusal {
@@ -354,8 +355,8 @@ mod tests {
         }
     }
 
-    /// What a plain denial leads to within a moment, for credentials `age` seconds old of an Earthdata
-    /// that is down; `None`: Earthdata is waited for.
+    /// What a plain denial leads to within a moment, for credentials `age` seconds old of an
+    /// Earthdata that is down; `None`: Earthdata is waited for.
     async fn after_denial(age: u64, life: Option<Duration>) -> Option<bool> {
         let token = Found { value: "t".into(), origin: "here".into() };
         let identity = Identity::new(Some(token), None);

@@ -69,7 +69,8 @@ impl FallbackChain {
         let Some(other) = self.alternative_to(preferred) else {
             return Err(self.without_fallback(refusal).into());
         };
-        // Credentials that open something else are believed before a login is waited for that fails.
+        // Credentials that open something else are believed before a login is waited for that
+        // fails.
         let available = if preferred.has_worked() && refusal.is_denial() {
             other.cache.ensure_available().await
         } else {
@@ -82,7 +83,8 @@ impl FallbackChain {
         };
         if let Err(too @ Error::Refused(other_refusal)) = &outcome {
             if other.record_refusal(too) && !other_refusal.is_denial() {
-                tracing::warn!(bucket, asked = others, %too, "other credentials do not help either");
+                let words = "other credentials do not help either";
+                tracing::warn!(bucket, asked = others, %too, "{words}");
             }
             return Err(refusal.and(preferred.cache.name(), too, others).into());
         }
@@ -95,7 +97,8 @@ impl FallbackChain {
         outcome
     }
 
-    /// Returns what an operation whose deadline has passed was waiting for, if that was credentials.
+    /// Returns what an operation whose deadline has passed was waiting for, if that was
+    /// credentials.
     #[must_use]
     pub fn timeout_cause(&self) -> Option<Error> {
         // Of two kinds one may have failed for good, and the other be what is waited for.

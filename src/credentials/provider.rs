@@ -18,8 +18,8 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// Returns the AWS SDK's default chain: environment variables, profile, web identity, container,
-    /// instance.
+    /// Returns the AWS SDK's default chain: environment variables, profile, web identity,
+    /// container, instance.
     pub async fn environment() -> Self {
         let chain = DefaultCredentialsChain::builder().build().await;
         Self::Environment(SharedCredentialsProvider::new(chain))

@@ -114,8 +114,8 @@ impl Error {
     }
 
     /// Returns what this fault has in common with others that do not deserve a log line of their
-    /// own: the text without the request's id and, where the problem is that of a whole bucket, with
-    /// the bucket instead of the object.
+    /// own: the text without the request's id and, where the problem is that of a whole bucket,
+    /// with the bucket instead of the object.
     #[must_use]
     pub fn dedup_key(&self) -> String {
         self.generalized().to_string()
@@ -134,7 +134,8 @@ impl Error {
         }
     }
 
-    /// Returns whether this is a fault worth a line in the log, and not just a name that is missing.
+    /// Returns whether this is a fault worth a line in the log, and not just a name that is
+    /// missing.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         matches!(

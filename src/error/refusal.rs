@@ -185,7 +185,8 @@ impl fmt::Display for FallbackRefusal {
     }
 }
 
-/// How much a refusal tells about one of two kinds of credentials for a bucket, from little to much.
+/// How much a refusal tells about one of two kinds of credentials for a bucket, from little to
+/// much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Relevance {
     /// There is nobody to ask.

@@ -1,8 +1,8 @@
-//! How long to wait before a request is tried again.
+//! How long to wait before a request is sent again.
 
 use std::time::Duration;
 
-/// Exponential, with full jitter, so that throttled machines spread out.
+/// Exponential back-off with full jitter, so that throttled machines spread out.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     pub(super) tries: u32,

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// S3 serves thousands a second; a page costs milliseconds of this machine's time.
+/// S3 serves thousands of pages a second; this machine needs milliseconds for each.
 const MOST: usize = 16;
-/// Requests of one volley fail together, and count as one complaint.
-const VOLLEY: Duration = Duration::from_millis(200);
+/// Requests that were sent together fail together, and count as one fault within this time.
+const SAME_FAULT: Duration = Duration::from_millis(200);
 
-/// Halved by a fault, one more after as many answers as there are requests at once (the way of
-/// TCP).
+/// An AIMD limit, as TCP's: halved by a fault, and one higher after as many answers as there are
+/// requests at once.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     state: Mutex<State>,
@@ -21,12 +21,12 @@ pub(super) struct ConcurrencyLimit {
 struct State {
     at_once: usize,
     answers: usize,
-    slowed: Option<Instant>,
+    halved: Option<Instant>,
 }
 
 impl Default for ConcurrencyLimit {
     fn default() -> Self {
-        Self { state: Mutex::new(State { at_once: MOST, answers: 0, slowed: None }) }
+        Self { state: Mutex::new(State { at_once: MOST, answers: 0, halved: None }) }
     }
 }
 
@@ -37,8 +37,8 @@ impl ConcurrencyLimit {
 
     pub(super) fn record_fault(&self, now: Instant) {
         let mut state = self.state.lock();
-        if state.slowed.is_none_or(|slowed| now.saturating_duration_since(slowed) > VOLLEY) {
-            *state = State { at_once: (state.at_once / 2).max(1), answers: 0, slowed: Some(now) };
+        if state.halved.is_none_or(|halved| now.saturating_duration_since(halved) > SAME_FAULT) {
+            *state = State { at_once: (state.at_once / 2).max(1), answers: 0, halved: Some(now) };
         }
     }
 
@@ -63,9 +63,9 @@ mod tests {
         for _ in 0..MOST {
             limit.record_fault(now);
         }
-        assert_eq!(limit.at_once(), MOST / 2, "one volley");
+        assert_eq!(limit.at_once(), MOST / 2, "sent together");
         for _ in 0..10 {
-            now += VOLLEY * 2;
+            now += SAME_FAULT * 2;
             limit.record_fault(now);
         }
         assert_eq!(limit.at_once(), 1);

@@ -14,10 +14,10 @@ use super::parse::unquoted;
 use crate::error::{Error, Problem};
 use crate::object::ObjectId;
 
-/// S3 sends a frame every few milliseconds; one that does not come for this long will hardly come
-/// on this connection.
+/// S3 sends a frame every few milliseconds. After a pause this long, the rest is requested over
+/// another connection, where the hedger allows it.
 const PAUSE: Duration = Duration::from_secs(1);
-/// And after this long it will not, also where no more requests are to be sent.
+/// After a pause this long the rest is requested anew in any case.
 const STALL: Duration = Duration::from_secs(5);
 
 /// A ranged GET that continues from the byte reached when its connection breaks or stalls.
@@ -36,7 +36,8 @@ impl Download {
         Self { bucket, object, rest: range, body: None, backoff: Backoff::default() }
     }
 
-    /// Returns the next bytes in order, never empty; `None` when the range is complete, and only then.
+    /// Returns the next bytes in order, never empty; `None` when the range is complete, and only
+    /// then.
     ///
     /// # Errors
     /// [`Error::Replaced`] when the object is no longer this version; otherwise those of every S3

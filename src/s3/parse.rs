@@ -11,15 +11,18 @@ use percent_encoding::percent_decode_str;
 
 use crate::object::{Object, ObjectId, Page, Prefix};
 
-/// The page that `output` holds. `None`: it was cut, or does not say where the listing goes on, so
-/// it is of no use.
+/// Returns the page that `output` holds; `None` when it was cut or does not say where the listing
+/// goes on, so that it is of no use.
 pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Page> {
     let is_encoded = output.encoding_type() == Some(&EncodingType::Url);
     let decode = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
     let mut page = Page::default();
-    // The SDK takes a document that ends in the middle for a short one.
-    let held = output.contents().len() + output.common_prefixes().len();
-    if output.key_count().is_some_and(|told| usize::try_from(told).is_ok_and(|told| told > held)) {
+    // The SDK reads a document that ends in the middle as a shorter one.
+    let count = output.contents().len() + output.common_prefixes().len();
+    if output
+        .key_count()
+        .is_some_and(|stated| usize::try_from(stated).is_ok_and(|stated| stated > count))
+    {
         return None;
     }
     if output.is_truncated()? {

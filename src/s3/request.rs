@@ -10,6 +10,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use super::Bucket;
 use super::backoff::Backoff;
 use super::classify::{Failure, Requested, Subject, classify};
+use super::clock_skew::date_of;
 use crate::credentials::{CredentialsCache, Doubt};
 use crate::error::{Error, Problem};
 
@@ -59,9 +60,7 @@ impl Bucket {
                 }
                 Err(error) => error,
             };
-            let is_skewed = error
-                .raw_response()
-                .is_some_and(|answer| self.inner.clock_skew.explains(assumed_skew, answer));
+            let date = error.raw_response().and_then(date_of);
             match classify(error, subject) {
                 Failure::Final(error) => return Err(error),
                 Failure::Again(fault) => {
@@ -70,7 +69,9 @@ impl Bucket {
                     }
                     self.pause(&mut backoff, fault).await;
                 }
-                Failure::Renew(Doubt::Denied, error) if is_skewed => {
+                Failure::Renew(Doubt::Denied, error)
+                    if self.inner.clock_skew.explains(assumed_skew, date) =>
+                {
                     let words = "this machine's clock is wrong";
                     let fault = Problem::new(words).about(subject.url).caused_by(error);
                     self.pause(&mut backoff, Error::transient(fault)).await;

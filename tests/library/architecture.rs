@@ -222,3 +222,25 @@ fn a_breach_is_found_with_its_file_and_line() {
         "src/s3/mod.rs:2: s3 imports filesystem, which is above it"
     );
 }
+
+/// A file has one noun: none is longer than 400 lines, and no line longer than 100 characters.
+#[test]
+fn files_and_lines_stay_short() {
+    let mut too_long = Vec::new();
+    for folder in ["src", "tests"] {
+        let mut files = Vec::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        sources(&root, &format!("{folder}/"), &mut files);
+        for (file, text) in files {
+            if text.lines().count() > 400 {
+                too_long.push(file.clone());
+            }
+            let wide = |(_, line): &(usize, &str)| line.chars().count() > 100;
+            let lines = (1..).zip(text.lines()).filter(wide);
+            // A table of a doc comment cannot be wrapped.
+            let lines = lines.filter(|(_, line)| !line.trim_start().starts_with("//! |"));
+            too_long.extend(lines.map(|(number, _)| format!("{file}:{number}")));
+        }
+    }
+    assert_eq!(too_long, Vec::<String>::new());
+}
