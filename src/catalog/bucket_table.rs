@@ -1,15 +1,15 @@
-//! The table of buckets: which endpoint hands out credentials for which one.
+//! The bucket table: which endpoint hands out the credentials for which bucket.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::daac;
-use super::source::is_bucket_name;
-use crate::error::Error;
+use super::location::{invalid_bucket_name, is_bucket_name};
+use crate::error::{Error, Problem};
+use crate::http::Url;
 use crate::http::host::host_of;
 
 /// What is known about a bucket.
@@ -17,7 +17,7 @@ use crate::http::host::host_of;
 pub struct BucketInfo {
     /// The /s3credentials URL.
     pub endpoint: String,
-    /// CMR's ids of those who publish there.
+    /// CMR's ids of the providers that publish there.
     #[serde(default)]
     pub providers: Vec<String>,
     /// The AWS region.
@@ -25,29 +25,30 @@ pub struct BucketInfo {
 }
 
 impl BucketInfo {
-    /// The data center's name, or its provider id where it is none of NASA's.
+    /// The data center's name; the provider's id where the data center is not NASA's, and `-` where
+    /// there is no provider.
     #[must_use]
     pub fn daac(&self) -> &str {
-        let named = self.providers.iter().find_map(|provider| daac::name_of(provider));
-        named.or(self.providers.first().map(String::as_str)).unwrap_or("-")
+        let name = self.providers.iter().find_map(|provider| daac::name_of(provider));
+        name.or(self.providers.first().map(String::as_str)).unwrap_or("-")
     }
 
-    /// `host` or `host:port` of the endpoint; empty when it is no URL.
+    /// The endpoint's `host` or `host:port`; empty when the endpoint is no URL.
     pub(super) fn host(&self) -> String {
         Url::parse(&self.endpoint).map(|url| host_of(&url)).unwrap_or_default()
     }
 
-    fn is_of(&self, daac: &str) -> bool {
+    fn belongs_to(&self, daac: &str) -> bool {
         let own = self.daac();
         daac::is_same(own, daac) || daac::name_of(daac) == Some(own)
     }
 }
 
-/// From a sweep of 9,846 CMR collections, August 2026.
+/// A sweep of 9,846 CMR collections in August 2026 gave this.
 static BUILT_IN: LazyLock<BucketTable> =
     LazyLock::new(|| serde_json::from_str(include_str!("buckets.json")).unwrap_or_default());
 
-/// What is known about buckets, by their names.
+/// What is known about buckets, by name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct BucketTable(BTreeMap<String, BucketInfo>);
@@ -59,20 +60,21 @@ impl BucketTable {
         BUILT_IN.clone()
     }
 
-    /// The table in a file of the shape of `buckets.json`: `{"BUCKET": {"endpoint": URL,
-    /// "providers": [ID, ...], "region": NAME}}`.
+    /// Reads a table from a JSON file: `{"BUCKET": {"endpoint": URL, "providers": [ID, ...],
+    /// "region": NAME}}`.
     ///
     /// # Errors
-    /// [`Error::Usage`] when it cannot be read.
+    /// [`Error::Usage`] when the file cannot be read, is no such JSON, or holds a name that no
+    /// bucket can have.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Error::usage(format!("cannot read the table of buckets {}: {e}", path.display()))
-        };
-        let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
-        let table: Self = serde_json::from_str(&text).map_err(|e| failed(&e))?;
-        let strange = table.iter().find(|(bucket, _)| !is_bucket_name(bucket));
-        strange
-            .map_or(Ok(()), |(bucket, _)| Err(failed(&format!("{bucket:?} is no bucket name"))))?;
+        let problem = || Problem::new("cannot read the table of buckets").about(path.display());
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::usage(problem().caused_by(e)))?;
+        let table: Self =
+            serde_json::from_str(&text).map_err(|e| Error::usage(problem().caused_by(e)))?;
+        if let Some((bucket, _)) = table.iter().find(|(bucket, _)| !is_bucket_name(bucket)) {
+            return Err(Error::usage(problem().caused_by(invalid_bucket_name(bucket))));
+        }
         Ok(table)
     }
 
@@ -84,33 +86,33 @@ impl BucketTable {
 
     /// Every bucket, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &BucketInfo)> {
-        self.0.iter().map(|(bucket, known)| (bucket.as_str(), known))
+        self.0.iter().map(|(bucket, info)| (bucket.as_str(), info))
     }
 
     /// The buckets of a data center, however its name is written.
     pub fn of_daac(&self, daac: &str) -> impl Iterator<Item = (&str, &BucketInfo)> {
-        self.iter().filter(move |(_, known)| known.is_of(daac))
+        self.iter().filter(move |(_, info)| info.belongs_to(daac))
     }
 
-    /// The buckets that `text` may mean: those of the data center, or else those that have it in
-    /// name, endpoint or provider.
+    /// The buckets that `text` may mean: those of the data center with that name, or else those
+    /// that have `text` in their name, endpoint or provider.
     #[must_use]
     pub fn matching(&self, text: &str) -> Self {
         let has = |field: &str| field.to_lowercase().contains(&text.to_lowercase());
         let is_daac = self.of_daac(text).next().is_some();
-        let is_meant = |bucket: &str, known: &BucketInfo| match is_daac {
-            true => known.is_of(text),
+        let is_meant = |bucket: &str, info: &BucketInfo| match is_daac {
+            true => info.belongs_to(text),
             false => {
                 has(bucket)
-                    || has(&known.endpoint)
-                    || known.providers.iter().any(|provider| has(provider))
+                    || has(&info.endpoint)
+                    || info.providers.iter().any(|provider| has(provider))
             }
         };
-        let meant = self.iter().filter(|(bucket, known)| is_meant(bucket, known));
-        Self(meant.map(|(bucket, known)| (bucket.to_owned(), known.clone())).collect())
+        let meant = self.iter().filter(|(bucket, info)| is_meant(bucket, info));
+        Self(meant.map(|(bucket, info)| (bucket.to_owned(), info.clone())).collect())
     }
 
-    /// Whether it knows no bucket.
+    /// Whether it has no bucket.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -122,16 +124,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_readable_and_knows_the_field() {
+    fn the_built_in_table_is_readable() {
         let table = BucketTable::built_in();
         assert_eq!(table.iter().count(), 36);
-        assert!(table.iter().all(
-            |(_, known)| known.endpoint.starts_with("https://") && known.region == "us-west-2"
-        ));
-        let known = table.get("podaac-ops-cumulus-protected").unwrap();
-        assert_eq!(known.endpoint, "https://archive.podaac.earthdata.nasa.gov/s3credentials");
+        assert!(
+            table.iter().all(
+                |(_, info)| info.endpoint.starts_with("https://") && info.region == "us-west-2"
+            )
+        );
+        let info = table.get("podaac-ops-cumulus-protected").unwrap();
+        assert_eq!(info.endpoint, "https://archive.podaac.earthdata.nasa.gov/s3credentials");
         assert_eq!(
-            (known.daac(), known.host().as_str()),
+            (info.daac(), info.host().as_str()),
             ("PODAAC", "archive.podaac.earthdata.nasa.gov")
         );
         assert!(table.get("no-such-bucket").is_none());
@@ -140,8 +144,8 @@ mod tests {
     #[test]
     fn every_bucket_has_a_data_center_and_every_data_center_a_bucket() {
         let table = BucketTable::built_in();
-        for (bucket, known) in table.iter() {
-            assert_eq!(daac::name_of(known.daac()), Some(known.daac()), "{bucket}");
+        for (bucket, info) in table.iter() {
+            assert_eq!(daac::name_of(info.daac()), Some(info.daac()), "{bucket}");
         }
         for name in daac::names() {
             assert!(table.of_daac(name).next().is_some(), "{name}");
@@ -167,9 +171,19 @@ mod tests {
     }
 
     #[test]
-    fn a_data_center_of_an_own_table_has_its_own_name() {
-        let text = r#"{"b-1": {"endpoint": "https://d.org/s3credentials", "providers": ["My Lab"], "region": "eu-central-1"},
-                       "b-2": {"endpoint": "https://e.org:444/s3credentials", "region": "us-west-2", "daac": "ignored"}}"#;
+    fn a_data_center_in_a_users_table_keeps_its_name() {
+        let text = r#"{
+            "b-1": {
+                "endpoint": "https://d.org/s3credentials",
+                "providers": ["My Lab"],
+                "region": "eu-central-1"
+            },
+            "b-2": {
+                "endpoint": "https://e.org:444/s3credentials",
+                "region": "us-west-2",
+                "daac": "ignored"
+            }
+        }"#;
         let table: BucketTable = serde_json::from_str(text).unwrap();
         assert_eq!(table.of_daac("my_lab").map(|(bucket, _)| bucket).collect::<Vec<_>>(), ["b-1"]);
         assert_eq!(

@@ -1,9 +1,7 @@
-//! The data centers by the names that people, and CMR's providers, give them.
+//! NASA's data centers (DAACs), by the names that people and CMR's providers give them.
 
-/// Each data center's name, and what else it is called; letters and digits only.
-///
-/// Provider ids are those of `buckets.json`; the others are how the data centers' own pages write
-/// themselves.
+/// Each data center's name, and its other names reduced to letters and digits: the provider ids of
+/// `buckets.json`, and how the data centers' own pages write themselves.
 const DAACS: [(&str, &[&str]); 11] = [
     ("ASDC", &["ASDC", "LARCCLOUD", "LARC", "LARCASDC"]),
     ("ASF", &["ASF", "ASFDAAC"]),
@@ -18,12 +16,12 @@ const DAACS: [(&str, &[&str]); 11] = [
     ("PODAAC", &["PODAAC", "POCLOUD"]),
 ];
 
-/// The one name of the data center that is written as `text`: `PO.DAAC`, `podaac` and `POCLOUD` are
-/// all `PODAAC`. `None`: no data center is called like this.
+/// Returns the name of the data center that is written as `text`: `PO.DAAC`, `podaac` and `POCLOUD`
+/// are all `PODAAC`. `None`: no data center has this name.
 #[must_use]
 pub fn name_of(text: &str) -> Option<&'static str> {
-    let bare = bare(text);
-    DAACS.iter().find(|(_, others)| others.contains(&&*bare)).map(|(name, _)| *name)
+    let reduced = reduced(text);
+    DAACS.iter().find(|(_, others)| others.contains(&&*reduced)).map(|(name, _)| *name)
 }
 
 /// All data centers' names.
@@ -34,10 +32,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Whether two names are the same but for case, blanks and punctuation.
 #[must_use]
 pub fn is_same(one: &str, other: &str) -> bool {
-    !bare(one).is_empty() && bare(one) == bare(other)
+    !reduced(one).is_empty() && reduced(one) == reduced(other)
 }
 
-fn bare(text: &str) -> String {
+/// The letters and digits of `text`, in upper case.
+fn reduced(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect()
 }
 

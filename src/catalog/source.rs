@@ -4,46 +4,25 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
 
-use crate::error::Error;
+use super::collection::Collection;
+use super::location::{Location, parse_bucket_name};
+use crate::error::{Error, Problem};
+use crate::http::Url;
 use crate::http::host::host_of;
 use crate::object::Prefix;
 
-/// A bucket and where in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// The bucket's name.
-    pub bucket: String,
-    /// Empty for the whole bucket.
-    pub prefix: Prefix,
-}
-
-impl Location {
-    /// The location `prefix` of `bucket`, with or without a last slash.
-    #[must_use]
-    pub fn new(bucket: &str, prefix: &str) -> Self {
-        Self { bucket: bucket.into(), prefix: Prefix::new(prefix) }
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.prefix.as_str())
-    }
-}
-
-/// What a user wants to be mounted. Which buckets that are, only a table (or CMR) can tell:
-/// [`super::resolve()`].
+/// What the user typed. Only a bucket table, or CMR, can tell which buckets it means:
+/// [`resolve`](super::resolve()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `earthdata`: every known bucket.
     Earthdata,
     /// A word that is a bucket or a data center.
     Word(String),
-    /// `BUCKET/PREFIX`, `s3://BUCKET/PREFIX/`.
+    /// `BUCKET/PREFIX` or `s3://BUCKET/PREFIX/`.
     Prefix(Location),
-    /// `s3://BUCKET/KEY` of something that has a file's name.
+    /// `s3://BUCKET/KEY`, where the key ends in a file's name.
     File {
         /// The bucket's name.
         bucket: String,
@@ -57,22 +36,8 @@ pub enum Source {
         /// The path, decoded, without its first slash.
         path: String,
     },
-    /// `collection:...`.
+    /// `collection:...`
     Collection(Collection),
-}
-
-/// A collection in CMR.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Collection {
-    /// `C1996881146-POCLOUD`
-    Concept(String),
-    /// A short name, and a version unless the newest is wanted.
-    Named {
-        /// CMR's `ShortName`.
-        short_name: String,
-        /// CMR's `Version`.
-        version: Option<String>,
-    },
 }
 
 impl fmt::Display for Source {
@@ -88,28 +53,31 @@ impl fmt::Display for Source {
     }
 }
 
+const FORMS: &str = "write it as BUCKET/PREFIX, s3://BUCKET/PREFIX/, s3://BUCKET/KEY, a granule's \
+                     https link, earthdata, a data center's name, or collection:SHORT_NAME";
+
 impl FromStr for Source {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
         if let Some(name) = text.strip_prefix("collection:") {
-            return collection(name.trim()).map(Self::Collection);
+            return name.parse().map(Self::Collection);
         }
         if let Some(path) = text.strip_prefix("s3://") {
             let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-            let bucket = bucket_name(bucket)?;
+            let bucket = parse_bucket_name(bucket)?;
             return Ok(match has_file_name(key) {
                 true => Self::File { bucket, key: key.into() },
                 false => Self::Prefix(Location::new(&bucket, key)),
             });
         }
         if text.contains("://") {
-            return link(text);
+            return parse_link(text);
         }
         match text.split_once('/') {
             Some((bucket, prefix)) => {
-                Ok(Self::Prefix(Location::new(&bucket_name(bucket)?, prefix)))
+                Ok(Self::Prefix(Location::new(&parse_bucket_name(bucket)?, prefix)))
             }
             None if text.eq_ignore_ascii_case("earthdata") => Ok(Self::Earthdata),
             None if text.contains(|c: char| c.is_ascii_alphanumeric()) => {
@@ -120,29 +88,10 @@ impl FromStr for Source {
     }
 }
 
-const FORMS: &str = "write it as BUCKET/PREFIX, s3://BUCKET/PREFIX/, s3://BUCKET/KEY, a granule's https link, earthdata, a data center's \
-                     name, or collection:SHORT_NAME";
-
-/// `name` as it is, if a bucket can be called like that.
-pub(super) fn bucket_name(name: &str) -> Result<String, Error> {
-    match is_bucket_name(name) {
-        true => Ok(name.into()),
-        false => {
-            Err(Error::usage(format!("{name:?} is no bucket name (3 to 63 of a-z, 0-9, - and .)")))
-        }
-    }
-}
-
-pub(super) fn is_bucket_name(name: &str) -> bool {
-    let may_hold =
-        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
-    (3..=63).contains(&name.len()) && name.chars().all(may_hold)
-}
-
 /// Whether the last part of `key` reads as a file's name rather than a directory's: it has an
 /// extension. The version numbers that collections have behind a dot (`HLSS30.020`,
 /// `MUR-JPL-L4-GLOB-v4.1`, `X.v003`) are none.
-pub(super) fn has_file_name(key: &str) -> bool {
+fn has_file_name(key: &str) -> bool {
     let (_, name) = Prefix::of_key(key);
     let Some((stem, extension)) = name.rsplit_once('.') else { return false };
     let is_version = extension
@@ -154,53 +103,21 @@ pub(super) fn has_file_name(key: &str) -> bool {
     !stem.is_empty() && is_short_word && has_letter && !is_version
 }
 
-fn link(text: &str) -> Result<Source, Error> {
-    let url = Url::parse(text).map_err(|e| Error::usage(format!("the link is no URL: {e}")))?;
-    // Nothing is fetched from there, so http tells as much as https.
+fn parse_link(text: &str) -> Result<Source, Error> {
+    let url = Url::parse(text)
+        .map_err(|e| Error::usage(Problem::new("the link is not a URL").caused_by(e)))?;
+    // Plain http is as good as https here, since nothing is fetched from the link.
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Error::usage(FORMS));
     }
     let path = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8();
-    let path = path.map_err(|_| Error::usage("the link holds a name that is not UTF-8"))?;
+    let path = path.map_err(|e| {
+        Error::usage(Problem::new("the link holds a name that is not UTF-8").caused_by(e))
+    })?;
     if path.is_empty() {
         return Err(Error::usage("the link names no granule"));
     }
     Ok(Source::Link { host: host_of(&url), path: path.into() })
-}
-
-fn collection(name: &str) -> Result<Collection, Error> {
-    let is_concept = |name: &str| {
-        let digits = name.strip_prefix('C').and_then(|rest| rest.split_once('-'));
-        digits.is_some_and(|(digits, provider)| {
-            !digits.is_empty()
-                && digits.bytes().all(|byte| byte.is_ascii_digit())
-                && !provider.is_empty()
-        })
-    };
-    let (short_name, version) =
-        name.split_once('@').map_or((name, None), |(name, version)| (name, Some(version)));
-    match version {
-        _ if short_name.is_empty() || version == Some("") => Err(Error::usage(
-            "write a collection as collection:SHORT_NAME, collection:SHORT_NAME@VERSION or collection:CONCEPT_ID",
-        )),
-        None if is_concept(name) => Ok(Collection::Concept(name.into())),
-        _ => Ok(Collection::Named {
-            short_name: short_name.into(),
-            version: version.map(Into::into),
-        }),
-    }
-}
-
-impl fmt::Display for Collection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Concept(id) => f.write_str(id),
-            Self::Named { short_name, version: None } => f.write_str(short_name),
-            Self::Named { short_name, version: Some(version) } => {
-                write!(f, "{short_name} version {version}")
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -253,7 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_told_from_a_prefix_by_its_extension() {
+    fn a_collection_follows_its_own_word() {
+        let collection = |text: &str| Source::Collection(text.parse().unwrap());
+        assert_eq!(read("collection: ATL03@006"), collection("ATL03@006"));
+        for text in ["collection:", "collection:@6", "collection:ATL03@"] {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_differs_from_a_prefix_by_its_extension() {
         for key in [
             "c/20200101090000-JPL-L4_GHRSST-SSTfnd-MUR-GLOB-v02.0-fv04.1.nc",
             "ATLAS/ATL03/006/2019/11/30/ATL03_20191130221008_09930503_006_01.h5",
@@ -309,30 +235,5 @@ mod tests {
             assert_eq!(read(text), source, "{text}");
         }
         assert!("https://d.org/b-1/%FF".parse::<Source>().is_err());
-    }
-
-    #[test]
-    fn a_collection_has_a_short_name_or_a_concept_id() {
-        let named = |short_name: &str, version: Option<&str>| Collection::Named {
-            short_name: short_name.into(),
-            version: version.map(Into::into),
-        };
-        for (text, collection) in [
-            ("MUR-JPL-L4-GLOB-v4.1", named("MUR-JPL-L4-GLOB-v4.1", None)),
-            ("ATL03@006", named("ATL03", Some("006"))),
-            ("C1996881146-POCLOUD", Collection::Concept("C1996881146-POCLOUD".into())),
-            (" ATL03", named("ATL03", None)),
-            ("C-BAND", named("C-BAND", None)),
-            ("C123", named("C123", None)),
-            (
-                "ASCATB-L2-25km@Operational/Near-Real-Time",
-                named("ASCATB-L2-25km", Some("Operational/Near-Real-Time")),
-            ),
-        ] {
-            assert_eq!(read(&format!("collection:{text}")), Source::Collection(collection));
-        }
-        for text in ["collection:", "collection:@6", "collection:ATL03@"] {
-            assert!(text.parse::<Source>().is_err(), "{text}");
-        }
     }
 }

@@ -1,45 +1,44 @@
-//! An endpoint that nobody but CMR names.
-
-use reqwest::Url;
+//! An endpoint that only CMR names.
 
 use super::bucket_table::BucketTable;
+use crate::http::Url;
 use crate::http::host::{host_of, is_loopback};
 
-/// What CMR says of who hands out credentials for a bucket that the table does not know. It is free
-/// text, and whoever it names would see a token.
+/// The endpoint that CMR names for a bucket that the bucket table does not have. It is free text
+/// that any provider may fill in, and the host it names would see the user's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UntrustedEndpoint {
     url: String,
-    is_believed: bool,
+    is_trusted: bool,
 }
 
 impl UntrustedEndpoint {
     pub(super) fn new(url: &str, table: &BucketTable) -> Self {
         Self {
             url: url.to_owned(),
-            is_believed: Url::parse(url).is_ok_and(|url| is_credible(&url, table)),
+            is_trusted: Url::parse(url).is_ok_and(|url| may_see_token(&url, table)),
         }
     }
 
-    /// The text.
+    /// The text as CMR has it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The URL, if it is that of one who may see a token.
+    /// The URL, if its host may see a token.
     #[must_use]
-    pub fn believed(&self) -> Option<&str> {
-        Some(self.url()).filter(|_| self.is_believed)
+    pub fn trusted(&self) -> Option<&str> {
+        Some(self.url()).filter(|_| self.is_trusted)
     }
 }
 
-/// NASA's own hosts, and those of endpoints that the table has; this machine itself.
-fn is_credible(url: &Url, table: &BucketTable) -> bool {
+/// Whether the host is one of NASA's, that of an endpoint in the table, or this machine itself.
+fn may_see_token(url: &Url, table: &BucketTable) -> bool {
     let host = host_of(url);
     let is_nasa = url.host_str().is_some_and(|name| name.ends_with(".nasa.gov"));
-    let is_known = || table.iter().any(|(_, known)| known.host() == host);
-    url.scheme() == "https" && (is_nasa || is_known()) || is_loopback(url)
+    let is_in_table = || table.iter().any(|(_, info)| info.host() == host);
+    url.scheme() == "https" && (is_nasa || is_in_table()) || is_loopback(url)
 }
 
 #[cfg(test)]
@@ -47,10 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_shown_to_nasa_to_whom_the_table_knows_and_to_this_machine_only() {
-        let table = r#"{"b-1": {"endpoint": "https://tea.lab.org:444/s3credentials", "region": "us-west-2"}}"#;
+    fn a_token_is_shown_to_nasa_to_hosts_of_the_table_and_to_this_machine_only() {
+        let table = r#"{
+            "b-1": {"endpoint": "https://tea.lab.org:444/s3credentials", "region": "us-west-2"}
+        }"#;
         let table = serde_json::from_str(table).unwrap();
-        for (url, is_believed) in [
+        for (url, is_trusted) in [
             ("https://archive.new.earthdata.nasa.gov/s3credentials", true),
             ("https://tea.lab.org:444/other", true),
             ("http://127.0.0.1:8080/s3credentials", true),
@@ -65,8 +66,8 @@ mod tests {
             ("see the user guide", false),
         ] {
             assert_eq!(
-                UntrustedEndpoint::new(url, &table).believed(),
-                is_believed.then_some(url),
+                UntrustedEndpoint::new(url, &table).trusted(),
+                is_trusted.then_some(url),
                 "{url}"
             );
         }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::catalog::BucketTable;
 use crate::connect::{EarthdataSettings, RegionSettings, S3Settings};
 use crate::error::Error;
-use crate::http::host::normal_host;
+use crate::http::host::parse_host;
 
 /// How Earthdata is asked.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub struct EarthdataArgs {
         long,
         value_name = "HOST[:PORT]",
         default_value = "cmr.earthdata.nasa.gov",
-        value_parser = normal_host,
+        value_parser = parse_host,
         help_heading = "Earthdata"
     )]
     cmr_host: String,
@@ -67,7 +67,7 @@ const LOGIN_HOST: &str = "urs.earthdata.nasa.gov";
 
 /// A variable that is set to nothing counts as not set.
 fn login_host(text: &str) -> Result<String, Error> {
-    normal_host(if text.is_empty() { LOGIN_HOST } else { text })
+    parse_host(if text.is_empty() { LOGIN_HOST } else { text })
 }
 
 /// A variable that is set to nothing counts as not set.

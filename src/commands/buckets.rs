@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::output;
-use crate::catalog::BucketTable;
-use crate::catalog::bucket_table::BucketInfo;
+use crate::catalog::{BucketInfo, BucketTable};
 use crate::cli::BucketsArgs;
 use crate::error::Error;
 

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::output;
-use crate::catalog::Source;
-use crate::catalog::resolve::look_up;
+use crate::catalog::{Source, resolve_offline};
 use crate::cli::PathArgs;
 use crate::error::{Error, Problem};
 use crate::object::{Name, Prefix};
@@ -20,8 +19,8 @@ use crate::object::{Name, Prefix};
 pub fn run(args: &PathArgs) -> Result<(), Error> {
     let (bucket, key) = match &args.url {
         Source::Prefix(_) | Source::File { .. } | Source::Link { .. } => {
-            let resolved = look_up(&args.url, &args.table.read()?)?;
-            let [bucket] = &resolved.places[..] else {
+            let resolved = resolve_offline(&args.url, &args.table.read()?)?;
+            let [bucket] = &resolved.buckets[..] else {
                 return Err(Error::usage("that is several buckets; name one file or directory"));
             };
             let key = resolved.file.unwrap_or_else(|| bucket.location.prefix.as_str().to_owned());

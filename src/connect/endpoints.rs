@@ -23,7 +23,7 @@ impl<'a> Endpoints<'a> {
     fn of(&self, bucket: &'a ResolvedBucket) -> Option<&'a str> {
         let (named, known) = (self.named, bucket.endpoint.as_deref());
         let sure = if self.buckets.len() == 1 { named.or(known) } else { known.or(named) };
-        sure.or_else(|| bucket.told.as_ref().and_then(UntrustedEndpoint::believed))
+        sure.or_else(|| bucket.catalog_endpoint.as_ref().and_then(UntrustedEndpoint::trusted))
     }
 
     /// The endpoint for `bucket`, one of the source's.
@@ -33,7 +33,7 @@ impl<'a> Endpoints<'a> {
     pub(super) fn required(&self, bucket: &'a ResolvedBucket) -> Result<&'a str, Error> {
         let name = &bucket.location.bucket;
         self.of(bucket).ok_or_else(|| {
-            Error::usage(match &bucket.told {
+            Error::usage(match &bucket.catalog_endpoint {
                 None if daac::name_of(name).is_some() => format!(
                     "{name}/ is a bucket that no table knows; without the slash, {name} is every \
                      bucket there"
@@ -42,11 +42,11 @@ impl<'a> Endpoints<'a> {
                     "which data center has the bucket {name}? Name its URL with \
                      --credentials-endpoint; `granulefs buckets` lists those that are known"
                 ),
-                Some(told) => format!(
+                Some(untrusted) => format!(
                     "CMR names {:?} as the endpoint for the bucket {name}, which is neither in \
                      the table of buckets nor an https URL of nasa.gov: nothing was sent there. \
                      If it is right, name it with --credentials-endpoint",
-                    told.url()
+                    untrusted.url()
                 ),
             })
         })
@@ -62,13 +62,13 @@ impl<'a> Endpoints<'a> {
         if self.named.is_some() {
             return None;
         }
-        let believed = self
+        let trusted = self
             .buckets
             .iter()
-            .filter_map(|bucket| Some((bucket, bucket.told.as_ref()?.believed()?)))
+            .filter_map(|bucket| Some((bucket, bucket.catalog_endpoint.as_ref()?.trusted()?)))
             .collect::<Vec<_>>();
-        let (_, endpoint) = believed.first()?;
-        let buckets = believed.iter().map(|(bucket, _)| bucket.location.bucket.clone());
+        let (_, endpoint) = trusted.first()?;
+        let buckets = trusted.iter().map(|(bucket, _)| bucket.location.bucket.clone());
         Some(Note::EndpointOfCmr { buckets: buckets.collect(), endpoint: (*endpoint).into() })
     }
 

@@ -110,10 +110,10 @@ pub struct Connection {
 pub async fn connect(source: &Source, settings: &Settings) -> Result<Connections, Error> {
     let Settings { earthdata, s3 } = settings;
     let mut resolved = resolve(source, &earthdata.bucket_table, &earthdata.cmr_host).await?;
-    resolved.keep_known_to(&earthdata.login_host)?;
-    let endpoints = Endpoints::new(earthdata.credentials_endpoint.as_deref(), &resolved.places);
+    resolved.keep_system_of(&earthdata.login_host)?;
+    let endpoints = Endpoints::new(earthdata.credentials_endpoint.as_deref(), &resolved.buckets);
     let mut logins = Logins::new(settings).await;
-    let buckets = resolved.places.iter().map(|bucket| {
+    let buckets = resolved.buckets.iter().map(|bucket| {
         let endpoint = endpoints.required(bucket);
         Connection::new(bucket, endpoint, &mut logins, s3)
     });

@@ -309,8 +309,7 @@ mod tests {
     use aws_credential_types::provider::SharedCredentialsProvider;
 
     use super::*;
-    use crate::login::identity::Found;
-    use crate::login::{Identity, Login};
+    use crate::login::{Identity, Login, Token};
 
     fn cached(
         key: &str,
@@ -358,7 +357,7 @@ mod tests {
     /// What a plain denial leads to within a moment, for credentials `age` seconds old of an
     /// Earthdata that is down; `None`: Earthdata is waited for.
     async fn after_denial(age: u64, life: Option<Duration>) -> Option<bool> {
-        let token = Found { value: "t".into(), origin: "here".into() };
+        let token = Token { secret: "t".into(), origin: "here".into() };
         let identity = Identity::new(Some(token), None);
         // Nobody listens at the discard port.
         let login = Login::new("http://127.0.0.1:9/s3credentials", "localhost", identity).unwrap();

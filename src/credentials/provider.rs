@@ -37,7 +37,9 @@ impl Provider {
     /// Returns what a request for credentials that is under way waits for.
     pub(super) fn waits_for(&self) -> Problem {
         match self {
-            Self::Earthdata(login) => Problem::new(format!("no answer from {} yet", login.asked())),
+            Self::Earthdata(login) => {
+                Problem::new(format!("no answer from {} yet", login.current_host()))
+            }
             Self::Environment(_) => Problem::new("no answer from the credential chain yet"),
         }
     }

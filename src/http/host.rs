@@ -1,23 +1,22 @@
 //! Hosts: how they are written, and which may see a secret.
 
-use reqwest::Url;
+use super::Url;
+use crate::error::{Error, Problem, Refusal};
 
-use crate::error::{Error, Refusal};
-
-/// `host` or `host:port`, as `--earthdata-host` is written.
+/// The host of `url`, as `host` or `host:port`.
 pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// An Earthdata Login host in the one way that it is written: `host` or `host:port`, out of what
-/// people copy.
+/// Reads a host from `HOST`, `HOST:PORT` or the https URL of a server's root page. Returns it as
+/// `host` or `host:port`, in lower case and without the default port.
 ///
 /// # Errors
-/// [`Error::Usage`] when more than that is in it, or less.
-pub fn normal_host(text: &str) -> Result<String, Error> {
-    // Without repeating it: people copy passwords along.
-    let failed = || Error::usage("this is no host (write HOST or HOST:PORT)");
+/// [`Error::Usage`] when it is anything else, such as a URL with a path or a user name.
+pub fn parse_host(text: &str) -> Result<String, Error> {
+    // The message does not repeat the text: people paste URLs that hold a password.
+    let failed = || Error::usage("not a host (write HOST or HOST:PORT)");
     let text = text.trim();
     let url = if text.contains("://") {
         Url::parse(text)
@@ -35,11 +34,11 @@ pub fn normal_host(text: &str) -> Result<String, Error> {
     Ok(host_of(&url))
 }
 
-/// Lets https pass, and http to this machine itself.
+/// Accepts https, and plain http to this machine itself.
 ///
 /// # Errors
 /// [`Refusal::Unencrypted`] for everything else.
-pub fn require_private(url: &Url) -> Result<(), Refusal> {
+pub(crate) fn require_encrypted(url: &Url) -> Result<(), Refusal> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_loopback(url) => Ok(()),
@@ -47,31 +46,32 @@ pub fn require_private(url: &Url) -> Result<(), Refusal> {
     }
 }
 
-/// [`require_private`] for the value of `flag`, which is still text.
+/// Parses `url`, the value of `flag`, and applies [`require_encrypted`].
 ///
 /// # Errors
-/// [`Error::Usage`] when it is no URL.
-pub fn require_private_url(flag: &str, url: &str) -> Result<(), Error> {
-    // Without repeating it: there may be a password in it.
-    let parsed =
-        Url::parse(url).map_err(|e| Error::usage(format!("the value of {flag} is no URL: {e}")))?;
-    Ok(require_private(&parsed)?)
+/// [`Error::Usage`] when it is not a URL, [`Refusal::Unencrypted`].
+pub(crate) fn require_encrypted_url(flag: &str, url: &str) -> Result<(), Error> {
+    // The message does not repeat the URL: it may hold a password.
+    let parsed = Url::parse(url)
+        .map_err(|e| Error::usage(Problem::new("not a URL").about(flag).caused_by(e)))?;
+    Ok(require_encrypted(&parsed)?)
 }
 
-/// The root of the server at `host`, as [`normal_host`] writes it: https, or http on this machine
-/// itself.
+/// The URL of the root page at `host`, which [`parse_host`] has read: https, or plain http where
+/// the host is this machine itself.
 ///
 /// # Errors
-/// [`Error::Usage`] when it is no host.
-pub(crate) fn root_of(host: &str) -> Result<Url, Error> {
+/// [`Error::Usage`] when it is not a host.
+pub(crate) fn root_url(host: &str) -> Result<Url, Error> {
     let url = |scheme: &str| {
         Url::parse(&format!("{scheme}://{host}/"))
-            .map_err(|e| Error::usage(format!("{host:?} is no host: {e}")))
+            .map_err(|e| Error::usage(Problem::new("not a host").about(host).caused_by(e)))
     };
-    let secure = url("https")?;
-    if is_loopback(&secure) { url("http") } else { Ok(secure) }
+    let https = url("https")?;
+    if is_loopback(&https) { url("http") } else { Ok(https) }
 }
 
+/// Whether the host of `url` is this machine itself.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
@@ -84,35 +84,35 @@ mod tests {
 
     #[test]
     fn secrets_go_over_https_or_to_loopback_only() {
-        let private = |url: &str| require_private(&Url::parse(url).unwrap()).is_ok();
+        let is_accepted = |url: &str| require_encrypted(&Url::parse(url).unwrap()).is_ok();
         assert!(
             ["https://a.org/x", "http://localhost:1/", "http://127.0.0.2/", "http://[::1]:8/"]
                 .into_iter()
-                .all(private)
+                .all(is_accepted)
         );
         assert!(
             !["http://a.org/", "http://localhost.a.org/", "http://10.0.0.1/", "ftp://localhost/"]
                 .into_iter()
-                .any(private)
+                .any(is_accepted)
         );
     }
 
     #[test]
-    fn a_host_is_written_in_many_ways() {
+    fn a_host_is_read_however_it_is_written() {
         for text in ["u.org", "U.org", "u.org:443", "https://u.org", "https://u.org/", " u.org/ "] {
-            assert_eq!(normal_host(text).unwrap(), "u.org", "{text}");
+            assert_eq!(parse_host(text).unwrap(), "u.org", "{text}");
         }
-        assert_eq!(normal_host("LOCALHOST:8080").unwrap(), "localhost:8080");
+        assert_eq!(parse_host("LOCALHOST:8080").unwrap(), "localhost:8080");
         for text in
             ["", "https://", "http://u.org", "u.org/login", "jane@u.org", "u.org?x", "u org"]
         {
-            assert!(normal_host(text).is_err(), "{text}");
+            assert!(parse_host(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn only_this_machine_is_spoken_to_without_tls() {
-        let root = |host| root_of(host).unwrap().to_string();
+    fn only_this_machine_is_asked_without_tls() {
+        let root = |host| root_url(host).unwrap().to_string();
         assert_eq!(root("cmr.earthdata.nasa.gov"), "https://cmr.earthdata.nasa.gov/");
         assert_eq!(
             (root("127.0.0.3:81"), root("localhost")),

@@ -1,11 +1,13 @@
 //! Who the user is to Earthdata Login, and the conversation that ends in temporary S3 credentials.
 
-mod answer;
+mod classify;
 mod conversation;
-pub mod identity;
+mod identity;
+mod netrc;
 mod password_guard;
 mod provide_credentials;
+mod temporary_credentials;
 
-pub use answer::TemporaryCredentials;
 pub use conversation::Login;
-pub use identity::Identity;
+pub use identity::{Identity, Password, Token};
+pub use temporary_credentials::TemporaryCredentials;

@@ -1,29 +1,29 @@
-//! How a password has fared: a wrong one is not sent again soon, by no login of this process, since
-//! NASA locks accounts.
+//! Keeps a wrong password from being sent again soon by any login of this process, since NASA locks
+//! accounts.
 
 use std::time::Duration;
 
-use reqwest::Response;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::error::{Error, Refusal};
+use crate::http::Response;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// To this the pauses grow.
+/// The pauses double up to this one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
-/// For so long a password that was right is taken to be right.
-const PROVEN: Duration = Duration::from_secs(60);
+/// How long a password that was accepted is taken to be right.
+const ACCEPTED_FOR: Duration = Duration::from_secs(60);
 
 /// What Earthdata Login has said to one password.
 #[derive(Debug, Default)]
 pub(super) struct PasswordGuard {
-    past: Mutex<Past>,
+    history: Mutex<History>,
 }
 
 #[derive(Debug, Default)]
-struct Past {
-    accepted: Option<Instant>,
+struct History {
+    accepted_at: Option<Instant>,
     refused: Option<Refused>,
 }
 
@@ -35,52 +35,55 @@ struct Refused {
 }
 
 impl PasswordGuard {
-    /// The answer to the password, which `send` sends. Waits for its turn while it is not known to
-    /// be right: one login then tries it for all.
+    /// Sends the password with `send` and returns the answer. While the password is not known to be
+    /// right, one login at a time sends it, and the others wait for what it learns.
     ///
     /// # Errors
-    /// Those of `send`; [`Refusal::WrongPassword`] without sending when it was refused not long
-    /// ago.
+    /// Those of `send`; [`Refusal::WrongPassword`], without sending, during the pause after a
+    /// refusal.
     pub(super) async fn attempt(
         &self,
         send: impl Future<Output = Result<Response, Error>>,
     ) -> Result<Response, Error> {
-        let mut past = self.past.lock().await;
+        let mut history = self.history.lock().await;
         let now = Instant::now();
-        if let Some(refused) = past.refused.as_ref().filter(|refused| now < refused.not_before) {
+        if let Some(refused) = history.refused.as_ref().filter(|refused| now < refused.not_before) {
             return Err(refused.error.clone());
         }
-        if past.is_proven(now) {
-            drop(past);
+        if history.is_accepted(now) {
+            drop(history);
             let outcome = send.await;
-            self.past.lock().await.learn(&outcome);
+            self.history.lock().await.record(&outcome);
             return outcome;
         }
         let outcome = send.await;
-        past.learn(&outcome);
+        history.record(&outcome);
         outcome
     }
 }
 
-impl Past {
-    fn is_proven(&self, now: Instant) -> bool {
-        self.accepted.is_some_and(|accepted| now < accepted + PROVEN)
+impl History {
+    fn is_accepted(&self, now: Instant) -> bool {
+        self.accepted_at.is_some_and(|at| now < at + ACCEPTED_FOR)
     }
 
-    fn learn(&mut self, outcome: &Result<Response, Error>) {
+    fn record(&mut self, outcome: &Result<Response, Error>) {
         match outcome {
-            // Whatever is missing otherwise: who is sent on was let in.
-            Ok(response) if response.status().is_redirection() => self.accepted(),
-            Err(error @ Error::Refused(Refusal::WrongPassword { .. })) => self.refused(error),
+            // Earthdata Login redirects only those whose password is right, also when something
+            // else is missing.
+            Ok(response) if response.status().is_redirection() => self.record_accepted(),
+            Err(error @ Error::Refused(Refusal::WrongPassword { .. })) => {
+                self.record_refused(error);
+            }
             _ => {}
         }
     }
 
-    fn accepted(&mut self) {
-        *self = Self { accepted: Some(Instant::now()), refused: None };
+    fn record_accepted(&mut self) {
+        *self = Self { accepted_at: Some(Instant::now()), refused: None };
     }
 
-    fn refused(&mut self, error: &Error) {
+    fn record_refused(&mut self, error: &Error) {
         let times = self.refused.as_ref().map_or(0, |refused| refused.times);
         let pause = FIRST_PAUSE
             .saturating_mul(1 << times.min(16))
@@ -88,7 +91,7 @@ impl Past {
             .mul_f64(0.75 + 0.5 * fastrand::f64());
         let refused =
             Refused { error: error.clone(), times: times + 1, not_before: Instant::now() + pause };
-        *self = Self { accepted: None, refused: Some(refused) };
+        *self = Self { accepted_at: None, refused: Some(refused) };
     }
 }
 
@@ -102,44 +105,45 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_password_is_sent_again_after_its_pause_only() {
-        let attempts = PasswordGuard::default();
+        let guard = PasswordGuard::default();
         let mut sent = 0;
-        // Before its first pause ends, behind it, and before the second one does.
+        // Within the first pause, after it, within the second pause, and after that.
         for (seconds, expected) in [(0, 1), (0, 1), (44, 1), (32, 2), (80, 2), (75, 3)] {
             tokio::time::advance(Duration::from_secs(seconds)).await;
             let send = async {
                 sent += 1;
                 Err(wrong())
             };
-            assert_eq!(attempts.attempt(send).await.err(), Some(wrong()));
+            assert_eq!(guard.attempt(send).await.err(), Some(wrong()));
             assert_eq!(sent, expected);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_passes_says_nothing_of_the_password() {
-        let attempts = PasswordGuard::default();
+    async fn a_transient_failure_says_nothing_about_the_password() {
+        let guard = PasswordGuard::default();
         let down = Error::transient("down");
         for _ in 0..3 {
-            assert_eq!(
-                attempts.attempt(async { Err(down.clone()) }).await.err(),
-                Some(down.clone())
-            );
+            assert_eq!(guard.attempt(async { Err(down.clone()) }).await.err(), Some(down.clone()));
         }
     }
 
     #[test]
     fn the_pauses_after_a_wrong_password_grow_from_a_minute_to_an_hour_until_it_is_right() {
-        let mut past = Past::default();
+        let mut history = History::default();
         for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
-            past.refused(&wrong());
-            let pause = past.refused.as_ref().unwrap().not_before - Instant::now();
+            history.record_refused(&wrong());
+            let pause = history.refused.as_ref().unwrap().not_before - Instant::now();
             let part = pause.as_secs_f64() / 60.0 / f64::from(minutes);
             assert!((0.74..=1.25).contains(&part), "{minutes}: {part}");
-            assert!(!past.is_proven(Instant::now()));
+            assert!(!history.is_accepted(Instant::now()));
         }
-        past.accepted();
+        history.record_accepted();
         let now = Instant::now();
-        assert!(past.refused.is_none() && past.is_proven(now) && !past.is_proven(now + PROVEN));
+        assert!(
+            history.refused.is_none()
+                && history.is_accepted(now)
+                && !history.is_accepted(now + ACCEPTED_FOR)
+        );
     }
 }

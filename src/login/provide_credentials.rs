@@ -15,7 +15,8 @@ impl ProvideCredentials for Login {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            let handed_out = self.grant().await.map_err(CredentialsError::provider_error)?;
+            let handed_out =
+                self.temporary_credentials().await.map_err(CredentialsError::provider_error)?;
             Ok(handed_out.into())
         })
     }

@@ -28,7 +28,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
 pub(super) fn new(location: &BucketLocation) -> Result<Client, Error> {
     if let Some(url) = &location.endpoint_url {
-        host::require_private_url("--endpoint-url", url)?;
+        host::require_encrypted_url("--endpoint-url", url)?;
     }
     let http = aws_smithy_http_client::Builder::new()
         .pool_idle_timeout(IDLE_TIMEOUT)

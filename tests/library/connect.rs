@@ -8,8 +8,7 @@ use granulefs::connect::{
     Connections, EarthdataSettings, Note, RegionSettings, S3Settings, Settings, connect,
 };
 use granulefs::error::Error;
-use granulefs::login::Identity;
-use granulefs::login::identity::{Found, Password};
+use granulefs::login::{Identity, Password};
 use granulefs::s3::Position;
 
 use crate::environment::soon;
@@ -25,9 +24,11 @@ fn three_daacs() -> (FakeDaac, BucketTable) {
 }
 
 fn settings(archive: &FakeDaac, bucket_table: BucketTable) -> Settings {
-    let password =
-        Password { user: archive.user().into(), password: archive.password().to_owned().into() };
-    let password = Found { value: password, origin: "the test".into() };
+    let password = Password {
+        user: archive.user().into(),
+        secret: archive.password().into(),
+        origin: "the test".into(),
+    };
     Settings {
         earthdata: EarthdataSettings {
             login_host: archive.edl_host(),

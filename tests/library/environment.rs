@@ -10,8 +10,7 @@ use fake_daac::{Content, Daac, FakeDaac, Family, Knobs, Object, Setup, Stats};
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
 use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
-use granulefs::login::identity::{Found, Password};
-use granulefs::login::{Identity, Login};
+use granulefs::login::{Identity, Login, Password, Token};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation};
 
@@ -114,10 +113,13 @@ impl TestEnvironment {
         };
         let user = self.archive.user();
         let token =
-            token.map(|token| Found { value: token.into(), origin: "EARTHDATA_TOKEN".into() });
-        let password =
-            password.map(|password| Password { user: user.into(), password: password.into() });
-        Identity::new(token, password.map(|value| Found { value, origin: "~/.netrc".into() }))
+            token.map(|token| Token { secret: token.into(), origin: "EARTHDATA_TOKEN".into() });
+        let password = password.map(|password| Password {
+            user: user.into(),
+            secret: password.into(),
+            origin: "~/.netrc".into(),
+        });
+        Identity::new(token, password)
     }
 
     pub(crate) fn login(&self, shows: Shows) -> Login {

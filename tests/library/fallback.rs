@@ -11,8 +11,7 @@ use aws_credential_types::provider::{
 use fake_daac::{BearerAnswer, EndpointAnswer, Family, Knobs, Listing};
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::{Error, Refusal};
-use granulefs::login::identity::Found;
-use granulefs::login::{Identity, Login};
+use granulefs::login::{Identity, Login, Token};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation, Position};
 
@@ -160,7 +159,7 @@ async fn each_opens_its_own_part_of_a_bucket() {
         knobs.unreadable = vec!["mine/".into()];
         knobs.user("eve", BUCKET).unreadable = Some(vec!["theirs/".into()]);
     });
-    let eve = Identity::new(Some(Found { value: token.into(), origin: "here".into() }), None);
+    let eve = Identity::new(Some(Token { secret: token.into(), origin: "here".into() }), None);
     let login = Login::new(&environment.endpoint(), &environment.archive.edl_host(), eve).unwrap();
     let bucket = bucket(&environment, CredentialsCache::new(Provider::Earthdata(Box::new(login))));
     for (key, refused) in [

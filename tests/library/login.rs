@@ -74,10 +74,11 @@ async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
             let what = format!("{family:?}, {way}");
             let environment = TestEnvironment::of(family, turn);
             let login = environment.login(shows);
-            let first = soon(login.grant()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+            let first =
+                soon(login.temporary_credentials()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(conversation(&environment), hops, "{what}");
             assert_lives(&first, HOUR, &what);
-            let second = soon(login.grant()).await.unwrap();
+            let second = soon(login.temporary_credentials()).await.unwrap();
             assert_eq!(conversation(&environment), [1, 0, 0], "{what}, renewed");
             assert_ne!(first.access_key, second.access_key);
         }
@@ -90,11 +91,11 @@ async fn a_cookie_that_is_no_longer_good_is_earned_again() {
     for family in FAMILIES {
         let environment = TestEnvironment::of(family, |_| {});
         let login = environment.login(Shows::Password);
-        soon(login.grant()).await.unwrap();
+        soon(login.temporary_credentials()).await.unwrap();
         conversation(&environment);
         // A day later.
         environment.archive.set(|knobs| knobs.clock_shift = 25 * 3600);
-        assert_lives(&soon(login.grant()).await.unwrap(), HOUR, "a day later");
+        assert_lives(&soon(login.temporary_credentials()).await.unwrap(), HOUR, "a day later");
         assert_eq!(conversation(&environment), [2, 1, 1]);
     }
 }
@@ -105,7 +106,7 @@ async fn a_cookie_that_is_no_longer_good_is_earned_again() {
 async fn the_password_goes_to_earthdata_login_and_nowhere_else() {
     for family in FAMILIES {
         let environment = TestEnvironment::of(family, |_| {});
-        soon(environment.login(Shows::Password).grant()).await.unwrap();
+        soon(environment.login(Shows::Password).temporary_credentials()).await.unwrap();
         let log = environment.archive.log();
         let posts: Vec<_> = log.iter().filter(|request| request.method == "POST").collect();
         assert!(
@@ -142,7 +143,11 @@ async fn every_way_to_write_an_expiration_is_read() {
         (Expiration::Garbage, ASSUMED),
     ] {
         environment.archive.set(|knobs| knobs.expiration = form);
-        assert_lives(&soon(login.grant()).await.unwrap(), life, &format!("{form:?}"));
+        assert_lives(
+            &soon(login.temporary_credentials()).await.unwrap(),
+            life,
+            &format!("{form:?}"),
+        );
     }
 }
 
@@ -153,7 +158,11 @@ async fn lives_are_judged_by_the_servers_clock() {
     let login = environment.login(Shows::Token);
     for shift in [-86_400 * 400, -7200, 7200, 86_400 * 400] {
         environment.archive.set(|knobs| knobs.clock_shift = shift);
-        assert_lives(&soon(login.grant()).await.unwrap(), HOUR, &format!("{shift} s"));
+        assert_lives(
+            &soon(login.temporary_credentials()).await.unwrap(),
+            HOUR,
+            &format!("{shift} s"),
+        );
     }
 }
 
@@ -171,7 +180,7 @@ async fn credentials_count_wherever_the_redirects_end() {
         environment.identity(Shows::Password),
     )
     .unwrap();
-    assert_eq!(soon(login.grant()).await.unwrap().access_key, "A");
+    assert_eq!(soon(login.temporary_credentials()).await.unwrap().access_key, "A");
 }
 
 /// Item 1: a token follows redirects within its endpoint, and is refused by one that leads anywhere
@@ -197,7 +206,7 @@ async fn a_token_stays_with_its_endpoint() {
             environment.identity(Shows::Token),
         )
         .unwrap();
-        let outcome = soon(login.grant()).await;
+        let outcome = soon(login.temporary_credentials()).await;
         if is_accepted {
             outcome.unwrap();
         } else {

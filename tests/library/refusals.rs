@@ -206,7 +206,7 @@ async fn each_answer_has_its_own_error_and_sends_no_password_twice() {
         for family in families {
             let what = format!("{family:?}, {what}");
             let environment = TestEnvironment::of(*family, turn);
-            let outcome = soon(environment.login(shows).grant()).await;
+            let outcome = soon(environment.login(shows).temporary_credentials()).await;
             let stats = environment.archive.stats();
             assert_eq!(
                 (stats.authenticated + stats.rejected, stats.leaks),
@@ -231,7 +231,7 @@ async fn a_fault_on_any_leg_of_the_login_is_transient() {
                     knobs.faults.push(Fault::new(failure).on(kind))
                 });
                 let login = environment.login(Shows::Password);
-                let error = environment.error_of(soon(login.grant()).await);
+                let error = environment.error_of(soon(login.temporary_credentials()).await);
                 assert!(is_transient(&environment, &error), "{what}: {error:?}");
                 let log = environment.archive.log();
                 // A connection that is reset may have been an idle one: the client tries again, in
@@ -244,7 +244,9 @@ async fn a_fault_on_any_leg_of_the_login_is_transient() {
                     "{what}: {log:?}"
                 );
                 environment.archive.set(|knobs| knobs.faults.clear());
-                soon(login.grant()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                soon(login.temporary_credentials())
+                    .await
+                    .unwrap_or_else(|error| panic!("{what}: {error}"));
             }
         }
     }
@@ -263,7 +265,8 @@ async fn a_redirect_to_a_foreign_host_gets_no_secret() {
             (Trap::Login, Shows::BadTokenAndPassword, 1),
         ] {
             let environment = TestEnvironment::of(family, |knobs| knobs.trap = trap);
-            let error = environment.error_of(soon(environment.login(shows).grant()).await);
+            let error =
+                environment.error_of(soon(environment.login(shows).temporary_credentials()).await);
             let stats = environment.archive.stats();
             assert_eq!((stats.leaks, stats.traps), (0, visits), "{family:?} {trap:?}");
             let is_named = matches!(error, Error::Refused(Refusal::ForeignLogin { .. }));
@@ -283,7 +286,7 @@ async fn another_earthdata_login_than_the_configured_one_gets_nothing() {
         environment.identity(Shows::Password),
     )
     .unwrap();
-    let error = environment.error_of(soon(login.grant()).await);
+    let error = environment.error_of(soon(login.temporary_credentials()).await);
     let Error::Refused(Refusal::ForeignLogin { host, configured, .. }) = &error else {
         panic!("{error:?}")
     };
@@ -381,7 +384,7 @@ async fn redirects_are_bounded_and_stay_private() {
             environment.identity(Shows::Password),
         )
         .unwrap();
-        let error = environment.error_of(soon(login.grant()).await);
+        let error = environment.error_of(soon(login.temporary_credentials()).await);
         assert!(check(&environment, &error), "{location}: {error:?}");
         assert!(requests.contains(&server.heads().len()), "{location}: {:?}", server.heads());
         assert_eq!(environment.archive.stats().logins, 0);

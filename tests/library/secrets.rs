@@ -16,7 +16,7 @@ async fn debug_shows_no_secret_of_anything_that_holds_one() {
     let environment = TestEnvironment::holding(&["d/f"]);
     let identity = environment.identity(Shows::Both);
     let login = environment.login(Shows::Password);
-    let grant = soon(login.grant()).await.unwrap();
+    let grant = soon(login.temporary_credentials()).await.unwrap();
     let source = Provider::Earthdata(Box::new(environment.login(Shows::Both)));
     let store = environment.store();
     let session = soon(store.current()).await.unwrap();

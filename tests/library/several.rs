@@ -9,8 +9,7 @@ use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::{Error, Refusal};
 use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
 use granulefs::inodes::ROOT;
-use granulefs::login::identity::Found;
-use granulefs::login::{Identity, Login};
+use granulefs::login::{Identity, Login, Token};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation};
 
@@ -29,7 +28,7 @@ const MIB: u32 = 1 << 20;
 
 fn several(archive: &FakeDaac) -> Tree {
     let place = |(daac, bucket, prefix): (&str, &str, &str)| {
-        let token = Some(Found { value: archive.token().into(), origin: "here".into() });
+        let token = Some(Token { secret: archive.token().into(), origin: "here".into() });
         let identity = Identity::new(token, None);
         let login =
             Login::new(&archive.credentials_url(daac), &archive.edl_host(), identity).unwrap();

@@ -1,55 +1,59 @@
-//! Where a collection's granules are: what its record says, as far as the granules' own links bear
-//! it out.
+//! Where a collection's granules are: the prefixes that its record states, as far as the granules'
+//! own links agree.
 
 use std::collections::BTreeMap;
 
-use super::records::{Hints, Link};
+use super::direct_distribution::DirectDistribution;
+use super::records::Link;
 use crate::catalog::bucket_table::BucketTable;
-use crate::catalog::source::Location;
+use crate::catalog::location::Location;
 use crate::object::Prefix;
 
-/// The directory in one bucket that holds what is known to be there.
+/// The directory in one bucket that holds granules of a collection.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct GranuleDirectory {
     pub(super) location: Location,
-    /// Whether the record says so.
-    pub(super) is_told: bool,
+    /// Whether the collection's record states it.
+    pub(super) is_stated: bool,
 }
 
-/// One place for each bucket that `links` need, in byte order. Where the record does not hold, the
-/// links' own directories count.
-pub(super) fn of(links: &[Link], hints: &Hints, table: &BucketTable) -> Vec<Found> {
-    let mut keys = BTreeMap::<_, Vec<_>>::new();
+/// One directory for each bucket that `links` lead to, in byte order: the stated prefixes, or the
+/// links' own directories where a link of the bucket is below no stated prefix.
+pub(super) fn from_links(
+    links: &[Link],
+    stated: &DirectDistribution,
+    table: &BucketTable,
+) -> Vec<GranuleDirectory> {
+    let mut by_bucket = BTreeMap::<_, Vec<_>>::new();
     for link in links {
-        keys.entry(link.bucket.as_str()).or_default().push(link);
+        by_bucket.entry(link.bucket.as_str()).or_default().push(link);
     }
-    let place = |(bucket, links): (&str, Vec<&Link>)| {
-        let told = links.iter().map(|link| hints.bearing(link, table)).collect::<Option<Vec<_>>>();
-        let is_told = told.is_some();
-        let directories =
-            told.unwrap_or_else(|| links.iter().map(|link| Prefix::of_key(&link.key).0).collect());
-        Found {
-            location: Location { bucket: bucket.into(), prefix: common(&directories) },
-            is_told,
-        }
+    let directory = |(bucket, links): (&str, Vec<&Link>)| {
+        let prefixes =
+            links.iter().map(|link| stated.prefix_of(link, table)).collect::<Option<Vec<_>>>();
+        let is_stated = prefixes.is_some();
+        let prefixes = prefixes
+            .unwrap_or_else(|| links.iter().map(|link| Prefix::of_key(&link.key).0).collect());
+        let location = Location { bucket: bucket.into(), prefix: common_directory(&prefixes) };
+        GranuleDirectory { location, is_stated }
     };
-    keys.into_iter().map(place).collect()
+    by_bucket.into_iter().map(directory).collect()
 }
 
-/// The same by the record alone.
-pub(super) fn unchecked(hints: &Hints, table: &BucketTable) -> Vec<Location> {
-    let mut prefixes = BTreeMap::<_, Vec<_>>::new();
-    for Location { bucket, prefix } in hints.locations(table, None) {
-        prefixes.entry(bucket).or_default().push(prefix);
+/// One location for each bucket that the record states, for a collection without links.
+pub(super) fn from_record(stated: &DirectDistribution, table: &BucketTable) -> Vec<Location> {
+    let mut by_bucket = BTreeMap::<_, Vec<_>>::new();
+    for Location { bucket, prefix } in stated.locations(table, None) {
+        by_bucket.entry(bucket).or_default().push(prefix);
     }
-    prefixes
+    by_bucket
         .into_iter()
-        .map(|(bucket, prefixes)| Location { bucket, prefix: common(&prefixes) })
+        .map(|(bucket, prefixes)| Location { bucket, prefix: common_directory(&prefixes) })
         .collect()
 }
 
 /// The deepest directory that holds all of these.
-fn common(directories: &[Prefix]) -> Prefix {
+fn common_directory(directories: &[Prefix]) -> Prefix {
     let Some((first, others)) = directories.split_first() else { return Prefix::new("") };
     let mut directory = first.clone();
     for other in others {
@@ -67,16 +71,19 @@ mod tests {
     const TABLE: &str =
         r#"{"b-1": {"endpoint": "https://d.org/s3credentials", "region": "us-west-2"}}"#;
 
-    fn found(prefixes: &[&str], links: &[&str]) -> Vec<(String, bool)> {
+    fn directories(prefixes: &[&str], links: &[&str]) -> Vec<(String, bool)> {
         let table = serde_json::from_str(TABLE).unwrap();
-        let links = links.iter().map(|link| Link::read(link).unwrap()).collect::<Vec<_>>();
-        let found = of(&links, &Hints::of(prefixes), &table);
-        found.into_iter().map(|found| (found.location.to_string(), found.is_told)).collect()
+        let links = links.iter().map(|link| Link::parse(link).unwrap()).collect::<Vec<_>>();
+        let directories = from_links(&links, &DirectDistribution::of(prefixes), &table);
+        directories
+            .into_iter()
+            .map(|directory| (directory.location.to_string(), directory.is_stated))
+            .collect()
     }
 
     #[test]
-    fn a_prefix_counts_where_granules_bear_it_out() {
-        for (prefixes, links, places) in [
+    fn a_stated_prefix_counts_where_granules_are_below_it() {
+        for (prefixes, links, expected) in [
             (
                 &["b-1/X", "b-2/X"][..],
                 &["s3://b-1/X/2001/a.nc", "s3://b-1/X/2020/b.nc"][..],
@@ -98,36 +105,34 @@ mod tests {
             (&["b-1/Z"], &["s3://b-1/X/a.nc", "s3://b-1/Y/a.nc"], &[("s3://b-1/", false)]),
             (&["b-1/Z"], &["s3://b-1/a.nc"], &[("s3://b-1/", false)]),
         ] {
-            let places = places
+            let expected = expected
                 .iter()
-                .map(|(place, is_told)| ((*place).to_owned(), *is_told))
+                .map(|(location, is_stated)| ((*location).to_owned(), *is_stated))
                 .collect::<Vec<_>>();
-            assert_eq!(found(prefixes, links), places, "{prefixes:?} {links:?}");
+            assert_eq!(directories(prefixes, links), expected, "{prefixes:?} {links:?}");
         }
     }
 
-    /// Each bucket that a granule is in has its place, and no other has one, whatever the record
-    /// claims.
+    /// No other bucket has a directory, whatever the record states.
     #[test]
-    fn granules_in_several_buckets_have_a_place_in_each() {
+    fn granules_in_several_buckets_have_a_directory_in_each() {
         let links =
             ["s3://b-2/X/2020/b.nc", "s3://b-1/X/a.nc", "s3://b-1/X/b.nc", "s3://b-3/Y/c.nc"];
-        let told = ["b-1/X", "b-2/X/", "b-4/X"];
-        let places = [
+        let stated = ["b-1/X", "b-2/X/", "b-4/X"];
+        let expected = [
             ("s3://b-1/X/".into(), true),
             ("s3://b-2/X/".into(), true),
             ("s3://b-3/Y/".into(), false),
         ];
-        assert_eq!(found(&told, &links), places);
+        assert_eq!(directories(&stated, &links), expected);
     }
 
     #[test]
-    fn a_record_without_granules_is_taken_at_its_word() {
+    fn a_record_without_granules_counts_as_it_stands() {
         let table = serde_json::from_str(TABLE).unwrap();
-        let places =
-            unchecked(&Hints::of(&["b-2/X", "b-1/X/1", "b-1/X/2", "see the guide"]), &table);
+        let stated = DirectDistribution::of(&["b-2/X", "b-1/X/1", "b-1/X/2", "see the guide"]);
         assert_eq!(
-            places.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            from_record(&stated, &table).iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["s3://b-1/X/", "s3://b-2/X/"]
         );
     }

@@ -1,12 +1,10 @@
-//! CMR's answers, and the truth in them.
+//! CMR's answers, as far as they are used.
 
 use serde::Deserialize;
 
-use crate::catalog::bucket_table::BucketTable;
-use crate::catalog::source::{Location, is_bucket_name};
-use crate::object::Prefix;
+use super::direct_distribution::DirectDistribution;
 
-/// What a search answers.
+/// The answer to a search.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer<T> {
     pub(super) items: Vec<T>,
@@ -14,9 +12,9 @@ pub(super) struct Answer<T> {
 
 /// A collection.
 #[derive(Debug, Deserialize)]
-pub(super) struct Record {
+pub(super) struct CollectionRecord {
     pub(super) meta: Meta,
-    pub(super) umm: Umm,
+    pub(super) umm: CollectionUmm,
 }
 
 #[derive(Debug, Deserialize)]
@@ -25,25 +23,16 @@ pub(super) struct Meta {
     pub(super) concept_id: String,
 }
 
+/// The collection's metadata in CMR's Unified Metadata Model.
 #[derive(Debug, Deserialize)]
-pub(super) struct Umm {
+pub(super) struct CollectionUmm {
     #[serde(rename = "ShortName")]
     pub(super) short_name: String,
     #[serde(rename = "Version", default)]
     pub(super) version: String,
+    /// `None`: the collection is not in the cloud.
     #[serde(rename = "DirectDistributionInformation")]
-    pub(super) direct: Option<Direct>,
-}
-
-/// `DirectDistributionInformation`
-#[derive(Debug, Deserialize)]
-pub(super) struct Direct {
-    #[serde(rename = "Region")]
-    region: Option<String>,
-    #[serde(rename = "S3BucketAndObjectPrefixNames")]
-    prefixes: Option<Vec<String>>,
-    #[serde(rename = "S3CredentialsAPIEndpoint")]
-    endpoint: Option<String>,
+    pub(super) direct: Option<DirectDistribution>,
 }
 
 /// A granule.
@@ -66,7 +55,7 @@ struct RelatedUrl {
     kind: String,
 }
 
-/// Where in S3 a file of a granule is.
+/// The bucket and key of a granule's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) bucket: String,
@@ -74,8 +63,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Reads an `s3://` link.
-    pub(super) fn read(url: &str) -> Option<Self> {
+    /// Parses an `s3://` URL.
+    pub(super) fn parse(url: &str) -> Option<Self> {
         let (bucket, key) = url.strip_prefix("s3://")?.split_once('/')?;
         Some(Self { bucket: bucket.into(), key: key.into() })
     }
@@ -85,109 +74,31 @@ impl Link {
     }
 }
 
-/// What lies beside data, often in a bucket of its own, and is none.
+/// Files beside the data, often in a bucket of their own. They say nothing about where the data
+/// are.
 const SIDECARS: [&str; 6] = [".md5", ".sha256", ".cmr.xml", ".cmr.json", ".dmrpp", ".iso.xml"];
 
 impl GranuleRecord {
-    /// The files of data that the granule offers in S3.
+    /// The files of data that the granule has in S3.
     pub(super) fn direct_links(&self) -> impl Iterator<Item = Link> {
         let direct =
             self.umm.urls.iter().filter(|related| related.kind == "GET DATA VIA DIRECT ACCESS");
-        direct.filter_map(|related| Link::read(&related.url)).filter(|link| !link.is_sidecar())
+        direct.filter_map(|related| Link::parse(&related.url)).filter(|link| !link.is_sidecar())
     }
 }
 
 /// Why CMR refused a search, in its own words.
-pub(super) fn complaint(text: &str) -> Option<String> {
+pub(super) fn refusal_text(text: &str) -> Option<String> {
     #[derive(Deserialize)]
-    struct Complaint {
+    struct Refusal {
         errors: Vec<String>,
     }
-    serde_json::from_str::<Complaint>(text).ok().map(|complaint| complaint.errors.join("; "))
-}
-
-/// What a collection's record says about where it is.
-#[derive(Debug, Default)]
-pub(super) struct Hints {
-    /// Free text, taken apart.
-    prefixes: Vec<String>,
-    /// The same as it stands in the record.
-    pub(super) told: String,
-    pub(super) endpoint: Option<String>,
-    pub(super) region: Option<String>,
-}
-
-impl Hints {
-    pub(super) fn new(direct: Option<&Direct>) -> Self {
-        let Some(direct) = direct else { return Self::default() };
-        let filled = |field: &Option<String>| {
-            field.as_deref().map(str::trim).filter(|field| !field.is_empty()).map(str::to_owned)
-        };
-        let told =
-            direct.prefixes.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let words = direct.prefixes.iter().flatten();
-        let prefixes = words
-            .flat_map(|text| text.split([',', ';', ' ', '\n']))
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned);
-        Self {
-            prefixes: prefixes.collect(),
-            told,
-            endpoint: filled(&direct.endpoint),
-            region: filled(&direct.region),
-        }
-    }
-
-    /// The prefixes, where `bucket` is one that is known beside those of the table.
-    pub(super) fn locations(&self, table: &BucketTable, bucket: Option<&str>) -> Vec<Location> {
-        self.prefixes.iter().filter_map(|text| location(text, table, bucket)).collect()
-    }
-
-    /// The narrowest prefix that holds `link`.
-    pub(super) fn bearing(&self, link: &Link, table: &BucketTable) -> Option<Prefix> {
-        let locations = self.locations(table, Some(&link.bucket)).into_iter();
-        let bearing = locations.filter(|hint| {
-            hint.bucket == link.bucket && link.key.starts_with(hint.prefix.as_str())
-        });
-        bearing.map(|hint| hint.prefix).max_by_key(|prefix| prefix.as_str().len())
-    }
-
-    /// A record that says this.
-    #[cfg(test)]
-    pub(super) fn of(prefixes: &[&str]) -> Self {
-        Self { prefixes: prefixes.iter().map(|text| (*text).into()).collect(), ..Self::default() }
-    }
-}
-
-/// Reads what people have typed: with or without `s3://`, with or without a last slash, with or
-/// without one behind the bucket.
-fn location(text: &str, table: &BucketTable, bucket: Option<&str>) -> Option<Location> {
-    let text = text.trim_matches(['"', '\'', '*']);
-    let text = text
-        .get(..5)
-        .filter(|scheme| scheme.eq_ignore_ascii_case("s3://"))
-        .map_or(text, |_| &text[5..]);
-    let text = text.trim_start_matches('/');
-    let (first, prefix) = text.split_once('/').unwrap_or((text, ""));
-    let is_known = |name: &str| bucket == Some(name) || table.get(name).is_some();
-    if is_known(first) {
-        return Some(Location::new(first, prefix));
-    }
-    let known = table.iter().map(|(name, _)| name).chain(bucket);
-    let run_together = known.filter(|name| {
-        text.strip_prefix(name).is_some_and(|rest| rest.starts_with(char::is_alphanumeric))
-    });
-    match run_together.max_by_key(|name| name.len()) {
-        Some(name) => Some(Location::new(name, &text[name.len()..])),
-        None => is_bucket_name(first).then(|| Location::new(first, prefix)),
-    }
+    serde_json::from_str::<Refusal>(text).ok().map(|refusal| refusal.errors.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const COLLECTIONS: &str = include_str!("recorded/collections-poc.json");
 
     fn recorded_granules(text: &str) -> Vec<GranuleRecord> {
         #[derive(Deserialize)]
@@ -201,37 +112,10 @@ mod tests {
         answer.items
     }
 
+    /// TELLUS has data in two buckets; Daymet and IMERG have only checksums in a second one.
     #[test]
-    fn the_recorded_collections_tell_where_they_are() {
-        let answer: Answer<Record> = serde_json::from_str(COLLECTIONS).unwrap();
-        let table = BucketTable::built_in();
-        assert_eq!(answer.items.len(), 20);
-        for record in &answer.items {
-            let hints = Hints::new(record.umm.direct.as_ref());
-            let locations = hints.locations(&table, None);
-            assert_eq!(locations.len(), 2, "{}", record.umm.short_name);
-            for location in locations {
-                let known = table.get(&location.bucket).unwrap();
-                assert_eq!(
-                    Some(&known.endpoint),
-                    hints.endpoint.as_ref(),
-                    "{}",
-                    record.umm.short_name
-                );
-                assert_eq!(Some(&known.region), hints.region.as_ref());
-                assert!(
-                    location.prefix.as_str().ends_with('/')
-                        && !location.prefix.as_str().starts_with('/')
-                );
-            }
-        }
-    }
-
-    /// Those of TELLUS are data in two buckets; those of Daymet and IMERG have their sums only in
-    /// another one.
-    #[test]
-    fn the_recorded_granules_tell_which_buckets_they_need() {
-        for (text, needed) in [
+    fn recorded_granules_say_which_buckets_hold_their_data() {
+        for (text, expected) in [
             (
                 include_str!("recorded/granules-tellus.json"),
                 &[
@@ -254,11 +138,11 @@ mod tests {
                     link.bucket == *bucket && link.key.starts_with(key)
                 };
                 assert!(
-                    links.iter().all(|link| needed.iter().any(|place| is_at(link, place))),
+                    links.iter().all(|link| expected.iter().any(|start| is_at(link, start))),
                     "{links:?}"
                 );
                 assert!(
-                    needed.iter().all(|place| links.iter().any(|link| is_at(link, place))),
+                    expected.iter().all(|start| links.iter().any(|link| is_at(link, start))),
                     "{links:?}"
                 );
             }
@@ -266,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_metadata_are_no_data() {
+    fn checksums_and_metadata_are_no_data() {
         let files = [
             "x.nc",
             "x.nc.md5",
@@ -289,43 +173,12 @@ mod tests {
         );
     }
 
-    /// earthdata.md, section 6: with or without `s3://`, a last slash, and the separator.
     #[test]
-    fn a_prefix_is_read_however_it_was_typed() {
-        let table = BucketTable::built_in();
-        let read =
-            |text: &str| location(text, &table, Some("b-new")).map(|location| location.to_string());
-        for text in [
-            "lp-prod-protected/HLSS30.020/",
-            "lp-prod-protected/HLSS30.020",
-            "s3://lp-prod-protected/HLSS30.020/",
-            "S3://lp-prod-protected/HLSS30.020",
-            "s3://lp-prod-protectedHLSS30.020/",
-            "lp-prod-protectedHLSS30.020",
-            "/lp-prod-protected/HLSS30.020/*",
-            "\"lp-prod-protected/HLSS30.020/\"",
-        ] {
-            assert_eq!(read(text).as_deref(), Some("s3://lp-prod-protected/HLSS30.020/"), "{text}");
-        }
+    fn a_refusal_is_in_cmrs_words() {
         assert_eq!(
-            read("ghrcw-protectednalma__1/").as_deref(),
-            Some("s3://ghrcw-protected/nalma__1/")
-        );
-        assert_eq!(read("b-newX/Y").as_deref(), Some("s3://b-new/X/Y/"));
-        assert_eq!(read("ob-cumulus-prod-public").as_deref(), Some("s3://ob-cumulus-prod-public/"));
-        // Nothing to tell them from a bucket of their own.
-        assert_eq!(read("lp-protected-2/X").as_deref(), Some("s3://lp-protected-2/X/"));
-        for text in ["", "/", "s3://", "HLSS30.020/", "a/b"] {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_complaint_is_told_in_cmrs_words() {
-        assert_eq!(
-            complaint(r#"{"errors":["Parameter [x] was not recognized."]}"#).unwrap(),
+            refusal_text(r#"{"errors":["Parameter [x] was not recognized."]}"#).unwrap(),
             "Parameter [x] was not recognized."
         );
-        assert_eq!(complaint("<html>"), None);
+        assert_eq!(refusal_text("<html>"), None);
     }
 }

@@ -1,27 +1,27 @@
-//! Which of a collection's versions is the newest.
+//! The versions of a collection, and which is the newest.
 
 use std::cmp::Ordering;
 
-use super::records::Record;
-use crate::catalog::source::Collection;
+use super::records::CollectionRecord;
+use crate::catalog::collection::Collection;
 
 /// The record with the newest version; of several with that, the first.
-pub(super) fn newest<'r>(records: &[&'r Record]) -> Option<&'r Record> {
-    let newer = |best: &'r Record, next: &&'r Record| {
+pub(super) fn newest<'r>(records: &[&'r CollectionRecord]) -> Option<&'r CollectionRecord> {
+    let newer = |best: &'r CollectionRecord, next: &&'r CollectionRecord| {
         if compare(&next.umm.version, &best.umm.version).is_gt() { *next } else { best }
     };
     let (first, others) = records.split_first()?;
     Some(others.iter().fold(*first, newer))
 }
 
-/// What a user should know who named no version, where there are several.
+/// Tells a user who named no version which one it is, where there are several.
 pub(super) fn note(
-    chosen: &Record,
-    records: &[&Record],
+    chosen: &CollectionRecord,
+    records: &[&CollectionRecord],
     collection: &Collection,
 ) -> Option<String> {
     let Collection::Named { short_name, version: None } = collection else { return None };
-    let mut others = of(records);
+    let mut others = distinct(records);
     others.retain(|version| *version != chosen.umm.version);
     let version = &chosen.umm.version;
     let name = if chosen.umm.short_name.is_empty() { short_name } else { &chosen.umm.short_name };
@@ -33,8 +33,8 @@ pub(super) fn note(
     })
 }
 
-/// The versions, oldest first.
-pub(super) fn of<'r>(records: &[&'r Record]) -> Vec<&'r str> {
+/// The different versions, oldest first.
+pub(super) fn distinct<'r>(records: &[&'r CollectionRecord]) -> Vec<&'r str> {
     let mut versions = records.iter().map(|record| record.umm.version.as_str()).collect::<Vec<_>>();
     versions.sort_by(|a, b| compare(a, b));
     versions.dedup();
@@ -46,7 +46,8 @@ fn compare(one: &str, other: &str) -> Ordering {
     parts(one).cmp(&parts(other))
 }
 
-/// Numbers, each with what follows it; a dot, which a further number follows, after any other text.
+/// Splits a version into its numbers, each with the text behind it. The flag says that this text
+/// starts with a dot: a further number then follows, which sorts after any other text.
 fn parts(version: &str) -> Vec<(u64, bool, &str)> {
     let mut parts = Vec::new();
     let mut rest = version;
@@ -64,7 +65,7 @@ fn parts(version: &str) -> Vec<(u64, bool, &str)> {
 mod tests {
     use super::*;
 
-    fn record(version: &str) -> Record {
+    fn record(version: &str) -> CollectionRecord {
         let text = format!(
             r#"{{"meta": {{"concept-id": "C1-P"}}, "umm": {{"ShortName": "X", "Version": "{version}"}}}}"#
         );
@@ -90,15 +91,15 @@ mod tests {
     }
 
     #[test]
-    fn who_named_no_version_is_told_of_the_others() {
+    fn a_user_who_named_no_version_learns_of_the_others() {
         let records = ["006", "007", "005", "006"].map(record);
         let records = records.iter().collect::<Vec<_>>();
         let named = |version: Option<&str>| Collection::Named {
             short_name: "x".into(),
             version: version.map(Into::into),
         };
-        let told = note(records[1], &records, &named(None)).unwrap();
-        assert_eq!(told, "X is version 007, the newest; others, as X@VERSION: 005, 006");
+        let text = note(records[1], &records, &named(None)).unwrap();
+        assert_eq!(text, "X is version 007, the newest; others, as X@VERSION: 005, 006");
         assert_eq!(note(records[1], &records, &named(Some("007"))), None);
         assert_eq!(note(records[1], &records[1..2], &named(None)), None);
     }

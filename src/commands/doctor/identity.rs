@@ -41,13 +41,13 @@ fn origins(identity: &Identity) -> String {
     let password = identity
         .password
         .as_ref()
-        .map(|found| format!("{}'s password from {}", found.value.user, found.origin));
+        .map(|found| format!("{}'s password from {}", found.user, found.origin));
     token.into_iter().chain(password).collect::<Vec<_>>().join("; when that is refused, ")
 }
 
 fn check_token(identity: &Identity, host: &str, report: &mut Report) -> Result<(), Error> {
     let renewal = format!("make a new one at https://{host}/");
-    match identity.token_end().map(|end| end.duration_since(SystemTime::now())) {
+    match identity.token_expiration().map(|end| end.duration_since(SystemTime::now())) {
         None => report.note("token", "it does not say when it ends; Earthdata's live 60 days"),
         Some(Ok(left)) if left.as_secs() / DAY < SOON => {
             report.note("token", &format!("it ends in {}; {renewal}", days(left)))

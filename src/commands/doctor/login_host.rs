@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use super::report::Report;
 use crate::error::Error;
-use crate::http::reach;
+use crate::http::probe;
 
 /// Seconds. S3 refuses requests whose signature is 15 minutes off.
 const NOTABLE_SKEW: u64 = 5 * 60;
 
 /// Returns whether `host` answers. That it does not is a failure only where it `is_needed`.
 pub(super) async fn check(host: &str, is_needed: bool, report: &mut Report) -> Result<bool, Error> {
-    let server_time = match reach(host).await {
+    let server_time = match probe(host).await {
         Ok(server_time) => server_time,
         Err(error) => {
             let text = format!(

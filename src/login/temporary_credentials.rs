@@ -1,4 +1,4 @@
-//! The answer of an /s3credentials endpoint.
+//! Temporary S3 credentials, and the answer of an /s3credentials endpoint that holds them.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use secrecy::SecretString;
 
-use crate::error::Error;
+use crate::error::Problem;
 
-/// How long credentials are taken to live when the answer does not say: the hour of role chaining,
+/// The life of credentials whose answer does not say it: the hour that AWS gives to chained roles,
 /// less a margin.
 const ASSUMED_LIFE: Duration = Duration::from_secs(55 * 60);
 
-/// Temporary credentials, as handed out.
+/// S3 credentials, as an endpoint hands them out.
 #[derive(Clone, Debug)]
 pub struct TemporaryCredentials {
     /// The access key id, which is no secret.
@@ -21,7 +21,7 @@ pub struct TemporaryCredentials {
     pub secret_key: SecretString,
     /// The session token; static credentials have none.
     pub session_token: Option<SecretString>,
-    /// How long they live from the moment of the answer, by the server's own clock; `None` for
+    /// How long they live from the moment of the answer, by the server's own clock; `None`: for
     /// ever.
     pub life: Option<Duration>,
 }
@@ -43,18 +43,17 @@ impl TemporaryCredentials {
     /// server's `Date`.
     ///
     /// # Errors
-    /// [`Error::Transient`] when the text is no such JSON, or when the credentials have expired
-    /// already.
-    pub fn parse(text: &str, now: SystemTime) -> Result<Self, Error> {
-        // serde's message could quote the text, which holds secrets.
+    /// The text is no such JSON, or the credentials have already expired. Another try may help.
+    pub(super) fn parse(text: &str, now: SystemTime) -> Result<Self, Problem> {
+        // serde's error is dropped: it could quote the text, which holds secrets.
         let answer: Answer = serde_json::from_str(text).map_err(|_| {
-            Error::transient(
+            Problem::new(
                 "the answer holds no temporary credentials; is that an /s3credentials URL?",
             )
         })?;
         let life = match answer.expiration.as_str().and_then(parse_expiration) {
             Some(expiration) => expiration.duration_since(now).map_err(|_| {
-                Error::transient("the answer holds credentials that have expired already")
+                Problem::new("the answer holds credentials that have expired already")
             })?,
             None => {
                 tracing::warn!(?ASSUMED_LIFE, "the endpoint gave no readable expiration");
@@ -84,7 +83,7 @@ fn parse_expiration(text: &str) -> Option<SystemTime> {
 mod tests {
     use super::*;
 
-    fn grant(expiration: &str, now: &str) -> Result<TemporaryCredentials, Error> {
+    fn parse(expiration: &str, now: &str) -> Result<TemporaryCredentials, Problem> {
         let text = format!(
             r#"{{"accessKeyId":"A","secretAccessKey":"hush","sessionToken":"hush"{expiration}}}"#
         );
@@ -103,9 +102,9 @@ mod tests {
             "2026-11-23T13:55:57",
             "2026-11-23 14:55:57+01:00",
         ] {
-            let grant =
-                grant(&format!(r#","expiration":"{text}""#), "2026-11-23T12:55:57Z").unwrap();
-            assert_eq!(grant.life, Some(Duration::from_secs(3600)), "{text}");
+            let credentials =
+                parse(&format!(r#","expiration":"{text}""#), "2026-11-23T12:55:57Z").unwrap();
+            assert_eq!(credentials.life, Some(Duration::from_secs(3600)), "{text}");
         }
     }
 
@@ -115,7 +114,7 @@ mod tests {
             ["", r#","expiration":"tomorrow""#, r#","expiration":null"#, r#","expiration":17"#]
         {
             assert_eq!(
-                grant(field, "2026-11-23T12:00:00Z").unwrap().life,
+                parse(field, "2026-11-23T12:00:00Z").unwrap().life,
                 Some(ASSUMED_LIFE),
                 "{field}"
             );
@@ -123,15 +122,15 @@ mod tests {
     }
 
     #[test]
-    fn dead_credentials_and_other_pages_are_worth_another_try_and_leak_nothing() {
-        let dead = grant(r#","expiration":"2026-11-23 11:00:00+00:00""#, "2026-11-23T12:00:00Z");
-        assert!(matches!(dead, Err(Error::Transient(_))));
+    fn expired_credentials_and_other_pages_are_errors_without_secrets() {
+        let expired = parse(r#","expiration":"2026-11-23 11:00:00+00:00""#, "2026-11-23T12:00:00Z");
+        assert!(expired.unwrap_err().to_string().ends_with("expired already"));
         let cut = TemporaryCredentials::parse(
             r#"{"accessKeyId":"A","secretAccessKey":"hush"#,
             SystemTime::now(),
         )
         .unwrap_err();
         assert!(!format!("{cut} {cut:?}").contains("hush"));
-        assert!(!format!("{:?}", grant("", "2026-11-23T12:00:00Z").unwrap()).contains("hush"));
+        assert!(!format!("{:?}", parse("", "2026-11-23T12:00:00Z").unwrap()).contains("hush"));
     }
 }
