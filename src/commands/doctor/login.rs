@@ -8,7 +8,7 @@ use crate::connect::{Connection, FirstCredentials};
 use crate::error::Error;
 
 /// The logins that were tried.
-pub(super) struct Logins {
+pub(super) struct LoginChecks {
     /// Whether the environment's credentials are tried first.
     prefer_environment: bool,
     may_log_in: bool,
@@ -18,7 +18,7 @@ pub(super) struct Logins {
     reported: BTreeSet<String>,
 }
 
-impl Logins {
+impl LoginChecks {
     pub(super) fn new(prefer_environment: bool, may_log_in: bool) -> Self {
         Self {
             prefer_environment,

@@ -11,7 +11,7 @@ mod report;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use self::login::Logins;
+use self::login::LoginChecks;
 use self::report::Report;
 use super::process;
 use crate::catalog::Source;
@@ -55,7 +55,7 @@ async fn check(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
     let Some(connections) = check_source(source, args, identity, report).await? else {
         return Ok(());
     };
-    let mut logins = Logins::new(args.store.aws_credentials, may_log_in);
+    let mut logins = LoginChecks::new(args.store.aws_credentials, may_log_in);
     let mut is_region_checked = false;
     for connection in &connections.buckets {
         if !logins.check(connection, report).await? {
