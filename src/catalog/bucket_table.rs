@@ -25,15 +25,15 @@ pub struct BucketInfo {
 }
 
 impl BucketInfo {
-    /// The data center's name; the provider's id where the data center is not NASA's, and `-` where
-    /// there is no provider.
+    /// Returns the data center's name; the provider's id where the data center is not NASA's, and
+    /// `-` where there is no provider.
     #[must_use]
     pub fn daac(&self) -> &str {
         let name = self.providers.iter().find_map(|provider| daac::name_of(provider));
         name.or(self.providers.first().map(String::as_str)).unwrap_or("-")
     }
 
-    /// The endpoint's `host` or `host:port`; empty when the endpoint is no URL.
+    /// Returns the endpoint's `host` or `host:port`; empty when the endpoint is no URL.
     pub(super) fn host(&self) -> String {
         Url::parse(&self.endpoint).map(|url| host_of(&url)).unwrap_or_default()
     }
@@ -54,7 +54,7 @@ static BUILT_IN: LazyLock<BucketTable> =
 pub struct BucketTable(BTreeMap<String, BucketInfo>);
 
 impl BucketTable {
-    /// The compiled-in table.
+    /// Returns the compiled-in table.
     #[must_use]
     pub fn built_in() -> Self {
         BUILT_IN.clone()
@@ -78,24 +78,24 @@ impl BucketTable {
         Ok(table)
     }
 
-    /// What is known about `bucket`.
+    /// Returns what is known about `bucket`.
     #[must_use]
     pub fn get(&self, bucket: &str) -> Option<&BucketInfo> {
         self.0.get(bucket)
     }
 
-    /// Every bucket, by name.
+    /// Returns every bucket, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &BucketInfo)> {
         self.0.iter().map(|(bucket, info)| (bucket.as_str(), info))
     }
 
-    /// The buckets of a data center, however its name is written.
+    /// Returns the buckets of a data center, however its name is written.
     pub fn of_daac(&self, daac: &str) -> impl Iterator<Item = (&str, &BucketInfo)> {
         self.iter().filter(move |(_, info)| info.belongs_to(daac))
     }
 
-    /// The buckets that `text` may mean: those of the data center with that name, or else those
-    /// that have `text` in their name, endpoint or provider.
+    /// Returns the buckets that `text` may mean: those of the data center with that name, or else
+    /// those that have `text` in their name, endpoint or provider.
     #[must_use]
     pub fn matching(&self, text: &str) -> Self {
         let has = |field: &str| field.to_lowercase().contains(&text.to_lowercase());
@@ -112,7 +112,7 @@ impl BucketTable {
         Self(meant.map(|(bucket, info)| (bucket.to_owned(), info.clone())).collect())
     }
 
-    /// Whether it has no bucket.
+    /// Returns whether it has no bucket.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

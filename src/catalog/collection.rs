@@ -40,7 +40,7 @@ impl FromStr for Collection {
     }
 }
 
-/// Whether `text` is `C`, digits, `-` and a provider.
+/// Returns whether `text` is `C`, digits, `-` and a provider.
 fn is_concept_id(text: &str) -> bool {
     let parts = text.strip_prefix('C').and_then(|rest| rest.split_once('-'));
     parts.is_some_and(|(digits, provider)| {

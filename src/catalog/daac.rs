@@ -24,18 +24,18 @@ pub fn name_of(text: &str) -> Option<&'static str> {
     DAACS.iter().find(|(_, others)| others.contains(&&*reduced)).map(|(name, _)| *name)
 }
 
-/// All data centers' names.
+/// Returns all data centers' names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     DAACS.iter().map(|(name, _)| *name)
 }
 
-/// Whether two names are the same but for case, blanks and punctuation.
+/// Returns whether two names are the same but for case, blanks and punctuation.
 #[must_use]
 pub fn is_same(one: &str, other: &str) -> bool {
     !reduced(one).is_empty() && reduced(one) == reduced(other)
 }
 
-/// The letters and digits of `text`, in upper case.
+/// Returns the letters and digits of `text`, in upper case.
 fn reduced(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect()
 }

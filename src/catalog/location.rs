@@ -1,4 +1,4 @@
-//! A place in S3: a bucket and a prefix in it.
+//! A bucket and a prefix in it, and which names a bucket can have.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// The location `prefix` of `bucket`, with or without a last slash.
+    /// Returns the location `prefix` of `bucket`, with or without a last slash.
     #[must_use]
     pub fn new(bucket: &str, prefix: &str) -> Self {
         Self { bucket: bucket.into(), prefix: Prefix::new(prefix) }
@@ -36,12 +36,12 @@ pub(super) fn parse_bucket_name(name: &str) -> Result<String, Error> {
     }
 }
 
-/// What is wrong with a name that no bucket can have.
+/// Returns what is wrong with a name that no bucket can have.
 pub(super) fn invalid_bucket_name(name: &str) -> Problem {
     Problem::new(format!("{name:?} is no bucket name (3 to 63 of a-z, 0-9, - and .)"))
 }
 
-/// Whether a bucket can have this name. Buckets from before 2018 may hold an underscore.
+/// Returns whether a bucket can have this name. Buckets from before 2018 may hold an underscore.
 pub(super) fn is_bucket_name(name: &str) -> bool {
     let may_hold =
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');

@@ -44,7 +44,7 @@ pub fn resolve_offline(source: &Source, table: &BucketTable) -> Result<ResolvedS
     }
 }
 
-/// A bucket of the table comes first, then a data center, then a bucket that the table does not
+/// Tries a bucket of the table first, then a data center, then a bucket that the table does not
 /// have.
 fn resolve_word(word: &str, table: &BucketTable) -> Result<ResolvedSource, Error> {
     if let Some(info) = table.get(word) {
@@ -77,7 +77,7 @@ fn several<'t>(
     }
 }
 
-/// The directory that holds `key`, with `key` as the file unless it is a directory itself.
+/// Returns the directory that holds `key`, with `key` as the file unless it is a directory itself.
 fn directory_of(bucket: &str, key: &str, info: Option<&BucketInfo>) -> ResolvedSource {
     let (prefix, name) = Prefix::of_key(key);
     let file = (!name.is_empty()).then(|| key.to_owned());
@@ -113,7 +113,7 @@ fn resolve_link(host: &str, path: &str, table: &BucketTable) -> Result<ResolvedS
 mod tests {
     use super::*;
 
-    /// The locations as URLs, and the file.
+    /// Returns the locations as URLs, and the file.
     fn resolved(source: &str) -> Result<(Vec<String>, Option<String>), Error> {
         let resolved = resolve_offline(&source.parse()?, &BucketTable::built_in())?;
         Ok((
@@ -202,17 +202,20 @@ mod tests {
             ("s3://prod-lads/a/b/x.hdf", "s3://prod-lads/a/b/", Some("a/b/x.hdf")),
             ("s3://prod-lads/x.hdf", "s3://prod-lads/", Some("x.hdf")),
             (
-                "https://archive.podaac.earthdata.nasa.gov/podaac-ops-cumulus-protected/T/GRD-3_v04.nc",
+                "https://archive.podaac.earthdata.nasa.gov/podaac-ops-cumulus-protected/T/\
+                 GRD-3_v04.nc",
                 "s3://podaac-ops-cumulus-protected/T/",
                 Some("T/GRD-3_v04.nc"),
             ),
             (
-                "https://data.gesdisc.earthdata.nasa.gov/data/GPM_L3/GPM_3IMERGHH.06/2019/051/3B.V06B.HDF5",
+                "https://data.gesdisc.earthdata.nasa.gov/data/GPM_L3/GPM_3IMERGHH.06/2019/051/\
+                 3B.V06B.HDF5",
                 "s3://gesdisc-cumulus-prod-protected/GPM_L3/GPM_3IMERGHH.06/2019/051/",
                 Some("GPM_L3/GPM_3IMERGHH.06/2019/051/3B.V06B.HDF5"),
             ),
             (
-                "https://data.ornldaac.earthdata.nasa.gov/protected/daymet/Daymet_Daily_V4R1/data/d.nc",
+                "https://data.ornldaac.earthdata.nasa.gov/protected/daymet/Daymet_Daily_V4R1/data/\
+                 d.nc",
                 "s3://ornl-cumulus-prod-protected/daymet/Daymet_Daily_V4R1/data/",
                 Some("daymet/Daymet_Daily_V4R1/data/d.nc"),
             ),

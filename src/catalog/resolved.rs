@@ -20,7 +20,7 @@ pub struct ResolvedBucket {
 }
 
 impl ResolvedBucket {
-    /// `prefix` of `bucket`, with what the bucket table has on it.
+    /// Returns `prefix` of `bucket`, with what the bucket table has on it.
     #[must_use]
     pub fn new(bucket: &str, prefix: &str, info: Option<&BucketInfo>) -> Self {
         Self {

@@ -88,8 +88,8 @@ impl FromStr for Source {
     }
 }
 
-/// Whether the last part of `key` reads as a file's name rather than a directory's: it has an
-/// extension. The version numbers that collections have behind a dot (`HLSS30.020`,
+/// Returns whether the last part of `key` reads as a file's name rather than a directory's: it has
+/// an extension. The version numbers that collections have behind a dot (`HLSS30.020`,
 /// `MUR-JPL-L4-GLOB-v4.1`, `X.v003`) are none.
 fn has_file_name(key: &str) -> bool {
     let (_, name) = Prefix::of_key(key);
@@ -183,7 +183,8 @@ mod tests {
         for key in [
             "c/20200101090000-JPL-L4_GHRSST-SSTfnd-MUR-GLOB-v02.0-fv04.1.nc",
             "ATLAS/ATL03/006/2019/11/30/ATL03_20191130221008_09930503_006_01.h5",
-            "HLSS30.020/HLS.S30.T45RUK.2022182T044711.v2.0/HLS.S30.T45RUK.2022182T044711.v2.0.B01.tif",
+            "HLSS30.020/HLS.S30.T45RUK.2022182T044711.v2.0/\
+             HLS.S30.T45RUK.2022182T044711.v2.0.B01.tif",
             "3B-HHR.MS.MRG.3IMERG.20190220-S000000-E002959.0000.V06B.HDF5",
             "nalma__1/NALMA_221108_005000_0600.dat.gz",
             "x.cmr.json",

@@ -1,8 +1,8 @@
 //! NASA's systems: production and the trial systems, each with an Earthdata Login of its own.
 
-/// Which of NASA's systems `host` (`name` or `name:port`) belongs to: `production`, `uat` or `sit`.
-/// `None`: the host is not NASA's. The trial systems have their names in those of their hosts, such
-/// as `data.ghrc.uat.earthdata.nasa.gov`.
+/// Returns which of NASA's systems `host` (`name` or `name:port`) belongs to: `production`, `uat`
+/// or `sit`. `None`: the host is not NASA's. The trial systems have their names in those of their
+/// hosts, such as `data.ghrc.uat.earthdata.nasa.gov`.
 pub(super) fn of_host(host: &str) -> Option<&'static str> {
     let name = host.split(':').next().unwrap_or(host);
     // Some of ASF's endpoints are at its university.

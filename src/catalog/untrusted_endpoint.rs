@@ -20,20 +20,21 @@ impl UntrustedEndpoint {
         }
     }
 
-    /// The text as CMR has it.
+    /// Returns the text as CMR has it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The URL, if its host may see a token.
+    /// Returns the URL, if its host may see a token.
     #[must_use]
     pub fn trusted(&self) -> Option<&str> {
         Some(self.url()).filter(|_| self.is_trusted)
     }
 }
 
-/// Whether the host is one of NASA's, that of an endpoint in the table, or this machine itself.
+/// Returns whether the host is one of NASA's, that of an endpoint in the table, or this machine
+/// itself.
 fn may_see_token(url: &Url, table: &BucketTable) -> bool {
     let host = host_of(url);
     let is_nasa = url.host_str().is_some_and(|name| name.ends_with(".nasa.gov"));

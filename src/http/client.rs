@@ -21,13 +21,13 @@ const REQUEST_IDS: [&str; 3] = ["x-amzn-requestid", "cmr-request-id", "x-request
 pub(crate) struct Client(reqwest::Client);
 
 impl Client {
-    /// A client for the server of `url` that gives up a request, with the body of its answer, after
-    /// `timeout`.
+    /// Returns a client for the server of `url` that gives up a request, with the body of its
+    /// answer, after `timeout`.
     pub(crate) fn with_timeout(url: &Url, timeout: Duration) -> Result<Self, Error> {
         Self::build(Self::builder(url).timeout(timeout))
     }
 
-    /// A client for the server of `url` that keeps cookies. The caller sets the time limit.
+    /// Returns a client for the server of `url` that keeps cookies. The caller sets the time limit.
     pub(crate) fn with_cookies(url: &Url) -> Result<Self, Error> {
         Self::build(Self::builder(url).cookie_store(true))
     }
@@ -50,12 +50,12 @@ impl Client {
         Ok(Self(client))
     }
 
-    /// A GET of `url`.
+    /// Returns a GET of `url`.
     pub(crate) fn get(&self, url: &Url) -> Request {
         Request(self.0.get(url.clone()))
     }
 
-    /// A POST of a form to `url`.
+    /// Returns a POST of a form to `url`.
     pub(crate) fn post_form(&self, url: &Url, fields: &[(&str, &str)]) -> Request {
         Request(self.0.post(url.clone()).form(fields))
     }
@@ -73,22 +73,22 @@ impl fmt::Debug for Client {
 pub(crate) struct Request(RequestBuilder);
 
 impl Request {
-    /// With one more header.
+    /// Adds a header.
     pub(crate) fn header(self, name: &'static str, value: &str) -> Self {
         Self(self.0.header(name, value))
     }
 
-    /// With `Authorization: Bearer`.
+    /// Adds `Authorization: Bearer`.
     pub(crate) fn bearer(self, token: &SecretString) -> Self {
         Self(self.0.bearer_auth(token.expose_secret()))
     }
 
-    /// With `Authorization: Basic`.
+    /// Adds `Authorization: Basic`.
     pub(crate) fn basic(self, user: &str, password: &SecretString) -> Self {
         Self(self.0.basic_auth(user, Some(password.expose_secret())))
     }
 
-    /// The head of the answer, whatever its status.
+    /// Sends it and returns the head of the answer, whatever its status.
     pub(crate) async fn send(self) -> Result<Response, Failure> {
         Ok(Response(self.0.send().await?))
     }
@@ -98,29 +98,29 @@ impl Request {
 pub(crate) struct Response(reqwest::Response);
 
 impl Response {
-    /// The status.
+    /// Returns the status.
     pub(crate) fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    /// The URL that was asked.
+    /// Returns the URL that was asked.
     pub(crate) fn url(&self) -> &Url {
         self.0.url()
     }
 
-    /// Where a redirect leads to.
+    /// Returns where a redirect leads to.
     pub(crate) fn location(&self) -> Option<Url> {
         let location = self.0.headers().get(LOCATION)?.to_str().ok()?;
         self.url().join(location).ok()
     }
 
-    /// The time by the server's clock.
+    /// Returns the time by the server's clock.
     pub(crate) fn server_time(&self) -> Option<SystemTime> {
         let date = self.0.headers().get(DATE)?.to_str().ok()?;
         httpdate::parse_http_date(date).ok()
     }
 
-    /// The status, and the id by which the server's people find the request in their logs.
+    /// Returns the status, and the id by which the server's people find the request in their logs.
     pub(crate) fn store_answer(&self) -> StoreAnswer {
         let header = |name: &&str| self.0.headers().get(*name)?.to_str().ok();
         StoreAnswer {
@@ -130,7 +130,7 @@ impl Response {
         }
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     pub(crate) async fn text(self) -> Result<String, Failure> {
         Ok(self.0.text().await?)
     }
@@ -158,8 +158,8 @@ impl std::error::Error for Failure {
     }
 }
 
-/// Whether a server that answers `status` may answer otherwise soon. Cumulus answers 424 when AWS's
-/// token service (STS) behind it fails.
+/// Returns whether a server that answers `status` may answer otherwise soon. Cumulus answers 424
+/// when AWS's token service (STS) behind it fails.
 pub(crate) fn is_transient(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(
@@ -168,4 +168,46 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
                 | StatusCode::TOO_MANY_REQUESTS
                 | StatusCode::REQUEST_TIMEOUT
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn answer(head: &str) -> (Url, Result<Response, Failure>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/s3credentials?code=hush", listener.local_addr().unwrap());
+        let url = Url::parse(&url).unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(head.as_bytes()).await.unwrap();
+        };
+        let client = Client::with_cookies(&url).unwrap();
+        let (sent, ()) = tokio::join!(client.get(&url).send(), serve);
+        (url, sent)
+    }
+
+    #[tokio::test]
+    async fn an_answer_says_where_when_and_under_which_id() {
+        let head = "HTTP/1.1 302 Found\r\nLocation: /login\r\nX-Amzn-RequestId: 5d1c-9\r\n\
+                    Date: Thu, 01 Jan 1970 00:01:00 GMT\r\nContent-Length: 0\r\n\r\n";
+        let (url, response) = answer(head).await;
+        let response = response.unwrap();
+        assert_eq!(response.location(), url.join("/login").ok());
+        assert_eq!(response.server_time(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)));
+        assert_eq!(response.store_answer().to_string(), "status 302, request id 5d1c-9");
+    }
+
+    #[tokio::test]
+    async fn a_failure_keeps_its_cause_and_hides_the_url() {
+        let (_, response) = answer("nonsense\r\n\r\n").await;
+        let failure = response.err().unwrap();
+        assert!(std::error::Error::source(&failure).is_some());
+        assert!(!format!("{failure} {failure:?}").contains("hush"));
+    }
 }

@@ -3,7 +3,7 @@
 use super::Url;
 use crate::error::{Error, Problem, Refusal};
 
-/// The host of `url`, as `host` or `host:port`.
+/// Returns the host of `url`, as `host` or `host:port`.
 pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -57,8 +57,8 @@ pub(crate) fn require_encrypted_url(flag: &str, url: &str) -> Result<(), Error> 
     Ok(require_encrypted(&parsed)?)
 }
 
-/// The URL of the root page at `host`, which [`parse_host`] has read: https, or plain http where
-/// the host is this machine itself.
+/// Returns the URL of the root page at `host`, which [`parse_host`] has read: https, or plain http
+/// where the host is this machine itself.
 ///
 /// # Errors
 /// [`Error::Usage`] when it is not a host.
@@ -71,7 +71,7 @@ pub(crate) fn root_url(host: &str) -> Result<Url, Error> {
     if is_loopback(&https) { url("http") } else { Ok(https) }
 }
 
-/// Whether the host of `url` is this machine itself.
+/// Returns whether the host of `url` is this machine itself.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();

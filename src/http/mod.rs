@@ -23,7 +23,7 @@ pub async fn probe(host: &str) -> Result<Option<SystemTime>, Error> {
     Ok(response.server_time())
 }
 
-/// The error of a request to `host` that has no answer.
+/// Returns the error of a request to `host` that has no answer.
 pub(crate) fn no_answer(host: &str, failure: Failure) -> Error {
     Error::transient(Problem::new(format!("no answer from {host}")).caused_by(failure))
 }

@@ -73,13 +73,13 @@ pub(super) fn is_token_refusal(status: StatusCode) -> bool {
     status == StatusCode::UNAUTHORIZED || status == StatusCode::BAD_REQUEST
 }
 
-/// Whether `url` is Earthdata Login's page for a user name and password, on whatever host.
+/// Returns whether `url` is Earthdata Login's page for a user name and password, on whatever host.
 pub(super) fn is_login_page(url: &Url) -> bool {
     url.path().ends_with("/oauth/authorize")
 }
 
-/// Why Earthdata Login redirects to `url` without a login code. The redirect's query says what is
-/// missing; the page behind it says less.
+/// Returns why Earthdata Login redirects to `url` without a login code. The redirect's query says
+/// what is missing; the page behind it says less.
 pub(super) fn denial(url: &Url, earthdata_host: &str) -> Option<Error> {
     let query = |name: &str| {
         url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
@@ -94,7 +94,7 @@ pub(super) fn denial(url: &Url, earthdata_host: &str) -> Option<Error> {
     Some(resolution(&message, query("resolution_url"), earthdata_host).into())
 }
 
-/// The refusal for a conversation that leaves the documented path.
+/// Returns the refusal for a conversation that leaves the documented path.
 pub(super) fn unexpected(endpoint: &Url, detail: &str) -> Error {
     Refusal::Conversation { endpoint: endpoint.as_str().into(), detail: detail.into() }.into()
 }
@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_read_from_the_redirect() {
-        let url = "https://d.org/login?error=access_denied&error_msg=Please%20approve%20it.&resolution_url=https%3A%2F%2Fu.org%2Fa";
+        let url = "https://d.org/login?error=access_denied&error_msg=Please%20approve%20it.\
+                   &resolution_url=https%3A%2F%2Fu.org%2Fa";
         let read = |url: &str| denial(&Url::parse(url).unwrap(), "u.org");
         let expected = Refusal::Resolution {
             message: "Please approve it".into(),

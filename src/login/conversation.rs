@@ -39,8 +39,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login at `endpoint` (an /s3credentials URL) with Earthdata Login at `earthdata_host`
-    /// (`host` or `host:port`). Connects nowhere yet.
+    /// Prepares a login at `endpoint` (an /s3credentials URL) with Earthdata Login at
+    /// `earthdata_host` (`host` or `host:port`). Connects nowhere yet.
     ///
     /// # Errors
     /// [`Error::Usage`] when `endpoint` is not a URL or holds a password, [`Refusal::Unencrypted`]
@@ -70,13 +70,13 @@ impl Login {
         })
     }
 
-    /// The /s3credentials URL.
+    /// Returns the /s3credentials URL.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         self.endpoint.as_str()
     }
 
-    /// The host that is being asked, or was asked last: `host` or `host:port`.
+    /// Returns the host that is being asked, or was asked last: `host` or `host:port`.
     #[must_use]
     pub fn current_host(&self) -> String {
         self.current_host.lock().clone()
@@ -183,7 +183,7 @@ impl Login {
         Ok(response)
     }
 
-    /// The password goes to no other host, whatever the endpoint says.
+    /// Lets the password go to no other host, whatever the endpoint says.
     fn require_earthdata_host(&self, login_page: &Url) -> Result<(), Refusal> {
         let host = host_of(login_page);
         if host == self.earthdata_host {

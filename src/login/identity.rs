@@ -43,7 +43,7 @@ pub struct Password {
 }
 
 impl Identity {
-    /// An identity that has not been shown to anyone yet.
+    /// Returns an identity that has not been shown to anyone yet.
     #[must_use]
     pub fn new(token: Option<Token>, password: Option<Password>) -> Self {
         Self { token, password, password_guard: PasswordGuard::default() }
@@ -74,8 +74,8 @@ impl Identity {
         Ok(Self::new(token, password))
     }
 
-    /// When the token expires, by its own claim; `None` when it makes none. Earthdata's tokens are
-    /// JSON web tokens (RFC 7519, `exp`).
+    /// Returns when the token expires, by its own claim; `None` when it makes none. Earthdata's
+    /// tokens are JSON web tokens (RFC 7519, `exp`).
     #[must_use]
     pub fn token_expiration(&self) -> Option<SystemTime> {
         #[derive(serde::Deserialize)]
@@ -117,8 +117,8 @@ fn find_password(netrc: &Netrc, host: &str) -> Result<Option<Password>, Error> {
     }
 }
 
-/// The value of the environment variable `name`, unless it is empty. It loses the line end that
-/// `$(cat FILE)` or an env file may leave, but no blanks, which may be part of a password.
+/// Returns the value of the environment variable `name`, unless it is empty. It loses the line end
+/// that `$(cat FILE)` or an env file may leave, but no blanks, which may be part of a password.
 fn variable(name: &str) -> Option<String> {
     env::var(name)
         .ok()

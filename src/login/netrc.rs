@@ -15,7 +15,7 @@ pub(super) struct Netrc {
 }
 
 impl Netrc {
-    /// The file that `NETRC` names, or else `~/.netrc`.
+    /// Returns the file that `NETRC` names, or else `~/.netrc`.
     pub(super) fn locate() -> Self {
         match env::var_os("NETRC").filter(|path| !path.is_empty()) {
             Some(path) => Self { path: Some(path.into()), is_named: true },
@@ -23,13 +23,13 @@ impl Netrc {
         }
     }
 
-    /// The path as messages write it.
+    /// Returns the path as messages write it.
     pub(super) fn display(&self) -> String {
         self.path.as_ref().map_or_else(|| "~/.netrc".into(), |path| path.display().to_string())
     }
 
-    /// The entry of `host` (`name` or `name:port`): that of the host with its port, or else that of
-    /// the name alone.
+    /// Returns the entry of `host` (`name` or `name:port`): that of the host with its port, or else
+    /// that of the name alone.
     ///
     /// # Errors
     /// [`Error::Usage`] when the file cannot be read, or when it does not exist although the user
@@ -61,8 +61,8 @@ struct Entry {
     password: String,
 }
 
-/// The first `machine` of that name with a login and a password, or the `default` that comes before
-/// it.
+/// Returns the first `machine` of that name with a login and a password, or the `default` that
+/// comes before it.
 fn find_entry(text: &str, machine: &str) -> Option<Entry> {
     let mut words = words(text).into_iter();
     let mut is_wanted = false;
@@ -89,8 +89,8 @@ fn find_entry(text: &str, machine: &str) -> Option<Entry> {
     None
 }
 
-/// The words of a netrc file. A `macdef` ends at an empty line, `#` starts a comment, a word may be
-/// quoted.
+/// Returns the words of a netrc file. A `macdef` ends at an empty line, `#` starts a comment, a
+/// word may be quoted.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut in_macro = false;
@@ -113,7 +113,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// The first word of `text` without its quotes, and what follows it.
+/// Returns the first word of `text` without its quotes, and what follows it.
 fn split_word(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(char::is_whitespace).unwrap_or(text.len());
@@ -139,7 +139,8 @@ mod tests {
     fn a_netrc_is_read_as_curl_reads_it() {
         let text = "# my accounts\nmachine example.org login other password no\n\
                     macdef init\nmachine urs.earthdata.nasa.gov login macro password macro\n\n\
-                    machine urs.earthdata.nasa.gov\n\tlogin jane\n\taccount x\n\tpassword \"p w\\\"#\"\n\
+                    machine urs.earthdata.nasa.gov\n\tlogin jane\n\
+                    \taccount x\n\tpassword \"p w\\\"#\"\n\
                     default login anonymous password guest\n";
         let read = |host| find_entry(text, host).map(|entry| (entry.user, entry.password));
         assert_eq!(read("urs.earthdata.nasa.gov"), Some(("jane".into(), "p w\"#".into())));

@@ -54,7 +54,7 @@ impl Cmr {
         })
     }
 
-    /// Why nothing was found: a short name may have other versions than the one named.
+    /// Returns why nothing was found: a short name may have other versions than the one named.
     async fn unknown(&self, collection: &Collection) -> Error {
         let text = format!("CMR at {} knows no collection {collection}", self.host);
         if let Collection::Named { short_name, version: Some(_) } = collection {
@@ -70,8 +70,8 @@ impl Cmr {
         Error::usage(format!("{text}; check its short name"))
     }
 
-    /// Where the granules of the collection `id` are, at least one location, and what the user
-    /// should know about that.
+    /// Returns where the granules of the collection `id` are, at least one location, and what the
+    /// user should know about that.
     async fn locations(
         &self,
         id: &str,
@@ -116,7 +116,7 @@ impl Cmr {
     }
 }
 
-/// The bucket table's word on a bucket counts more than CMR's.
+/// Prefers what the bucket table says of a bucket to what CMR says.
 fn resolved_bucket(
     location: &Location,
     stated: &DirectDistribution,

@@ -48,12 +48,12 @@ impl From<DirectDistributionInformation> for DirectDistribution {
 }
 
 impl DirectDistribution {
-    /// The stated prefixes. `bucket` is a bucket that exists, beside those of the table.
+    /// Returns the stated prefixes. `bucket` is a bucket that exists, beside those of the table.
     pub(super) fn locations(&self, table: &BucketTable, bucket: Option<&str>) -> Vec<Location> {
         self.prefixes.iter().filter_map(|text| parse_location(text, table, bucket)).collect()
     }
 
-    /// The longest stated prefix that holds `link`.
+    /// Returns the longest stated prefix that holds `link`.
     pub(super) fn prefix_of(&self, link: &Link, table: &BucketTable) -> Option<Prefix> {
         self.locations(table, Some(&link.bucket))
             .into_iter()

@@ -17,8 +17,8 @@ pub(super) struct GranuleDirectory {
     pub(super) is_stated: bool,
 }
 
-/// One directory for each bucket that `links` lead to, in byte order: the stated prefixes, or the
-/// links' own directories where a link of the bucket is below no stated prefix.
+/// Returns one directory for each bucket that `links` lead to, in byte order: the stated prefixes,
+/// or the links' own directories where a link of the bucket is below no stated prefix.
 pub(super) fn from_links(
     links: &[Link],
     stated: &DirectDistribution,
@@ -40,7 +40,7 @@ pub(super) fn from_links(
     by_bucket.into_iter().map(directory).collect()
 }
 
-/// One location for each bucket that the record states, for a collection without links.
+/// Returns one location for each bucket that the record states, for a collection without links.
 pub(super) fn from_record(stated: &DirectDistribution, table: &BucketTable) -> Vec<Location> {
     let mut by_bucket = BTreeMap::<_, Vec<_>>::new();
     for Location { bucket, prefix } in stated.locations(table, None) {
@@ -52,7 +52,7 @@ pub(super) fn from_record(stated: &DirectDistribution, table: &BucketTable) -> V
         .collect()
 }
 
-/// The deepest directory that holds all of these.
+/// Returns the deepest directory that holds all of these.
 fn common_directory(directories: &[Prefix]) -> Prefix {
     let Some((first, others)) = directories.split_first() else { return Prefix::new("") };
     let mut directory = first.clone();

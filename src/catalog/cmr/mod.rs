@@ -37,7 +37,7 @@ pub(super) struct Cmr {
 }
 
 impl Cmr {
-    /// CMR at `host` (`host` or `host:port`). Connects nowhere yet.
+    /// Returns a client for CMR at `host` (`host` or `host:port`). Connects nowhere yet.
     ///
     /// # Errors
     /// [`Error::Usage`] when that is no host.
@@ -47,7 +47,7 @@ impl Cmr {
         Ok(Self { client, host: host.into(), root })
     }
 
-    /// The records of all versions of `collection`.
+    /// Returns the records of all versions of `collection`.
     async fn records(&self, collection: &Collection) -> Result<Vec<CollectionRecord>, Error> {
         let mut query = vec![("page_size", PAGE_SIZE)];
         match collection {
@@ -61,7 +61,7 @@ impl Cmr {
         Ok(self.search::<Answer<CollectionRecord>>(path, &query).await?.items)
     }
 
-    /// The files of data of a collection's first granules in this order.
+    /// Returns the files of data of a collection's first granules in this order.
     async fn links(&self, concept_id: &str, sort_key: &str) -> Result<Vec<Link>, Error> {
         let query = [
             ("collection_concept_id", concept_id),
@@ -107,7 +107,8 @@ impl Cmr {
                 Error::transient(self.no_answer().caused_by(unreadable))
             }),
             status if http::is_transient(status) => {
-                Err(Error::transient(self.no_answer().answered(store_answer)))
+                let fault = Problem::new("a fault at its end that may pass").answered(store_answer);
+                Err(Error::transient(self.no_answer().caused_by(fault)))
             }
             _ => {
                 let words = match records::refusal_text(&text) {

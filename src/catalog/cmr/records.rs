@@ -79,7 +79,7 @@ impl Link {
 const SIDECARS: [&str; 6] = [".md5", ".sha256", ".cmr.xml", ".cmr.json", ".dmrpp", ".iso.xml"];
 
 impl GranuleRecord {
-    /// The files of data that the granule has in S3.
+    /// Returns the files of data that the granule has in S3.
     pub(super) fn direct_links(&self) -> impl Iterator<Item = Link> {
         let direct =
             self.umm.urls.iter().filter(|related| related.kind == "GET DATA VIA DIRECT ACCESS");
@@ -87,7 +87,7 @@ impl GranuleRecord {
     }
 }
 
-/// Why CMR refused a search, in its own words.
+/// Returns why CMR refused a search, in its own words.
 pub(super) fn refusal_text(text: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {
@@ -164,7 +164,8 @@ mod tests {
         let urls = files.map(|name| {
             format!(r#"{{"URL": "s3://b-1/{name}", "Type": "GET DATA VIA DIRECT ACCESS"}}"#)
         });
-        let other = r#"{"URL": "s3://b-2/x.png", "Type": "GET RELATED VISUALIZATION"}, {"URL": "https://d.org/b-1/x.nc", "Type": "GET DATA"}"#;
+        let other = r#"{"URL": "s3://b-2/x.png", "Type": "GET RELATED VISUALIZATION"},
+                       {"URL": "https://d.org/b-1/x.nc", "Type": "GET DATA"}"#;
         let text = format!(r#"{{"umm": {{"RelatedUrls": [{}, {other}]}}}}"#, urls.join(", "));
         let granule: GranuleRecord = serde_json::from_str(&text).unwrap();
         assert_eq!(

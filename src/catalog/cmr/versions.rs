@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::records::CollectionRecord;
 use crate::catalog::collection::Collection;
 
-/// The record with the newest version; of several with that, the first.
+/// Returns the record with the newest version; of several with that, the first.
 pub(super) fn newest<'r>(records: &[&'r CollectionRecord]) -> Option<&'r CollectionRecord> {
     let newer = |best: &'r CollectionRecord, next: &&'r CollectionRecord| {
         if compare(&next.umm.version, &best.umm.version).is_gt() { *next } else { best }
@@ -33,7 +33,7 @@ pub(super) fn note(
     })
 }
 
-/// The different versions, oldest first.
+/// Returns the different versions, oldest first.
 pub(super) fn distinct<'r>(records: &[&'r CollectionRecord]) -> Vec<&'r str> {
     let mut versions = records.iter().map(|record| record.umm.version.as_str()).collect::<Vec<_>>();
     versions.sort_by(|a, b| compare(a, b));
@@ -67,7 +67,10 @@ mod tests {
 
     fn record(version: &str) -> CollectionRecord {
         let text = format!(
-            r#"{{"meta": {{"concept-id": "C1-P"}}, "umm": {{"ShortName": "X", "Version": "{version}"}}}}"#
+            r#"{{
+                "meta": {{"concept-id": "C1-P"}},
+                "umm": {{"ShortName": "X", "Version": "{version}"}}
+            }}"#
         );
         serde_json::from_str(&text).unwrap()
     }
