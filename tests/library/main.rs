@@ -5,6 +5,7 @@
 mod answers;
 mod architecture;
 mod budgets;
+mod connect;
 mod credentials;
 mod environment;
 mod fallback;
