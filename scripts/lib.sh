@@ -29,14 +29,14 @@ wait_for() {
     return 1
 }
 
-# Starts the local archive with the given options, and takes its variables into the environment.
-# Sets archive_pid. Usage: start_archive PROGRAM DIR OPTION...
-start_archive() {
+# Starts the fake DAAC with the given options, and takes its variables into the environment.
+# Sets fake_daac_pid. Usage: start_fake_daac PROGRAM DIR OPTION...
+start_fake_daac() {
     local program=$1 dir=$2
     shift 2
-    "$program" --env-file "$dir/env" "$@" >"$dir/archive.log" 2>&1 &
+    "$program" --env-file "$dir/env" "$@" >"$dir/fake-daac.log" 2>&1 &
     # shellcheck disable=SC2034
-    archive_pid=$!
+    fake_daac_pid=$!
     wait_for test -s "$dir/env"
     set -a
     # shellcheck disable=SC1091

@@ -25,7 +25,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     chosen = [options.what] if options.what in SUBCOMMANDS else list(SUBCOMMANDS)
-    # In memory, so that a dropped page cache costs the archive no disk.
+    # In memory, so that a dropped page cache costs the fake DAAC no disk access.
     with tempfile.TemporaryDirectory(prefix="granulefs-bench-", dir="/dev/shm") as work:
         held = [SUBCOMMANDS[name].run(Path(work), options) for name in chosen]
     if not all(held):

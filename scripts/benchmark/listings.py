@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 import document
-from archive import Archive
+from fake_daac import FakeDaac
 from bars import Bar
 from mount import drop_caches, mounted
 from process import peak_mib
@@ -48,25 +48,25 @@ MOUNTS = [
 def run(work, options):
     """Measures, prints and writes the section. Says whether the bars held."""
     found = {listing: [] for listings in MOUNTS for listing in listings}
-    with Archive(work, *(f"--synthetic={pattern}=1000" for pattern in SYNTHETIC), **LATENCY) as archive:
+    with FakeDaac(work, *(f"--synthetic={pattern}=1000" for pattern in SYNTHETIC), **LATENCY) as fake_daac:
         for _ in range(options.rounds):
             for listings in MOUNTS:
                 drop_caches()
-                with mounted(PROGRAMS["granulefs"], archive, work) as server:
+                with mounted(PROGRAMS["granulefs"], fake_daac, work) as server:
                     for listing in listings:
-                        found[listing].append(_measure(listing, archive, work / "mnt", server))
+                        found[listing].append(_measure(listing, fake_daac, work / "mnt", server))
     judged = {listing: _judge(listing, rounds) for listing, rounds in found.items()}
     text = document.table(["", "wall", "requests", "peak memory", "bar"], (row for row, _ in judged.values()))
     document.replace("Listings", _section(text, options.rounds))
     return all(held for _, held in judged.values())
 
 
-def _measure(listing, archive, root, server):
-    before, _ = archive.counts()
+def _measure(listing, fake_daac, root, server):
+    before, _ = fake_daac.counts()
     start = time.monotonic()
     subprocess.run(["bash", "-c", listing.command], cwd=root, stdout=subprocess.DEVNULL, check=True)
     wall = time.monotonic() - start
-    requests = archive.counts()[0] - before
+    requests = fake_daac.counts()[0] - before
     peak = peak_mib(server) * 2**20 / 1e6
     print(f"{listing.title:60} {wall:6.2f} s  {requests:5} requests  {peak:4.0f} MB", flush=True)
     return wall, requests, peak
@@ -86,7 +86,7 @@ def _judge(listing, rounds):
 
 def _section(text, rounds):
     return f"""
-The same archive with 60 ms a page and 30 ms a HEAD, fresh mounts, medians of {rounds}; the bars are those of the issue.
+The same fake DAAC with 60 ms a page and 30 ms a HEAD, fresh mounts, medians of {rounds}; the bars are the limits that `scripts/bench` enforces.
 
 {text}
 """

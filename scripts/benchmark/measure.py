@@ -10,7 +10,7 @@ from process import bytes_read, cpu_seconds, peak_mib
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds, CPU seconds and peak MiB of the mount's process; S3 requests and bytes as the archive counted them."""
+    """Seconds, CPU seconds and peak MiB of the mount's process; S3 requests and bytes as the fake DAAC counted them."""
 
     wall: float
     cpu: float
@@ -18,7 +18,7 @@ class Figures:
     requests: float
     sent: float
     asked: float
-    archive_cpu: float
+    fake_daac_cpu: float
 
     @property
     def amplification(self):
@@ -27,7 +27,7 @@ class Figures:
     def __str__(self):
         return (
             f"{self.wall:6.2f} s  {self.cpu:5.2f} s CPU  {self.peak:5.0f} MiB  {self.requests:5.0f} requests  "
-            f"{self.amplification:5.2f} x  (archive {self.archive_cpu:.2f} s CPU)"
+            f"{self.amplification:5.2f} x  (fake DAAC {self.fake_daac_cpu:.2f} s CPU)"
         )
 
 
@@ -35,23 +35,23 @@ def nothing(*_):
     """A step that a measurement does without."""
 
 
-def measure(program, archive, work, run, prepare=nothing, warm=nothing):
+def measure(program, fake_daac, work, run, prepare=nothing, warm=nothing):
     """Times `run`, a function of the mountpoint, after `prepare` on the same mount. `warm` follows the dropping of the page cache."""
     drop_caches()
     warm()
-    with mounted(program, archive, work) as server:
+    with mounted(program, fake_daac, work) as server:
         root = work / "mnt"
         prepare(root)
-        requests, sent = archive.counts()
-        server_before, archive_before, read_before = cpu_seconds(server), archive.cpu(), bytes_read()
+        requests, sent = fake_daac.counts()
+        server_before, fake_daac_before, read_before = cpu_seconds(server), fake_daac.cpu(), bytes_read()
         start = time.monotonic()
         run(root)
         wall = time.monotonic() - start
         asked = bytes_read() - read_before
-        cpu, archive_cpu, peak = cpu_seconds(server) - server_before, archive.cpu() - archive_before, peak_mib(server)
+        cpu, fake_daac_cpu, peak = cpu_seconds(server) - server_before, fake_daac.cpu() - fake_daac_before, peak_mib(server)
     # Looked at after the end, so that read-ahead that nobody waited for counts as well.
-    requests_after, sent_after = archive.counts()
-    return Figures(wall, cpu, peak, requests_after - requests, sent_after - sent, asked, archive_cpu)
+    requests_after, sent_after = fake_daac.counts()
+    return Figures(wall, cpu, peak, requests_after - requests, sent_after - sent, asked, fake_daac_cpu)
 
 
 def medians(figures):

@@ -11,13 +11,13 @@ LIMIT_SECONDS = 300
 
 
 @contextmanager
-def mounted(program, archive, work):
-    """Mounts the archive with `program` at work/mnt; yields the process id of what serves it. Nothing is left behind."""
+def mounted(program, fake_daac, work):
+    """Mounts the bucket of the fake DAAC with `program` at work/mnt; yields the process id of what serves it. Nothing is left behind."""
     mountpoint = work / "mnt"
     mountpoint.mkdir(exist_ok=True)
-    command, variables = program.command(archive, mountpoint, work)
+    command, variables = program.command(fake_daac, mountpoint, work)
     with open(work / f"{program.name}.log", "ab") as log:
-        server = subprocess.Popen(command, env={**archive.environment, **variables}, stdout=log, stderr=log)
+        server = subprocess.Popen(command, env={**fake_daac.environment, **variables}, stdout=log, stderr=log)
     watchdog = threading.Timer(LIMIT_SECONDS, server.kill)
     watchdog.start()
     try:

@@ -1,4 +1,4 @@
-"""The programs that are compared: how each mounts the archive's bucket, read-only, with its defaults."""
+"""The programs that are compared: how each mounts the fake DAAC's bucket, read-only, with its defaults."""
 
 import re
 import subprocess
@@ -13,41 +13,41 @@ REGION = "us-west-2"
 
 @dataclass(frozen=True)
 class Program:
-    """`command` takes the archive, the mountpoint and a folder for keys; it returns arguments and extra variables."""
+    """`command` takes the fake DAAC, the mountpoint and a folder for keys; it returns arguments and extra variables."""
 
     name: str
     command: Callable
     version: Callable
 
 
-def _granulefs(archive, mountpoint, _):
-    return [release("granulefs"), "mount", archive["ARCHIVE_BUCKET"], mountpoint, "--foreground"], {}
+def _granulefs(fake_daac, mountpoint, _):
+    return [release("granulefs"), "mount", fake_daac["FAKE_DAAC_BUCKET"], mountpoint, "--foreground"], {}
 
 
-def _s3fs(archive, mountpoint, folder):
+def _s3fs(fake_daac, mountpoint, folder):
     keys = folder / "s3fs-keys"
     keys.touch(mode=0o600)
-    keys.write_text(f"{archive['ARCHIVE_STATIC_KEY']}:{archive['ARCHIVE_STATIC_SECRET']}\n")
-    url = archive["AWS_ENDPOINT_URL_S3"]
+    keys.write_text(f"{fake_daac['FAKE_DAAC_STATIC_KEY']}:{fake_daac['FAKE_DAAC_STATIC_SECRET']}\n")
+    url = fake_daac["AWS_ENDPOINT_URL_S3"]
     options = f"url={url},use_path_request_style,passwd_file={keys},ro,listobjectsv2,endpoint={REGION}"
-    return ["s3fs", archive["ARCHIVE_BUCKET"], mountpoint, "-f", "-o", options], {}
+    return ["s3fs", fake_daac["FAKE_DAAC_BUCKET"], mountpoint, "-f", "-o", options], {}
 
 
-def _rclone(archive, mountpoint, _):
+def _rclone(fake_daac, mountpoint, _):
     remote = {
         "TYPE": "s3",
         "PROVIDER": "Other",
-        "ENDPOINT": archive["AWS_ENDPOINT_URL_S3"],
+        "ENDPOINT": fake_daac["AWS_ENDPOINT_URL_S3"],
         "FORCE_PATH_STYLE": "true",
-        # The archive, as a strict S3 of today, has no ListObjects of the first version, which rclone sends to "Other".
+        # The fake DAAC has no ListObjects of version 1, which rclone sends to the provider "Other".
         "LIST_VERSION": "2",
         "REGION": REGION,
-        "ACCESS_KEY_ID": archive["ARCHIVE_STATIC_KEY"],
-        "SECRET_ACCESS_KEY": archive["ARCHIVE_STATIC_SECRET"],
+        "ACCESS_KEY_ID": fake_daac["FAKE_DAAC_STATIC_KEY"],
+        "SECRET_ACCESS_KEY": fake_daac["FAKE_DAAC_STATIC_SECRET"],
     }
-    variables = {f"RCLONE_CONFIG_ARCHIVE_{name}": value for name, value in remote.items()}
+    variables = {f"RCLONE_CONFIG_FAKEDAAC_{name}": value for name, value in remote.items()}
     # An empty --config keeps the configuration in memory.
-    bucket = f"archive:{archive['ARCHIVE_BUCKET']}"
+    bucket = f"fakedaac:{fake_daac['FAKE_DAAC_BUCKET']}"
     return [rclone.program(), "mount", bucket, mountpoint, "--read-only", "--config="], variables
 
 

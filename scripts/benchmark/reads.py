@@ -5,7 +5,7 @@ import filecmp
 import chart
 import document
 import granules
-from archive import Archive
+from fake_daac import FakeDaac
 from bars import bars
 from measure import measure, medians
 from mount import mounted
@@ -25,10 +25,10 @@ def run(work, options):
     programs = [program for program in PROGRAMS.values() if options.program in (None, program.name)]
     originals = granules.write(work / "folder" / "granules", GRANULES)
     synthetic = [f"--synthetic={pattern}={size}" for pattern, size in SYNTHETIC.items()]
-    with Archive(work, "--folder", work / "folder", *synthetic) as archive:
+    with FakeDaac(work, "--folder", work / "folder", *synthetic) as fake_daac:
         for program in programs:
-            _compare(program, archive, work, originals)
-        figures = _rounds(archive, work, workloads, programs, originals, options.rounds)
+            _compare(program, fake_daac, work, originals)
+        figures = _rounds(fake_daac, work, workloads, programs, originals, options.rounds)
     summary = {key: medians(rounds) for key, rounds in figures.items()}
     text, held = _report(workloads, programs, summary)
     print(f"\n{text}")
@@ -43,8 +43,8 @@ def _with_references(workloads):
     return [workload for workload in WORKLOADS if workload.name in needed]
 
 
-def _compare(program, archive, work, originals):
-    with mounted(program, archive, work):
+def _compare(program, fake_daac, work, originals):
+    with mounted(program, fake_daac, work):
         for original in originals:
             if not filecmp.cmp(original, work / "mnt" / "granules" / original.name, shallow=False):
                 raise SystemExit(f"{program.name} reads wrong bytes from {original.name}")
@@ -54,14 +54,14 @@ def _takers(workload, programs):
     return [program for program in programs if program.name == "granulefs" or not workload.alone]
 
 
-def _rounds(archive, work, workloads, programs, originals, rounds):
+def _rounds(fake_daac, work, workloads, programs, originals, rounds):
     figures = {}
     for number in range(rounds):
         for workload in workloads:
-            archive.turn(PACE if workload.paced else UNPACED)
+            fake_daac.set_knobs(PACE if workload.paced else UNPACED)
             print(f"\nround {number + 1}: {workload.title}", flush=True)
             for program in _takers(workload, programs):
-                found = measure(program, archive, work, workload.run, workload.prepare, lambda: warm_tools(originals))
+                found = measure(program, fake_daac, work, workload.run, workload.prepare, lambda: warm_tools(originals))
                 print(f"{program.name:10} {found}", flush=True)
                 figures.setdefault((workload.name, program.name), []).append(found)
     return figures
@@ -92,9 +92,9 @@ def _report(workloads, programs, summary):
 
 def _section(text, programs, summary, rounds):
     versions = ", ".join(f"{program.name} {program.version()}" for program in programs)
-    archive_cpu = {name: summary[name, "granulefs"].archive_cpu for name in ("stream", "unpaced")}
+    fake_daac_cpu = {name: summary[name, "granulefs"].fake_daac_cpu for name in ("stream", "unpaced")}
     return f"""
-The local archive with 30 ms to the first byte of any answer and 90 MiB/s per connection, as S3 has in its region. Each
+The fake DAAC with 30 ms to the first byte of any answer and 90 MiB/s per connection, as S3 has in its region. Each
 workload on a fresh mount with a dropped page cache, the programs in turns, medians of {rounds}. {versions}, each with its
 defaults. The machine: {document.machine()}.
 
@@ -103,9 +103,9 @@ defaults. The machine: {document.machine()}.
 {text}
 
 Wall includes looking up and opening. CPU and peak memory are of the mount's process. Requests are those that S3 got, and
-amplification is the bytes that it sent over the bytes that the readers' calls returned, both counted by the archive and to the
+amplification is the bytes that it sent over the bytes that the readers' calls returned, both counted by the fake DAAC and to the
 end of the mount. "Again" begins when `fincore` finds the whole file in the page cache: this machine's kernel pages out idle pages
-by itself (DAMON). The archive itself takes {archive_cpu["stream"]:.2f} s of CPU for a stream of 2 GiB, and {archive_cpu["unpaced"]:.2f} s without latency.
+by itself (DAMON). The fake DAAC itself takes {fake_daac_cpu["stream"]:.2f} s of CPU for a stream of 2 GiB, and {fake_daac_cpu["unpaced"]:.2f} s without latency.
 The time to start `dd`, `cat` and `ncdump` is in, that of Python is not. rclone is no match for interleaved readers: it opens the
 object anew at each change of place, and took 162 s for 512 MiB.
 """

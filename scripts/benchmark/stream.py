@@ -1,7 +1,7 @@
 """`scripts/bench stream`: one long stream as fast as it goes, beside s3fs."""
 
 import document
-from archive import Archive
+from fake_daac import FakeDaac
 from bars import Bar
 from measure import measure, medians
 from programs import PROGRAMS
@@ -17,11 +17,11 @@ def run(work, options):
     programs = [PROGRAMS[name] for name in ("granulefs", "s3fs")]
     figures = {program.name: [] for program in programs}
     unpaced = next(workload for workload in WORKLOADS if workload.name == "unpaced")
-    with Archive(work, f"--synthetic=stream/2gib.bin={SIZE}") as archive:
+    with FakeDaac(work, f"--synthetic=stream/2gib.bin={SIZE}") as fake_daac:
         for number in range(options.rounds):
             for program in programs:
                 # The name is looked up first: what is measured is the stream.
-                found = measure(program, archive, work, unpaced.run, prepare=lambda root: (root / "stream/2gib.bin").stat())
+                found = measure(program, fake_daac, work, unpaced.run, prepare=lambda root: (root / "stream/2gib.bin").stat())
                 print(f"round {number + 1}: {program.name:10} {found}", flush=True)
                 figures[program.name].append(found)
     summary = {name: medians(rounds) for name, rounds in figures.items()}
@@ -44,7 +44,7 @@ def _row(named):
 
 def _section(text, summary, judged, rounds):
     return f"""
-One `dd bs=1M` of 2 GiB from the local archive without injected latency, fresh mounts, dropped page
+One `dd bs=1M` of 2 GiB from the fake DAAC without injected latency, fresh mounts, dropped page
 cache, medians of {rounds} rounds that take turns. The machine: {document.machine()}.
 granulefs and s3fs {PROGRAMS["s3fs"].version()} with their defaults, which is {CACHE_MIB} MiB of cache for granulefs.
 

@@ -14,7 +14,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 GRANULES = 3
 CURSORS = 8
 
-# Where each object set lies below the mountpoint; see the archive's --synthetic.
+# Where each object set lies below the mountpoint; see --synthetic of the fake DAAC.
 SYNTHETIC = {
     "stream/2gib.bin": 2 * GIB,
     "streams/{4}.bin": 512 * MIB,
@@ -28,7 +28,7 @@ BIG = "big/4gib.bin"
 
 @dataclass(frozen=True)
 class Workload:
-    """`run` and `prepare` take the mountpoint. The bars are those of the issue; of other programs only s3fs has a part in one."""
+    """`run` and `prepare` take the mountpoint. The bars are limits for granulefs, absolute or relative to s3fs."""
 
     name: str
     title: str

@@ -1,7 +1,7 @@
-"""Checks the local archive with clients that are not ours: boto3 for S3, http.client for the login.
+"""Tests the fake DAAC with independent clients: boto3 and s3fs for S3, http.client for the login.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install boto3
-    cargo build -p archive && /tmp/venv/bin/python tests/archive/check.py target/debug/archive
+    cargo build -p fake-daac && /tmp/venv/bin/python tests/daac/check.py target/debug/fake-daac
 """
 
 import base64
@@ -27,7 +27,7 @@ ODD = ["a b", "a+b", "a%20b", "é/ü", "x//y", "/lead", "dot/./k", "dot/../k", "
 
 
 class FakeDaac:
-    """The program, and its variables."""
+    """The program, and the variables that it prints."""
 
     def __init__(self, *options):
         command = [sys.argv[1], "--bucket", "b", *options]
@@ -43,7 +43,7 @@ class FakeDaac:
         self.process.wait()
 
     def control(self, method, path, body=None, **query):
-        url = self.env["ARCHIVE_CONTROL"] + path + "?" + urllib.parse.urlencode(query)
+        url = self.env["FAKE_DAAC_CONTROL"] + path + "?" + urllib.parse.urlencode(query)
         body = json.dumps(body).encode() if isinstance(body, dict) else body
         with urllib.request.urlopen(urllib.request.Request(url, body, method=method)) as answer:
             return json.load(answer)
@@ -55,8 +55,8 @@ class FakeDaac:
         return boto3.client(
             "s3",
             endpoint_url=self.env["AWS_ENDPOINT_URL_S3"],
-            aws_access_key_id=key or self.env["ARCHIVE_STATIC_KEY"],
-            aws_secret_access_key=secret or self.env["ARCHIVE_STATIC_SECRET"],
+            aws_access_key_id=key or self.env["FAKE_DAAC_STATIC_KEY"],
+            aws_secret_access_key=secret or self.env["FAKE_DAAC_STATIC_SECRET"],
             aws_session_token=token,
             region_name=region,
             config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": attempts}),
@@ -101,10 +101,10 @@ def refused(call, code, status, **arguments):
     raise AssertionError(f"not refused: {code}")
 
 
-def listing(archive):
-    s3 = archive.s3()
+def listing(fake_daac):
+    s3 = fake_daac.s3()
     for key in ODD:
-        archive.control("POST", "/put", key.encode(), bucket="b", key=key)
+        fake_daac.control("POST", "/put", key.encode(), bucket="b", key=key)
     folder = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file()}
     wanted = sorted(folder | {"odd/empty directory/"} | set(ODD), key=str.encode)
     for size in (1, 2, 3, 7, 1000):
@@ -116,34 +116,34 @@ def listing(archive):
         assert keys == [key for key in wanted if "/" not in key], size
         assert groups == sorted({key.split("/")[0] + "/" for key in wanted if "/" in key}, key=str.encode), size
         assert all(page["KeyCount"] == len(page.get("Contents", [])) + len(page.get("CommonPrefixes", [])) <= size for page in pages)
-    archive.knobs(short_pages=True)
+    fake_daac.knobs(short_pages=True)
     pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket="b", PaginationConfig={"PageSize": 3}))
     assert [line["Key"] for page in pages for line in page.get("Contents", [])] == wanted
     assert any(page["KeyCount"] == 0 and page["IsTruncated"] for page in pages)
-    archive.knobs(short_pages=False, page_size=2)
+    fake_daac.knobs(short_pages=False, page_size=2)
     assert len(s3.list_objects_v2(Bucket="b")["Contents"]) == 2
-    archive.knobs(page_size=1000)
+    fake_daac.knobs(page_size=1000)
     first = s3.list_objects_v2(Bucket="b", MaxKeys=2)
     refused(s3.list_objects_v2, "InvalidArgument", 400, Bucket="b", Prefix="x", ContinuationToken=first["NextContinuationToken"])
     last = first["Contents"][-1]["Key"]
     assert [line["Key"] for line in s3.list_objects_v2(Bucket="b", StartAfter=last)["Contents"]] == wanted[2:]
-    archive.knobs(listing={"under": ["é/"]})
+    fake_daac.knobs(listing={"under": ["é/"]})
     assert s3.list_objects_v2(Bucket="b", Prefix="é/")["KeyCount"] == 1
     for prefix in ("", "é", "a"):
         refused(s3.list_objects_v2, "AccessDenied", 403, Bucket="b", Prefix=prefix)
     refused(s3.get_object, "AccessDenied", 403, Bucket="b", Key="missing")
-    archive.knobs(listing="allowed")
+    fake_daac.knobs(listing="allowed")
 
 
-def objects(archive):
-    s3 = archive.s3()
+def objects(fake_daac):
+    s3 = fake_daac.s3()
     for key in ODD:
         assert s3.get_object(Bucket="b", Key=key)["Body"].read() == key.encode(), key
         assert s3.head_object(Bucket="b", Key=key)["ContentLength"] == len(key.encode()), key
     for path in filter(pathlib.Path.is_file, FOLDER.rglob("*")):
         answer = s3.get_object(Bucket="b", Key=str(path.relative_to(FOLDER)))
         assert answer["Body"].read() == path.read_bytes(), path
-    archive.control("POST", "/put", b"", bucket="b", key="big", size=10_000_019)
+    fake_daac.control("POST", "/put", b"", bucket="b", key="big", size=10_000_019)
     whole = s3.get_object(Bucket="b", Key="big")["Body"].read()
     for header, part in (("0-9", whole[:10]), ("5000000-", whole[5000000:]), ("-17", whole[-17:]), ("4194300-4194310", whole[4194300:4194311])):
         answer = s3.get_object(Bucket="b", Key="big", Range=f"bytes={header}")
@@ -155,63 +155,63 @@ def objects(archive):
     refused(s3.get_object, "NoSuchBucket", 404, Bucket="missing", Key="k")
     old = s3.head_object(Bucket="b", Key="big")
     assert s3.get_object(Bucket="b", Key="big", IfMatch=old["ETag"], Range="bytes=0-0")["Body"].read() == whole[:1]
-    archive.control("POST", "/put", b"", bucket="b", key="big", size=10_000_019)
+    fake_daac.control("POST", "/put", b"", bucket="b", key="big", size=10_000_019)
     refused(s3.get_object, "PreconditionFailed", 412, Bucket="b", Key="big", IfMatch=old["ETag"])
     new = s3.head_object(Bucket="b", Key="big")
     assert new["LastModified"] > old["LastModified"] and new["ETag"] != old["ETag"]
-    archive.control("POST", "/delete", b"", bucket="b", key="big")
+    fake_daac.control("POST", "/delete", b"", bucket="b", key="big")
     refused(s3.get_object, "NoSuchKey", 404, Bucket="b", Key="big")
     assert s3.head_object(Bucket="b", Key="flat/20020701-007.nc")["ContentLength"] == 5_000_000
 
 
-def signatures(archive):
-    key, secret, token = archive.session()
+def signatures(fake_daac):
+    key, secret, token = fake_daac.session()
     get = {"Bucket": "b", "Key": "a b"}
-    assert archive.s3(key, secret, token).get_object(**get)["Body"].read() == b"a b"
-    refused(archive.s3(key, "wrong" + secret[5:], token).get_object, "SignatureDoesNotMatch", 403, **get)
-    refused(archive.s3("AKIAUNKNOWN", secret).get_object, "InvalidAccessKeyId", 403, **get)
-    refused(archive.s3(key, secret).get_object, "InvalidAccessKeyId", 403, **get)
-    refused(archive.s3(key, secret, token + "x").get_object, "InvalidToken", 400, **get)
-    refused(archive.s3(key, secret, token, region="us-east-1").get_object, "AuthorizationHeaderMalformed", 400, **get)
-    archive.knobs(regions={"b": "eu-north-1"})
-    assert archive.s3(key, secret, token, attempts=3).get_object(**get), "boto3 signs again for the region that the 301 names"
-    assert [line["code"] for line in archive.control("GET", "/log")][-2:] == ["PermanentRedirect", None]
-    archive.knobs(regions={"b": "us-west-2"})
-    archive.knobs(clock_shift=1000, credential_life=3600)
-    refused(archive.s3(key, secret, token).get_object, "RequestTimeTooSkewed", 403, **get)
-    archive.knobs(clock_shift=0, credential_life=1)
-    short = archive.s3(*archive.session())
+    assert fake_daac.s3(key, secret, token).get_object(**get)["Body"].read() == b"a b"
+    refused(fake_daac.s3(key, "wrong" + secret[5:], token).get_object, "SignatureDoesNotMatch", 403, **get)
+    refused(fake_daac.s3("AKIAUNKNOWN", secret).get_object, "InvalidAccessKeyId", 403, **get)
+    refused(fake_daac.s3(key, secret).get_object, "InvalidAccessKeyId", 403, **get)
+    refused(fake_daac.s3(key, secret, token + "x").get_object, "InvalidToken", 400, **get)
+    refused(fake_daac.s3(key, secret, token, region="us-east-1").get_object, "AuthorizationHeaderMalformed", 400, **get)
+    fake_daac.knobs(regions={"b": "eu-north-1"})
+    assert fake_daac.s3(key, secret, token, attempts=3).get_object(**get), "boto3 signs again for the region that the 301 names"
+    assert [line["code"] for line in fake_daac.control("GET", "/log")][-2:] == ["PermanentRedirect", None]
+    fake_daac.knobs(regions={"b": "us-west-2"})
+    fake_daac.knobs(clock_shift=1000, credential_life=3600)
+    refused(fake_daac.s3(key, secret, token).get_object, "RequestTimeTooSkewed", 403, **get)
+    fake_daac.knobs(clock_shift=0, credential_life=1)
+    short = fake_daac.s3(*fake_daac.session())
     assert short.get_object(**get)
     time.sleep(1.1)
     refused(short.get_object, "ExpiredToken", 400, **get)
     refused(short.head_object, "400", 400, **get)
-    archive.knobs(expired_is_denied=True)
+    fake_daac.knobs(expired_is_denied=True)
     refused(short.get_object, "AccessDenied", 403, **get)
-    archive.knobs(expired_is_denied=False, credential_life=3600)
-    assert ask("GET", archive.env["AWS_ENDPOINT_URL_S3"] + "/b/a%20b").status == 403
-    for client in (archive.s3(), archive.s3(key, secret, token)):
+    fake_daac.knobs(expired_is_denied=False, credential_life=3600)
+    assert ask("GET", fake_daac.env["AWS_ENDPOINT_URL_S3"] + "/b/a%20b").status == 403
+    for client in (fake_daac.s3(), fake_daac.s3(key, secret, token)):
         url = client.generate_presigned_url("get_object", Params=get, ExpiresIn=60)
         answer = ask("GET", url, {"Range": "bytes=1-", "If-Match": f'"{hashlib.md5(b"a b").hexdigest()}"'})
         assert (answer.status, answer.body) == (206, b" b")
         assert ask("GET", url.replace("a%20b", "a%2Bb")).status == 403
-    refused(archive.s3(*archive.session()).get_object, "AccessDenied", 403, Bucket="other", Key="k")
-    before = archive.control("GET", "/stats")["forbidden"]
-    refused(archive.s3().put_object, "MethodNotAllowed", 405, Bucket="b", Key="k", Body=b"x")
-    refused(archive.s3().delete_object, "MethodNotAllowed", 405, Bucket="b", Key="k")
-    refused(archive.s3().list_objects, "NotImplemented", 501, Bucket="b")
-    refused(archive.s3().get_object_acl, "NotImplemented", 501, Bucket="b", Key="k")
-    refused(archive.s3().list_buckets, "NotImplemented", 501)
-    assert archive.control("GET", "/stats")["forbidden"] == before + 5
-    refused(archive.s3().get_bucket_location, "AccessDenied", 403, Bucket="b")
-    refused(archive.s3().head_bucket, "403", 403, Bucket="b")
+    refused(fake_daac.s3(*fake_daac.session()).get_object, "AccessDenied", 403, Bucket="other", Key="k")
+    before = fake_daac.control("GET", "/stats")["forbidden"]
+    refused(fake_daac.s3().put_object, "MethodNotAllowed", 405, Bucket="b", Key="k", Body=b"x")
+    refused(fake_daac.s3().delete_object, "MethodNotAllowed", 405, Bucket="b", Key="k")
+    refused(fake_daac.s3().list_objects, "NotImplemented", 501, Bucket="b")
+    refused(fake_daac.s3().get_object_acl, "NotImplemented", 501, Bucket="b", Key="k")
+    refused(fake_daac.s3().list_buckets, "NotImplemented", 501)
+    assert fake_daac.control("GET", "/stats")["forbidden"] == before + 5
+    refused(fake_daac.s3().get_bucket_location, "AccessDenied", 403, Bucket="b")
+    refused(fake_daac.s3().head_bucket, "403", 403, Bucket="b")
 
 
-def login(archive, tea):
-    endpoint, credentials = archive.env["S3_CREDENTIAL_ENDPOINT"], archive.credentials()
+def login(fake_daac, tea):
+    endpoint, credentials = fake_daac.env["S3_CREDENTIAL_ENDPOINT"], fake_daac.credentials()
     form = {"Origin": endpoint, "Content-Type": "application/x-www-form-urlencoded"}
     body = urllib.parse.urlencode({"credentials": credentials})
     first = ask("GET", endpoint)
-    assert first.status == (302 if tea else 307) and first.location.startswith(f"http://{archive.env['EARTHDATA_HOST']}/oauth/authorize?")
+    assert first.status == (302 if tea else 307) and first.location.startswith(f"http://{fake_daac.env['EARTHDATA_HOST']}/oauth/authorize?")
     assert first.location.endswith("&app_type=401") == tea and ("redirect_uri=http://" in first.location) == tea
     for way in ("form", "basic"):
         first = ask("GET", endpoint)
@@ -228,7 +228,7 @@ def login(archive, tea):
         for _ in range(2):
             fourth = ask("GET", endpoint, {"Cookie": third.cookie()})
             answer = json.loads(fourth.body)
-            assert archive.s3(answer["accessKeyId"], answer["secretAccessKey"], answer["sessionToken"]).head_object(Bucket="b", Key="k")
+            assert fake_daac.s3(answer["accessKeyId"], answer["secretAccessKey"], answer["sessionToken"]).head_object(Bucket="b", Key="k")
             left = datetime.datetime.fromisoformat(answer["expiration"]) - datetime.datetime.now(datetime.timezone.utc)
             assert 3590 < left.total_seconds() <= 3600 and fourth.headers["Date"]
         assert ask("GET", first.location, {"Cookie": second.cookie()}).status == 302
@@ -239,62 +239,62 @@ def login(archive, tea):
     for answer in (ask("POST", first.location, form, f"credentials={wrong}"), ask("GET", first.location, {"Authorization": f"Basic {wrong}"})):
         assert answer.status == 401 and json.loads(answer.body)["error"] == "invalid_credentials"
     for answer, path in (("eula", "/users/ada/unaccepted_eulas"), ("profile", "/profile")):
-        archive.knobs(login=answer)
+        fake_daac.knobs(login=answer)
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(ask("POST", first.location, form, body).location).query)
         assert query["error"] == ["access_denied"] and query["error_msg"] and query["resolution_url"][0].endswith(path)
-    archive.knobs(login="accept")
-    for ways, post, basic in (("basic_or401", 401, 302), ("basic_or405", 405, 302), ("form", 302, 401 if tea else 200)):
-        archive.knobs(password_ways=ways)
+    fake_daac.knobs(login="accept")
+    for method, post, basic in (("basic_or401", 401, 302), ("basic_or405", 405, 302), ("form", 302, 401 if tea else 200)):
+        fake_daac.knobs(password_method=method)
         assert ask("POST", first.location, form, body).status == post
         assert ask("GET", first.location, {"Authorization": f"Basic {credentials}"}).status == basic
-    archive.knobs(password_ways="both")
-    assert archive.bearer().status == 200
-    assert archive.bearer("a.b.c").status == (401 if tea else 307) and archive.bearer("abc").status == (302 if tea else 307)
-    archive.knobs(bearer="eula")
-    assert archive.bearer().status == (403 if tea else 307)
-    archive.knobs(bearer="accept")
-    cases = {"failed_dependency": 424, "internal_error": 500, "unavailable": 503, "bad_request": 400, "no_permission": 403, "nonsense": 200}
+    fake_daac.knobs(password_method="both")
+    assert fake_daac.bearer().status == 200
+    assert fake_daac.bearer("a.b.c").status == (401 if tea else 307) and fake_daac.bearer("abc").status == (302 if tea else 307)
+    fake_daac.knobs(bearer="eula")
+    assert fake_daac.bearer().status == (403 if tea else 307)
+    fake_daac.knobs(bearer="accept")
+    cases = {"failed_dependency": 424, "internal_error": 500, "unavailable": 503, "bad_request": 400, "no_permission": 403, "malformed": 200}
     for answer, status in cases.items():
-        archive.knobs(endpoint=answer)
-        assert archive.bearer().status == status
-    archive.knobs(endpoint="redirect_loop")
+        fake_daac.knobs(endpoint=answer)
+        assert fake_daac.bearer().status == status
+    fake_daac.knobs(endpoint="redirect_loop")
     assert ask("GET", endpoint, {"Cookie": third.cookie()}).status == first.status
-    archive.knobs(endpoint="normal", same_credentials=True)
-    assert archive.session() == archive.session()
-    archive.knobs(same_credentials=False, trap="endpoint")
+    fake_daac.knobs(endpoint="normal", same_credentials=True)
+    assert fake_daac.session() == fake_daac.session()
+    fake_daac.knobs(same_credentials=False, foreign_redirect="endpoint")
     foreign = ask("GET", endpoint).location
-    archive.knobs(trap="never")
-    assert foreign.startswith("http://127.0.0.9:") and archive.control("GET", "/stats")["leaks"] == 0
+    fake_daac.knobs(foreign_redirect="never")
+    assert foreign.startswith("http://127.0.0.9:") and fake_daac.control("GET", "/stats")["leaked_secrets"] == 0
     leaks = 0
     for method, url, headers, text in (
         ("GET", foreign, {"Authorization": f"Basic {credentials}"}, None),
         ("POST", foreign, form, body),
         ("GET", foreign, {"Authorization": "Bearer x"}, None),
         ("GET", endpoint, {"Authorization": f"Basic {credentials}"}, None),
-        ("GET", first.location, {"Authorization": f"Bearer {archive.env['EARTHDATA_TOKEN']}"}, None),
-        ("GET", endpoint + "?token=" + archive.env["EARTHDATA_TOKEN"], {}, None),
-        ("GET", archive.env["AWS_ENDPOINT_URL_S3"] + "/b/k", {"Authorization": f"Basic {credentials}"}, None),
+        ("GET", first.location, {"Authorization": f"Bearer {fake_daac.env['EARTHDATA_TOKEN']}"}, None),
+        ("GET", endpoint + "?token=" + fake_daac.env["EARTHDATA_TOKEN"], {}, None),
+        ("GET", fake_daac.env["AWS_ENDPOINT_URL_S3"] + "/b/k", {"Authorization": f"Basic {credentials}"}, None),
     ):
         ask(method, url, headers, text)
         leaks += 1
-        assert archive.control("GET", "/stats")["leaks"] == leaks, (method, url)
-    archive.knobs(edl_down=True)
+        assert fake_daac.control("GET", "/stats")["leaked_secrets"] == leaks, (method, url)
+    fake_daac.knobs(login_down=True)
     try:
         ask("GET", first.location)
         raise AssertionError("Earthdata Login is up")
     except ConnectionError:
         pass
-    archive.knobs(edl_down=False)
+    fake_daac.knobs(login_down=False)
     assert ask("POST", first.location, form, body).status == 302
 
 
-def mount(archive):
-    """s3fs lists with its own idea of the protocol."""
+def mount(fake_daac):
+    """s3fs has its own implementation of listings."""
     point = pathlib.Path(tempfile.mkdtemp())
     password = FOLDER.parent / f"{FOLDER.name}.passwd"
-    password.write_text(f"{archive.env['ARCHIVE_STATIC_KEY']}:{archive.env['ARCHIVE_STATIC_SECRET']}")
+    password.write_text(f"{fake_daac.env['FAKE_DAAC_STATIC_KEY']}:{fake_daac.env['FAKE_DAAC_STATIC_SECRET']}")
     password.chmod(0o600)
-    options = f"passwd_file={password},url={archive.env['AWS_ENDPOINT_URL_S3']},use_path_request_style,listobjectsv2,endpoint=us-west-2,ro"
+    options = f"passwd_file={password},url={fake_daac.env['AWS_ENDPOINT_URL_S3']},use_path_request_style,listobjectsv2,endpoint=us-west-2,ro"
     subprocess.run(["s3fs", "b", point, "-o", options], check=True)
     try:
         for _ in range(50):
@@ -309,22 +309,22 @@ def mount(archive):
 
 
 options = ["--folder", str(FOLDER), "--granules", "3", "--synthetic", "flat/{3000:date}-{1000}.nc=5000000"]
-with FakeDaac("--folder", str(FOLDER), "--granules", "3") as archive:
-    listing(archive)
+with FakeDaac("--folder", str(FOLDER), "--granules", "3") as fake_daac:
+    listing(fake_daac)
     print("listing ok")
-with FakeDaac(*options) as archive:
+with FakeDaac(*options) as fake_daac:
     for odd in ODD:
-        archive.control("POST", "/put", odd.encode(), bucket="b", key=odd)
-    archive.control("POST", "/put", b"x", bucket="other", key="k")
-    objects(archive)
+        fake_daac.control("POST", "/put", odd.encode(), bucket="b", key=odd)
+    fake_daac.control("POST", "/put", b"x", bucket="other", key="k")
+    objects(fake_daac)
     print("objects ok")
-    signatures(archive)
+    signatures(fake_daac)
     print("signatures ok")
     if os.path.exists("/usr/bin/s3fs") and os.path.exists("/dev/fuse"):
-        mount(archive)
+        mount(fake_daac)
         print("s3fs ok")
 for family in ("cumulus", "tea"):
-    with FakeDaac("--family", family) as archive:
-        archive.control("POST", "/put", b"x", bucket="b", key="k")
-        login(archive, family == "tea")
+    with FakeDaac("--family", family) as fake_daac:
+        fake_daac.control("POST", "/put", b"x", bucket="b", key="k")
+        login(fake_daac, family == "tea")
         print(f"login {family} ok")

@@ -11,28 +11,28 @@ use granulefs::error::Error;
 use granulefs::login::{Identity, Password};
 use granulefs::s3::Position;
 
-use crate::environment::soon;
+use crate::environment::in_time;
 
 /// Three data centers, two of them with two buckets; each bucket holds one object.
 fn three_daacs() -> (FakeDaac, BucketTable) {
-    let archive = FakeDaac::start(Setup { threads: 1, ..Setup::three_daacs() }).unwrap();
-    let table: BucketTable = serde_json::from_str(&archive.buckets_file()).unwrap();
+    let daac = FakeDaac::start(Setup { threads: 1, ..Setup::three_daacs() }).unwrap();
+    let table: BucketTable = serde_json::from_str(&daac.buckets_file()).unwrap();
     for (bucket, _) in table.iter() {
-        archive.put(bucket, "folder/granule.nc", bucket.to_owned());
+        daac.put(bucket, "folder/granule.nc", bucket.to_owned());
     }
-    (archive, table)
+    (daac, table)
 }
 
-fn settings(archive: &FakeDaac, bucket_table: BucketTable) -> Settings {
+fn settings(daac: &FakeDaac, bucket_table: BucketTable) -> Settings {
     let password = Password {
-        user: archive.user().into(),
-        secret: archive.password().into(),
+        user: daac.user().into(),
+        secret: daac.password().into(),
         origin: "the test".into(),
     };
     Settings {
         earthdata: EarthdataSettings {
-            login_host: archive.edl_host(),
-            cmr_host: archive.cmr_host(),
+            login_host: daac.login_host(),
+            cmr_host: daac.cmr_host(),
             credentials_endpoint: None,
             bucket_table,
             identity: Some(Arc::new(Identity::new(None, Some(password)))),
@@ -40,7 +40,7 @@ fn settings(archive: &FakeDaac, bucket_table: BucketTable) -> Settings {
         s3: S3Settings {
             prefer_environment: false,
             region: RegionSettings { named: None, otherwise: "us-west-2".into() },
-            endpoint_url: Some(archive.s3_url()),
+            endpoint_url: Some(daac.s3_url()),
             path_style: true,
         },
     }
@@ -52,51 +52,51 @@ async fn connected(source: &str, settings: &Settings) -> Result<Connections, Err
 
 #[tokio::test]
 async fn a_source_and_settings_lead_to_a_bucket_that_answers() {
-    let (archive, table) = three_daacs();
+    let (daac, table) = three_daacs();
     let source = "s3://podaac-local-protected/folder/granule.nc";
-    let connections = connected(source, &settings(&archive, table)).await.unwrap();
+    let connections = connected(source, &settings(&daac, table)).await.unwrap();
     assert_eq!(connections.file.as_deref(), Some("folder/granule.nc"));
     let [connection] = &connections.buckets[..] else { panic!("{connections:?}") };
-    assert_eq!(connection.endpoint, Some(archive.credentials_url("PODAAC")));
-    assert_eq!(archive.stats().credentials, 0, "nothing is sent before it is asked for");
+    assert_eq!(connection.endpoint, Some(daac.credentials_url("PODAAC")));
+    assert_eq!(daac.stats().credentials, 0, "nothing is sent before it is asked for");
 
-    let first = soon(connection.log_in(|slow| panic!("{slow}"))).await.unwrap();
+    let first = in_time(connection.log_in(|slow| panic!("{slow}"))).await.unwrap();
     assert!(!first.is_fallback && first.credentials.life().is_some());
     let bucket = connection.bucket().unwrap();
     let prefix = &connection.location.prefix;
-    let page = soon(bucket.subtree_page(prefix, &Position::Start)).await.unwrap();
+    let page = in_time(bucket.subtree_page(prefix, &Position::Start)).await.unwrap();
     let keys = page.objects.iter().map(|object| &*object.id.key).collect::<Vec<_>>();
     assert_eq!(keys, ["folder/granule.nc"]);
-    let stats = archive.stats();
+    let stats = daac.stats();
     assert_eq!((stats.issued, stats.logins), (1, 1), "the bucket uses what log_in was given");
 }
 
 /// One login serves all buckets of an endpoint, and one identity serves all endpoints.
 #[tokio::test]
 async fn the_buckets_of_an_endpoint_share_its_credentials() {
-    let (archive, table) = three_daacs();
+    let (daac, table) = three_daacs();
     let count = table.iter().count();
     let mut endpoints = table.iter().map(|(_, known)| &known.endpoint).collect::<Vec<_>>();
     endpoints.dedup();
     assert!(endpoints.len() < count);
-    let (logins, settings) = (endpoints.len() as u64, settings(&archive, table.clone()));
+    let (logins, settings) = (endpoints.len() as u64, settings(&daac, table.clone()));
     let connections = connected("earthdata", &settings).await.unwrap();
     let usable = connections.usable_buckets().unwrap();
     assert_eq!((usable.buckets.len(), &usable.left_out[..]), (count, &[][..]));
     for (bucket, prefix) in &usable.buckets {
-        let page = soon(bucket.subtree_page(prefix, &Position::Start)).await.unwrap();
+        let page = in_time(bucket.subtree_page(prefix, &Position::Start)).await.unwrap();
         assert_eq!(page.objects.len(), 1, "{bucket:?}");
     }
-    assert_eq!(archive.stats().issued, logins);
+    assert_eq!(daac.stats().issued, logins);
 }
 
 /// What cannot be asked is left out, with the reason, as long as there is something else.
 #[tokio::test]
 async fn a_bucket_that_cannot_be_asked_is_left_out_of_several() {
-    let (archive, _) = three_daacs();
-    let endpoint = archive.credentials_url("ASF");
+    let (daac, _) = three_daacs();
+    let endpoint = daac.credentials_url("ASF");
     let usable = |table: String| {
-        let settings = settings(&archive, serde_json::from_str(&table).unwrap());
+        let settings = settings(&daac, serde_json::from_str(&table).unwrap());
         async move { connected("earthdata", &settings).await.unwrap().usable_buckets() }
     };
     let entry = |name: &str, endpoint: &str| {
@@ -115,9 +115,9 @@ async fn a_bucket_that_cannot_be_asked_is_left_out_of_several() {
 /// any, the error says how to name one.
 #[tokio::test]
 async fn what_the_user_should_know_is_a_value() {
-    let (archive, table) = three_daacs();
-    let mut settings = settings(&archive, table);
-    let known = archive.credentials_url("PODAAC");
+    let (daac, table) = three_daacs();
+    let mut settings = settings(&daac, table);
+    let known = daac.credentials_url("PODAAC");
     let named = format!("{known}?from=elsewhere");
     settings.earthdata.credentials_endpoint = Some(named.clone());
     let connections = connected("podaac-local-protected", &settings).await.unwrap();
@@ -128,6 +128,6 @@ async fn what_the_user_should_know_is_a_value() {
     settings.earthdata.credentials_endpoint = None;
     let connections = connected("no-such-bucket", &settings).await.unwrap();
     assert_eq!(connections.buckets[0].endpoint, None);
-    let error = soon(connections.buckets[0].log_in(|_| {})).await.unwrap_err();
+    let error = in_time(connections.buckets[0].log_in(|_| {})).await.unwrap_err();
     assert!(error.to_string().contains("--credentials-endpoint"), "{error}");
 }

@@ -1,5 +1,4 @@
-//! What every test stands on: a local archive of one bucket, and the rooms of granulefs on top of
-//! it.
+//! The test environment: a fake DAAC with one bucket, and the library's types connected to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,53 +13,49 @@ use granulefs::login::{Identity, Login, Password, Token};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation};
 
-use crate::tree::Tree;
+use crate::path_filesystem::PathFilesystem;
 
 pub(crate) const BUCKET: &str = "granules";
 const DAAC: &str = "PODAAC";
 pub(crate) const FAMILIES: [Family; 2] = [Family::Cumulus, Family::Tea];
 
-/// What the user shows.
+/// The identity with which a test logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shows {
+pub(crate) enum TestIdentity {
     Token,
     Password,
     Both,
     WrongPassword,
-    /// Nothing that reads like a token, beside the password.
+    /// The right password, and a token that is malformed.
     BadTokenAndPassword,
 }
 
 #[derive(Debug)]
 pub(crate) struct TestEnvironment {
-    pub(crate) archive: FakeDaac,
+    pub(crate) fake_daac: FakeDaac,
 }
 
 impl TestEnvironment {
     pub(crate) fn new() -> Self {
-        Self::of(Family::Cumulus, |_| {})
+        Self::with_family(Family::Cumulus, |_| {})
     }
 
-    pub(crate) fn with(change: impl FnOnce(&mut Knobs)) -> Self {
-        Self::of(Family::Cumulus, change)
+    pub(crate) fn with_knobs(change: impl FnOnce(&mut Knobs)) -> Self {
+        Self::with_family(Family::Cumulus, change)
     }
 
-    pub(crate) fn of(family: Family, change: impl FnOnce(&mut Knobs)) -> Self {
+    pub(crate) fn with_family(family: Family, change: impl FnOnce(&mut Knobs)) -> Self {
         let mut setup = Setup {
             daacs: vec![Daac { name: DAAC.into(), family, buckets: vec![BUCKET.into()] }],
             threads: 1,
             ..Setup::default()
         };
         change(&mut setup.knobs);
-        let environment = Self { archive: FakeDaac::start(setup).unwrap() };
-        // An empty bucket is a bucket.
-        environment.put("one", "1");
-        environment.delete("one");
-        environment
+        Self { fake_daac: FakeDaac::start(setup).unwrap() }
     }
 
-    /// A environment whose bucket holds `keys`; the content of each is its key.
-    pub(crate) fn holding(keys: &[&str]) -> Self {
+    /// Returns an environment whose bucket has these keys; the content of each object is its key.
+    pub(crate) fn with_objects(keys: &[&str]) -> Self {
         let environment = Self::new();
         for key in keys {
             environment.put(key, key.as_bytes().to_vec());
@@ -69,27 +64,27 @@ impl TestEnvironment {
     }
 
     pub(crate) fn put(&self, key: &str, content: impl Into<Content>) {
-        self.archive.put(BUCKET, key, content);
+        self.fake_daac.put(BUCKET, key, content);
     }
 
     pub(crate) fn delete(&self, key: &str) {
-        self.archive.delete(BUCKET, key);
+        self.fake_daac.delete(BUCKET, key);
     }
 
     pub(crate) fn expected(&self, key: &str) -> Object {
-        self.archive.expected(BUCKET, key).unwrap()
+        self.fake_daac.expected(BUCKET, key).unwrap()
     }
 
-    /// All bytes that `key` must have.
+    /// Returns all bytes that a reader of `key` must get.
     pub(crate) fn bytes(&self, key: &str) -> Vec<u8> {
         let object = self.expected(key);
         object.read(0..object.size).unwrap().to_vec()
     }
 
-    /// Waits until the archive's counts fulfil a condition, without holding up the thread.
-    pub(crate) async fn counts(&self, condition: impl Fn(&Stats) -> bool) {
-        soon(async {
-            while !condition(&self.archive.stats()) {
+    /// Waits until `condition` holds for the fake DAAC's counts, without blocking the thread.
+    pub(crate) async fn wait_for_stats(&self, condition: impl Fn(&Stats) -> bool) {
+        in_time(async {
+            while !condition(&self.fake_daac.stats()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
@@ -97,21 +92,21 @@ impl TestEnvironment {
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        self.archive.credentials_url(DAAC)
+        self.fake_daac.credentials_url(DAAC)
     }
 
-    pub(crate) fn identity(&self, shows: Shows) -> Identity {
-        let token = match shows {
-            Shows::Token | Shows::Both => Some(self.archive.token()),
-            Shows::BadTokenAndPassword => Some("no-token"),
-            Shows::Password | Shows::WrongPassword => None,
+    pub(crate) fn identity(&self, identity: TestIdentity) -> Identity {
+        let token = match identity {
+            TestIdentity::Token | TestIdentity::Both => Some(self.fake_daac.token()),
+            TestIdentity::BadTokenAndPassword => Some("no-token"),
+            TestIdentity::Password | TestIdentity::WrongPassword => None,
         };
-        let password = match shows {
-            Shows::Token => None,
-            Shows::WrongPassword => Some("guess"),
-            _ => Some(self.archive.password()),
+        let password = match identity {
+            TestIdentity::Token => None,
+            TestIdentity::WrongPassword => Some("guess"),
+            _ => Some(self.fake_daac.password()),
         };
-        let user = self.archive.user();
+        let user = self.fake_daac.user();
         let token =
             token.map(|token| Token { secret: token.into(), origin: "EARTHDATA_TOKEN".into() });
         let password = password.map(|password| Password {
@@ -122,66 +117,83 @@ impl TestEnvironment {
         Identity::new(token, password)
     }
 
-    pub(crate) fn login(&self, shows: Shows) -> Login {
-        Login::new(&self.endpoint(), &self.archive.edl_host(), self.identity(shows)).unwrap()
+    pub(crate) fn login(&self, identity: TestIdentity) -> Login {
+        Login::new(&self.endpoint(), &self.fake_daac.login_host(), self.identity(identity)).unwrap()
     }
 
-    pub(crate) fn store(&self) -> Arc<CredentialsCache> {
-        CredentialsCache::new(Provider::Earthdata(Box::new(self.login(Shows::Password))))
+    pub(crate) fn credentials_cache(&self) -> Arc<CredentialsCache> {
+        CredentialsCache::new(Provider::Earthdata(Box::new(self.login(TestIdentity::Password))))
     }
 
     pub(crate) fn bucket(&self) -> Bucket {
-        self.bucket_of(self.store())
+        self.bucket_with_cache(self.credentials_cache())
     }
 
-    pub(crate) fn bucket_of(&self, store: Arc<CredentialsCache>) -> Bucket {
-        let place = BucketLocation {
+    pub(crate) fn bucket_with_cache(&self, cache: Arc<CredentialsCache>) -> Bucket {
+        let location = BucketLocation {
             bucket: BUCKET.into(),
             region: "us-west-2".into(),
-            endpoint_url: Some(self.archive.s3_url()),
+            endpoint_url: Some(self.fake_daac.s3_url()),
             path_style: true,
         };
-        Bucket::new(place, store).unwrap()
+        Bucket::new(location, cache).unwrap()
     }
 
-    /// The whole bucket, names believed for an hour.
-    pub(crate) fn tree(&self) -> Tree {
-        self.tree_at("", Duration::from_secs(3600))
+    /// Returns a filesystem over the whole bucket that caches names for an hour.
+    pub(crate) fn filesystem(&self) -> PathFilesystem {
+        self.filesystem_at("", Duration::from_secs(3600))
     }
 
-    pub(crate) fn tree_at(&self, prefix: &str, metadata_ttl: Duration) -> Tree {
-        self.tree_of(self.bucket(), prefix, metadata_ttl)
+    pub(crate) fn filesystem_at(&self, prefix: &str, metadata_ttl: Duration) -> PathFilesystem {
+        self.filesystem_over(self.bucket(), prefix, metadata_ttl)
     }
 
-    pub(crate) fn tree_of(&self, bucket: Bucket, prefix: &str, metadata_ttl: Duration) -> Tree {
-        Self::tree_within(bucket, prefix, CacheSettings { metadata_ttl, cache_size: 64 << 20 })
+    pub(crate) fn filesystem_over(
+        &self,
+        bucket: Bucket,
+        prefix: &str,
+        metadata_ttl: Duration,
+    ) -> PathFilesystem {
+        Self::filesystem_with_limits(
+            bucket,
+            prefix,
+            CacheSettings { metadata_ttl, cache_size: 64 << 20 },
+        )
     }
 
-    /// The whole bucket, with so many bytes of cache.
-    pub(crate) fn tree_caching(&self, cache_size: usize) -> Tree {
-        Self::tree_within(
+    /// Returns a filesystem over the whole bucket with a cache of `cache_size` bytes.
+    pub(crate) fn filesystem_with_cache(&self, cache_size: usize) -> PathFilesystem {
+        Self::filesystem_with_limits(
             self.bucket(),
             "",
             CacheSettings { metadata_ttl: Duration::from_secs(3600), cache_size },
         )
     }
 
-    fn tree_within(bucket: Bucket, prefix: &str, limits: CacheSettings) -> Tree {
-        let appearance = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
-        Tree::new(Filesystem::new(bucket, Prefix::new(prefix), appearance, limits))
+    fn filesystem_with_limits(
+        bucket: Bucket,
+        prefix: &str,
+        limits: CacheSettings,
+    ) -> PathFilesystem {
+        let owner_and_modes = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
+        PathFilesystem::new(Filesystem::new(bucket, Prefix::new(prefix), owner_and_modes, limits))
     }
 
-    /// Fails when `text` holds any secret that there is.
+    /// Fails when `text` contains any secret of the fake DAAC.
     pub(crate) fn assert_hides_secrets(&self, text: &str) {
-        let mut secrets = self.archive.secrets();
-        secrets.push(BASE64.encode(format!("{}:{}", self.archive.user(), self.archive.password())));
+        let mut secrets = self.fake_daac.secrets();
+        secrets.push(BASE64.encode(format!(
+            "{}:{}",
+            self.fake_daac.user(),
+            self.fake_daac.password()
+        )));
         for secret in secrets {
             assert!(!text.contains(&secret), "a secret ({} bytes) is in: {text}", secret.len());
         }
     }
 
-    /// The error of an operation that must fail, after a look for secrets in its words and in its
-    /// `Debug` form.
+    /// Returns the error of an operation that must fail, after checking that neither its message
+    /// nor its `Debug` form contains a secret.
     pub(crate) fn error_of<T>(&self, outcome: Result<T, Error>) -> Error {
         let Err(error) = outcome else { panic!("it should have failed") };
         self.assert_hides_secrets(&format!("{error} {error:?}"));
@@ -189,8 +201,8 @@ impl TestEnvironment {
     }
 }
 
-/// Waits for what must come, but not for ever.
-pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+/// Waits for a future, and fails when it takes longer than 40 seconds.
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
     within(Duration::from_secs(40), work).await
 }
 

@@ -1,137 +1,142 @@
-//! The ways in: issue 2, "What must work", item 1, and sections 1 and 2 of the facts about
-//! Earthdata Login.
+//! Logins that succeed: every method of every server family, renewals, expirations and redirects.
 
 use std::time::Duration;
 
-use fake_daac::{BearerAnswer, Expiration, Failure, Family, Fault, Kind, Knobs, PasswordWays};
+use fake_daac::{
+    BearerAnswer, Expiration, Failure, Family, Fault, Knobs, PasswordMethod, RequestKind,
+};
 use granulefs::error::{Error, Refusal};
 use granulefs::login::{Login, TemporaryCredentials};
 
-use crate::environment::{FAMILIES, Shows, TestEnvironment, soon};
-use crate::server::{CREDENTIALS, Server, redirect};
+use crate::canned_server::{CREDENTIALS, CannedServer, redirect};
+use crate::environment::{FAMILIES, TestEnvironment, TestIdentity, in_time};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn assert_lives(grant: &TemporaryCredentials, expected: Duration, what: &str) {
-    // `Date` and `expiration` are whole seconds, one of them may have ticked in between.
+    // `Date` and `expiration` are whole seconds, so the difference may be a second off.
     let life = grant.life.unwrap();
     assert!(life <= expected && life + Duration::from_secs(2) >= expected, "{what}: {life:?}");
 }
 
-/// Requests since the last look: to /s3credentials, to Earthdata Login, and to the callback.
+/// Returns and resets the requests to /s3credentials, to Earthdata Login and to the callback.
 fn conversation(environment: &TestEnvironment) -> [u64; 3] {
-    let stats = environment.archive.stats();
-    environment.archive.reset_stats();
-    assert_eq!((stats.leaks, stats.traps, stats.rejected), (0, 0, 0));
+    let stats = environment.fake_daac.stats();
+    environment.fake_daac.reset_stats();
+    assert_eq!((stats.leaked_secrets, stats.foreign_requests, stats.rejected), (0, 0, 0));
     [stats.credentials, stats.logins, stats.callbacks]
 }
 
-/// Every way that a server wants the identity shown, in both families; each costs the requests that
-/// it must and no more, and a renewal with what was kept costs one.
+/// Every method of a login costs only its own requests, in both server families, and a renewal
+/// costs one request.
 #[tokio::test]
-async fn every_way_in_costs_its_hops_and_each_renewal_one_request() {
-    type Turn = fn(&mut Knobs);
-    let healthy: Turn = |_| {};
-    let rows: [(&str, Shows, Turn, [u64; 3]); 10] = [
-        ("the documented form", Shows::Password, healthy, [2, 1, 1]),
+async fn each_login_method_costs_its_requests_and_each_renewal_one() {
+    type ChangeKnobs = fn(&mut Knobs);
+    let healthy: ChangeKnobs = |_| {};
+    let rows: [(&str, TestIdentity, ChangeKnobs, [u64; 3]); 10] = [
+        ("the documented form", TestIdentity::Password, healthy, [2, 1, 1]),
         (
             "a server that knows only the form",
-            Shows::Password,
-            |k| k.password_ways = PasswordWays::Form,
+            TestIdentity::Password,
+            |k| k.password_method = PasswordMethod::Form,
             [2, 1, 1],
         ),
         (
             "a server that knows only Basic",
-            Shows::Password,
-            |k| k.password_ways = PasswordWays::BasicOr405,
+            TestIdentity::Password,
+            |k| k.password_method = PasswordMethod::BasicOr405,
             [2, 2, 1],
         ),
-        ("the older callback", Shows::Password, |k| k.older_callback = true, [2, 1, 1]),
-        ("a bearer token", Shows::Token, healthy, [1, 0, 0]),
-        ("a bearer token before a password", Shows::Both, healthy, [1, 0, 0]),
+        ("the older callback", TestIdentity::Password, |k| k.older_callback = true, [2, 1, 1]),
+        ("a bearer token", TestIdentity::Token, healthy, [1, 0, 0]),
+        ("a bearer token before a password", TestIdentity::Both, healthy, [1, 0, 0]),
         (
             "a refused token, then the password",
-            Shows::Both,
+            TestIdentity::Both,
             |k| k.bearer = BearerAnswer::Refuse,
             [3, 1, 1],
         ),
         (
             "a redirected token, then the password",
-            Shows::Both,
+            TestIdentity::Both,
             |k| k.bearer = BearerAnswer::Redirect,
             [3, 1, 1],
         ),
-        ("what is no token, then the password", Shows::BadTokenAndPassword, healthy, [3, 1, 1]),
+        (
+            "what is no token, then the password",
+            TestIdentity::BadTokenAndPassword,
+            healthy,
+            [3, 1, 1],
+        ),
         (
             "an answer that calls itself HTML",
-            Shows::Password,
+            TestIdentity::Password,
             |k| k.credentials_as_html = true,
             [2, 1, 1],
         ),
     ];
     for family in FAMILIES {
-        for (way, shows, turn, hops) in rows {
+        for (way, identity, change, hops) in rows {
             let what = format!("{family:?}, {way}");
-            let environment = TestEnvironment::of(family, turn);
-            let login = environment.login(shows);
-            let first =
-                soon(login.temporary_credentials()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+            let environment = TestEnvironment::with_family(family, change);
+            let login = environment.login(identity);
+            let first = in_time(login.temporary_credentials())
+                .await
+                .unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(conversation(&environment), hops, "{what}");
             assert_lives(&first, HOUR, &what);
-            let second = soon(login.temporary_credentials()).await.unwrap();
+            let second = in_time(login.temporary_credentials()).await.unwrap();
             assert_eq!(conversation(&environment), [1, 0, 0], "{what}, renewed");
             assert_ne!(first.access_key, second.access_key);
         }
     }
 }
 
-/// Item 1: kept cookies, until the endpoint redirects again.
+/// When the cookie has expired, the endpoint redirects to the login again.
 #[tokio::test]
-async fn a_cookie_that_is_no_longer_good_is_earned_again() {
+async fn an_expired_cookie_causes_a_new_login() {
     for family in FAMILIES {
-        let environment = TestEnvironment::of(family, |_| {});
-        let login = environment.login(Shows::Password);
-        soon(login.temporary_credentials()).await.unwrap();
+        let environment = TestEnvironment::with_family(family, |_| {});
+        let login = environment.login(TestIdentity::Password);
+        in_time(login.temporary_credentials()).await.unwrap();
         conversation(&environment);
         // A day later.
-        environment.archive.set(|knobs| knobs.clock_shift = 25 * 3600);
-        assert_lives(&soon(login.temporary_credentials()).await.unwrap(), HOUR, "a day later");
+        environment.fake_daac.set(|knobs| knobs.clock_shift = 25 * 3600);
+        assert_lives(&in_time(login.temporary_credentials()).await.unwrap(), HOUR, "a day later");
         assert_eq!(conversation(&environment), [2, 1, 1]);
     }
 }
 
-/// Item 1: the form goes with `Origin` to Earthdata Login only, and no secret stands in a URL or
-/// goes elsewhere.
+/// The password is sent once, as a form to Earthdata Login, and no request shows a secret in its
+/// URL or to another host.
 #[tokio::test]
-async fn the_password_goes_to_earthdata_login_and_nowhere_else() {
+async fn the_password_is_sent_only_to_earthdata_login() {
     for family in FAMILIES {
-        let environment = TestEnvironment::of(family, |_| {});
-        soon(environment.login(Shows::Password).temporary_credentials()).await.unwrap();
-        let log = environment.archive.log();
+        let environment = TestEnvironment::with_family(family, |_| {});
+        in_time(environment.login(TestIdentity::Password).temporary_credentials()).await.unwrap();
+        let log = environment.fake_daac.log();
         let posts: Vec<_> = log.iter().filter(|request| request.method == "POST").collect();
-        assert!(
-            matches!(&posts[..], [post] if post.kind == Kind::Login && post.target.starts_with("/oauth/authorize?")),
-            "{posts:?}"
-        );
-        assert!(log.iter().all(|request| request.leak.is_none()), "{log:?}");
+        let [post] = posts[..] else { panic!("{posts:?}") };
+        assert_eq!(post.kind, RequestKind::Login);
+        assert!(post.target.starts_with("/oauth/authorize?"), "{posts:?}");
+        assert!(log.iter().all(|request| request.leaked_secret.is_none()), "{log:?}");
         for request in &log {
-            // The codes and cookies of the conversation do travel in URLs; what the user owns does
-            // not.
+            // URLs of the login have codes, but not the user's own secrets.
             assert!(
-                !request.target.contains(environment.archive.token())
-                    && !request.target.contains(environment.archive.password())
+                !request.target.contains(environment.fake_daac.token())
+                    && !request.target.contains(environment.fake_daac.password())
             );
         }
     }
 }
 
-/// Item 1: every expiration format; what cannot be read is 55 minutes.
+/// Every form of an expiration is parsed; without a valid one the life is 55 minutes.
 #[tokio::test]
-async fn every_way_to_write_an_expiration_is_read() {
+async fn every_form_of_an_expiration_is_parsed() {
     const LIFE: Duration = Duration::from_secs(1234);
     const ASSUMED: Duration = Duration::from_secs(55 * 60);
-    let environment = TestEnvironment::with(|knobs| knobs.credential_life = LIFE);
-    let login = environment.login(Shows::Token);
+    let environment = TestEnvironment::with_knobs(|knobs| knobs.credential_life = LIFE);
+    let login = environment.login(TestIdentity::Token);
     for (form, life) in [
         (Expiration::Python, LIFE),
         (Expiration::PythonMicros, LIFE + Duration::from_secs(1)),
@@ -140,55 +145,56 @@ async fn every_way_to_write_an_expiration_is_read() {
         (Expiration::Zoneless, LIFE),
         (Expiration::Missing, ASSUMED),
         (Expiration::Null, ASSUMED),
-        (Expiration::Garbage, ASSUMED),
+        (Expiration::Malformed, ASSUMED),
     ] {
-        environment.archive.set(|knobs| knobs.expiration = form);
+        environment.fake_daac.set(|knobs| knobs.expiration = form);
         assert_lives(
-            &soon(login.temporary_credentials()).await.unwrap(),
+            &in_time(login.temporary_credentials()).await.unwrap(),
             life,
             &format!("{form:?}"),
         );
     }
 }
 
-/// Item 2: a wrong local clock does not break it.
+/// The life of credentials is measured by the server's clock, so that a wrong local clock does no
+/// harm.
 #[tokio::test]
-async fn lives_are_judged_by_the_servers_clock() {
-    let environment = TestEnvironment::of(Family::Tea, |_| {});
-    let login = environment.login(Shows::Token);
+async fn lives_are_measured_by_the_servers_clock() {
+    let environment = TestEnvironment::with_family(Family::Tea, |_| {});
+    let login = environment.login(TestIdentity::Token);
     for shift in [-86_400 * 400, -7200, 7200, 86_400 * 400] {
-        environment.archive.set(|knobs| knobs.clock_shift = shift);
+        environment.fake_daac.set(|knobs| knobs.clock_shift = shift);
         assert_lives(
-            &soon(login.temporary_credentials()).await.unwrap(),
+            &in_time(login.temporary_credentials()).await.unwrap(),
             HOUR,
             &format!("{shift} s"),
         );
     }
 }
 
-/// Item 1: an endpoint behind an alias ends the conversation at its own name; what counts is that
-/// credentials are there.
+/// An endpoint behind an alias answers under its own name. Its credentials are accepted, although
+/// the redirects end at another URL than they began.
 #[tokio::test]
-async fn credentials_count_wherever_the_redirects_end() {
+async fn credentials_are_accepted_wherever_the_redirects_end() {
     let environment = TestEnvironment::new();
-    let own = Server::new(|_| CREDENTIALS.into());
+    let own = CannedServer::new(|_| CREDENTIALS.into());
     let target = own.endpoint.clone();
-    let alias = Server::new(move |_| redirect(&target));
+    let alias = CannedServer::new(move |_| redirect(&target));
     let login = Login::new(
         &alias.endpoint,
-        &environment.archive.edl_host(),
-        environment.identity(Shows::Password),
+        &environment.fake_daac.login_host(),
+        environment.identity(TestIdentity::Password),
     )
     .unwrap();
-    assert_eq!(soon(login.temporary_credentials()).await.unwrap().access_key, "A");
+    assert_eq!(in_time(login.temporary_credentials()).await.unwrap().access_key, "A");
 }
 
-/// Item 1: a token follows redirects within its endpoint, and is refused by one that leads anywhere
-/// else, where it does not go.
+/// A token is sent along redirects within its endpoint. A redirect to anywhere else counts as a
+/// refusal of the token, which is not sent there.
 #[tokio::test]
-async fn a_token_stays_with_its_endpoint() {
+async fn a_token_is_sent_only_to_its_endpoint() {
     let environment = TestEnvironment::new();
-    let elsewhere = Server::new(|_| CREDENTIALS.into());
+    let elsewhere = CannedServer::new(|_| CREDENTIALS.into());
     for (location, is_accepted) in [
         ("/moved", true),
         ("/oauth/authorize?x=1", false),
@@ -196,17 +202,17 @@ async fn a_token_stays_with_its_endpoint() {
         ("", false),
     ] {
         let target = location.to_owned();
-        let server = Server::new(move |head| match head.starts_with("get /moved ") {
+        let server = CannedServer::new(move |head| match head.starts_with("get /moved ") {
             true => CREDENTIALS.into(),
             false => redirect(&target),
         });
         let login = Login::new(
             &server.endpoint,
-            &environment.archive.edl_host(),
-            environment.identity(Shows::Token),
+            &environment.fake_daac.login_host(),
+            environment.identity(TestIdentity::Token),
         )
         .unwrap();
-        let outcome = soon(login.temporary_credentials()).await;
+        let outcome = in_time(login.temporary_credentials()).await;
         if is_accepted {
             outcome.unwrap();
         } else {
@@ -224,24 +230,25 @@ async fn a_token_stays_with_its_endpoint() {
     assert_eq!(elsewhere.heads(), [""; 0]);
 }
 
-/// "A bounded whole conversation" (review of issue 5): whichever leg hangs, it is given up, with
-/// the host that did not answer.
+/// A login of which any request hangs ends in bounded time, and the error names the host that did
+/// not answer.
 #[tokio::test]
-async fn a_conversation_that_hangs_is_given_up_and_names_the_host() {
-    let check = |kind: Kind| async move {
-        let environment =
-            TestEnvironment::with(|knobs| knobs.faults.push(Fault::new(Failure::Stall).on(kind)));
-        let host = if kind == Kind::Login {
-            environment.archive.edl_host()
+async fn a_login_that_hangs_ends_with_an_error_that_names_the_host() {
+    let check = |kind: RequestKind| async move {
+        let environment = TestEnvironment::with_knobs(|knobs| {
+            knobs.faults.push(Fault::new(Failure::Stall).on(kind))
+        });
+        let host = if kind == RequestKind::Login {
+            environment.fake_daac.login_host()
         } else {
             host_of(&environment.endpoint())
         };
-        let store = environment.store();
-        let asked = tokio::spawn(async move { store.first().await });
+        let cache = environment.credentials_cache();
+        let asked = tokio::spawn(async move { cache.first().await });
         environment
-            .counts(|stats| match kind {
-                Kind::Credentials => stats.credentials == 1,
-                Kind::Login => stats.logins == 1,
+            .wait_for_stats(|stats| match kind {
+                RequestKind::Credentials => stats.credentials == 1,
+                RequestKind::Login => stats.logins == 1,
                 _ => stats.callbacks == 1,
             })
             .await;
@@ -256,7 +263,7 @@ async fn a_conversation_that_hangs_is_given_up_and_names_the_host() {
         );
         tokio::time::resume();
     };
-    for kind in [Kind::Credentials, Kind::Login, Kind::Callback] {
+    for kind in [RequestKind::Credentials, RequestKind::Login, RequestKind::Callback] {
         check(kind).await;
     }
 }

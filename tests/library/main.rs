@@ -1,28 +1,27 @@
-//! The library against the local archive, in process, without a mount. Each test names the
-//! paragraph of `docs/semantics.md`, or the item of the issue, that it proves.
+//! Tests of the library against the fake DAAC, in one process and without a mount.
 #![cfg(test)]
 
-mod answers;
 mod architecture;
-mod budgets;
+mod canned_server;
 mod connect;
-mod credentials;
+mod credential_fallback;
+mod credential_renewal;
 mod environment;
-mod fallback;
-mod faults;
-mod late;
+mod fetch_failures;
+mod hedging;
 mod login;
+mod login_refusals;
 mod model;
 mod names;
+mod path_filesystem;
 mod permissions;
+mod read_budgets;
 mod reading;
-mod refusals;
+mod request_budgets;
+mod s3_faults;
 mod secrets;
-mod server;
-mod several;
-mod single_flight;
+mod several_buckets;
 mod streams;
-mod strides;
-mod tree;
+mod strided_reads;
 mod troubleshooting;
-mod workloads;
+mod wrong_answers;

@@ -1,31 +1,31 @@
-//! The tree against a plain map of keys: issue 3, "Done when", the model test. A failure prints the
-//! seed to run it again with `FAST_SEED=... cargo test --test fast model`.
+//! Names against a reference model, which is a plain map of keys. A failure prints the seed with
+//! which `TEST_SEED=... cargo test --test library model` repeats it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use fake_daac::{Failure, Fault, Kind};
+use fake_daac::{Failure, Fault, RequestKind};
 use fastrand::Rng;
 use granulefs::filesystem::DirectoryEntry;
 use granulefs::inodes::ROOT;
 
-use crate::environment::{TestEnvironment, soon};
-use crate::tree::Tree;
+use crate::environment::{TestEnvironment, in_time};
+use crate::path_filesystem::PathFilesystem;
 
 const OBJECT: &str = ".granulefs-object";
 const DIRECTORY: &str = ".granulefs-directory";
 
-/// What a name is: `None` for a directory, else the key.
+/// The names of a directory: each with its key, or `None` for a directory.
 type Model = BTreeMap<String, Option<String>>;
 
-/// Prints the seed when the test fails.
+/// The seed of a test's random numbers, which is printed when the test fails.
 struct Seed(u64);
 
 impl Seed {
     fn new() -> Self {
         Self(
-            std::env::var("FAST_SEED")
+            std::env::var("TEST_SEED")
                 .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap()),
         )
     }
@@ -34,13 +34,13 @@ impl Seed {
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("FAST_SEED={}", self.0);
+            eprintln!("TEST_SEED={}", self.0);
         }
     }
 }
 
-/// One component of a key: words that shadow each other, dates, serial numbers, long common starts,
-/// and what is odd.
+/// Returns a random component of a key: words that shadow each other, dates, serial numbers, long
+/// common prefixes, and unusual characters.
 fn component(rng: &mut Rng) -> String {
     const WORDS: [&str; 6] = ["blue", "blue-a", "blue0", "blue.x", "blue!", "blu"];
     const ODD: [&str; 12] = [
@@ -92,7 +92,7 @@ fn is_plain(component: &str) -> bool {
         && !component.ends_with(DIRECTORY)
 }
 
-/// The names that the directory `prefix` must have, by the rules of semantics.md.
+/// Returns the names that the directory `prefix` must have by the rules of docs/semantics.md.
 fn model(keys: &[String], prefix: &str) -> Model {
     let mut names = Model::new();
     let below = || keys.iter().filter_map(|key| key.strip_prefix(prefix));
@@ -117,14 +117,19 @@ fn shown(listed: &DirectoryEntry) -> (String, Option<String>) {
     (listed.name.to_string(), key)
 }
 
-/// One directory, asked in a random order for names, positions and single lookups.
-async fn check_directory(rng: &mut Rng, tree: &Tree, number: u64, right: &Model) {
-    let (handle, _) = tree.open_directory(number).unwrap();
+/// Checks one directory by reads from random positions and by single lookups, in a random order.
+async fn check_directory(
+    rng: &mut Rng,
+    filesystem: &PathFilesystem,
+    number: u64,
+    expected: &Model,
+) {
+    let (handle, _) = filesystem.open_directory(number).unwrap();
     let mut seen: Vec<DirectoryEntry> = Vec::new();
     let mut is_done = false;
     for _ in 0..rng.usize(5..30) {
         match rng.u8(0..10) {
-            // On from where it stopped, or from any place that was given before, or from the start.
+            // Continues, or restarts at an earlier position or at the start.
             0..6 => {
                 let from = match rng.u8(0..6) {
                     0 => 0,
@@ -132,7 +137,7 @@ async fn check_directory(rng: &mut Rng, tree: &Tree, number: u64, right: &Model)
                     _ => seen.len(),
                 };
                 let position = if from == 0 { 0 } else { seen[from - 1].next_offset };
-                let (more, _) = soon(tree.read_directory(handle, position)).await.unwrap();
+                let (more, _) = in_time(filesystem.read_directory(handle, position)).await.unwrap();
                 is_done |= more.is_empty();
                 for (at, one) in (from..).zip(more) {
                     match seen.get(at) {
@@ -147,65 +152,71 @@ async fn check_directory(rng: &mut Rng, tree: &Tree, number: u64, right: &Model)
                 }
             }
             6..8 => {
-                if let Some((name, key)) = right.iter().nth(rng.usize(0..=right.len())) {
-                    check_lookup(tree, number, name, Some(key)).await;
+                if let Some((name, key)) = expected.iter().nth(rng.usize(0..=expected.len())) {
+                    check_lookup(filesystem, number, name, Some(key)).await;
                 }
             }
             _ => {
                 let name = component(rng);
-                // No kernel asks for these.
+                // The kernel never looks up these names.
                 if !["", ".", ".."].contains(&&*name) && !name.contains(['/', '\0']) {
-                    check_lookup(tree, number, &name, right.get(&name)).await;
+                    check_lookup(filesystem, number, &name, expected.get(&name)).await;
                 }
             }
         }
     }
     while !is_done {
         let position = seen.last().map_or(0, |last| last.next_offset);
-        let (more, _) = soon(tree.read_directory(handle, position)).await.unwrap();
+        let (more, _) = in_time(filesystem.read_directory(handle, position)).await.unwrap();
         is_done = more.is_empty();
         seen.extend(more);
     }
     let all: Vec<_> = seen.iter().map(shown).collect();
-    // The names of the empty component come when S3 gets to them, which is after those that start
-    // with a byte below `/`.
+    // The names of an empty component are out of order: S3 sorts them after those that start with a
+    // byte below `/`.
     let ordered: Vec<_> = all
         .iter()
         .map(|(name, _)| name)
         .filter(|name| ![OBJECT, DIRECTORY].contains(&&***name))
         .collect();
     assert!(ordered.is_sorted_by(|a, b| a < b), "not in byte order: {ordered:?}");
-    assert_eq!(all.len(), right.len(), "{all:?}\nis not\n{right:?}");
-    assert_eq!(all.into_iter().collect::<Model>(), *right);
-    tree.release_directory(handle);
+    assert_eq!(all.len(), expected.len(), "{all:?}\nis not\n{expected:?}");
+    assert_eq!(all.into_iter().collect::<Model>(), *expected);
+    filesystem.release_directory(handle);
 }
 
-async fn check_lookup(tree: &Tree, parent: u64, name: &str, right: Option<&Option<String>>) {
-    let found = soon(tree.lookup(parent, OsStr::new(name))).await.unwrap().node;
-    match (found, right) {
+async fn check_lookup(
+    filesystem: &PathFilesystem,
+    parent: u64,
+    name: &str,
+    expected: Option<&Option<String>>,
+) {
+    let found = in_time(filesystem.lookup(parent, OsStr::new(name))).await.unwrap().node;
+    match (found, expected) {
         (None, None) => {}
         (Some((number, attributes)), Some(key)) => {
             assert_eq!(attributes.is_directory, key.is_none(), "{name:?}");
             if let Some(key) = key {
                 assert_eq!(
-                    tree.xattr(number, "user.s3.url".as_ref()).unwrap(),
+                    filesystem.xattr(number, "user.s3.url".as_ref()).unwrap(),
                     format!("s3://granules/{key}")
                 );
             }
         }
-        (found, right) => panic!("{name:?} is {found:?}, should be {right:?}"),
+        (found, expected) => panic!("{name:?} is {found:?}, should be {expected:?}"),
     }
 }
 
-/// The whole tree below the root, every directory in its own disorder.
-async fn check_tree(rng: &mut Rng, tree: &Tree, keys: &[String]) {
+/// Checks every directory below the root, in a random order.
+async fn check_tree(rng: &mut Rng, filesystem: &PathFilesystem, keys: &[String]) {
     let mut open = vec![(ROOT, String::new())];
     while !open.is_empty() {
         let (number, prefix) = open.swap_remove(rng.usize(0..open.len()));
-        let right = model(keys, &prefix);
-        check_directory(rng, tree, number, &right).await;
-        for (name, _) in right.iter().filter(|(_, key)| key.is_none()) {
-            let found = soon(tree.lookup(number, OsStr::new(name))).await.unwrap().node.unwrap();
+        let expected = model(keys, &prefix);
+        check_directory(rng, filesystem, number, &expected).await;
+        for (name, _) in expected.iter().filter(|(_, key)| key.is_none()) {
+            let found =
+                in_time(filesystem.lookup(number, OsStr::new(name))).await.unwrap().node.unwrap();
             let component = match name.strip_suffix(DIRECTORY) {
                 Some(stem) => stem.replace("%00", "\0").replace("%25", "%"),
                 None => name.clone(),
@@ -215,74 +226,73 @@ async fn check_tree(rng: &mut Rng, tree: &Tree, keys: &[String]) {
     }
 }
 
-fn furnish(environment: &TestEnvironment, rng: &mut Rng) -> Vec<String> {
+fn fill_bucket(environment: &TestEnvironment, rng: &mut Rng) -> Vec<String> {
     let keys = keys(rng);
     for key in &keys {
         environment.put(key, "x");
     }
-    environment.archive.set(|knobs| {
+    environment.fake_daac.set(|knobs| {
         knobs.page_size = [1, 2, 3, 5, 8, 1000][rng.usize(0..6)];
         knobs.short_pages = rng.bool();
     });
     keys
 }
 
-/// Random keys, pages cut everywhere, and a kernel that asks in any order: the names, their order
-/// and their nature are those of a plain map.
+/// With random keys, pages of any size and requests in any order, the names, their order and their
+/// types are those of the model.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tree_is_that_of_a_plain_map_in_whatever_order_it_is_asked() {
+async fn names_equal_the_model_for_requests_in_any_order() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..10 {
         let environment = TestEnvironment::new();
-        let keys = furnish(&environment, &mut rng);
+        let keys = fill_bucket(&environment, &mut rng);
         let ttl = if rng.bool() { Duration::from_secs(3600) } else { Duration::ZERO };
-        check_tree(&mut rng, &environment.tree_at("", ttl), &keys).await;
+        check_tree(&mut rng, &environment.filesystem_at("", ttl), &keys).await;
     }
 }
 
-/// The same while S3 has a bad day: 503s, resets and cut pages in the middle.
+/// The names equal the model while S3 answers with 503s, resets and truncated pages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tree_is_that_of_a_plain_map_through_faults() {
+async fn names_equal_the_model_through_faults() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..6 {
         let environment = TestEnvironment::new();
-        let keys = furnish(&environment, &mut rng);
-        environment.archive.set(|knobs| knobs.page_size = knobs.page_size.max(5));
+        let keys = fill_bucket(&environment, &mut rng);
+        environment.fake_daac.set(|knobs| knobs.page_size = knobs.page_size.max(5));
         for failure in
             [Failure::SlowDown, Failure::Reset, Failure::Truncate(300), Failure::ResetBody(600)]
         {
-            for kind in [Kind::List, Kind::Head] {
-                environment.archive.fault(Fault::new(failure).on(kind).probability(0.04));
+            for kind in [RequestKind::List, RequestKind::Head] {
+                environment.fake_daac.add_fault(Fault::new(failure).on(kind).probability(0.04));
             }
         }
-        check_tree(&mut rng, &environment.tree(), &keys).await;
+        check_tree(&mut rng, &environment.filesystem(), &keys).await;
     }
 }
 
-/// Objects come and go between the pages: each name that stays is shown exactly once, and none that
-/// never was.
+/// While objects are put and deleted between the pages, each name that stays is shown exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_that_stay_are_shown_once_while_others_come_and_go() {
+async fn unchanged_names_are_shown_once_while_others_change() {
     let seed = Seed::new();
     let mut rng = Rng::with_seed(seed.0);
     for _ in 0..15 {
         let environment = TestEnvironment::new();
-        // Names that shadow none of those that come and go.
+        // These names shadow none of those that change.
         let stays: Vec<String> = (0..rng.usize(1..60))
             .map(|n| format!("s{:03}{}", n * 3, ["", "-x", "/y"][n % 3]))
             .collect();
         for key in &stays {
             environment.put(key, "x");
         }
-        environment.archive.set(|knobs| knobs.page_size = rng.usize(1..6));
-        let tree = environment.tree_at("", Duration::ZERO);
-        let (handle, _) = tree.open_directory(ROOT).unwrap();
+        environment.fake_daac.set(|knobs| knobs.page_size = rng.usize(1..6));
+        let filesystem = environment.filesystem_at("", Duration::ZERO);
+        let (handle, _) = filesystem.open_directory(ROOT).unwrap();
         let mut all: Vec<String> = Vec::new();
         let mut from = 0;
         loop {
-            let (listed, _) = soon(tree.read_directory(handle, from)).await.unwrap();
+            let (listed, _) = in_time(filesystem.read_directory(handle, from)).await.unwrap();
             let Some(last) = listed.last() else { break };
             from = last.next_offset;
             all.extend(listed.iter().map(|one| one.name.to_string()));
@@ -295,8 +305,8 @@ async fn names_that_stay_are_shown_once_while_others_come_and_go() {
         assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
         let stayed: Vec<&String> =
             all.iter().filter(|name| name[1..4].parse::<u32>().unwrap() % 3 == 0).collect();
-        let right: Vec<String> =
+        let expected: Vec<String> =
             stays.iter().map(|key| key.trim_end_matches("/y").to_owned()).collect();
-        assert_eq!(stayed, right.iter().collect::<Vec<_>>());
+        assert_eq!(stayed, expected.iter().collect::<Vec<_>>());
     }
 }

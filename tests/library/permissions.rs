@@ -1,102 +1,103 @@
-//! Permissions: semantics.md, "Permissions that allow only part", and the denials of "Errors".
+//! Users who may list or read only a part of a bucket (docs/semantics.md, "Permissions that allow
+//! only part" and "Errors").
 
-use fake_daac::{Kind, Listing};
+use fake_daac::{Listing, RequestKind};
 use granulefs::error::{Error, Refusal};
 
-use crate::environment::{TestEnvironment, soon};
+use crate::environment::{TestEnvironment, in_time};
 
 fn is_forbidden<T>(outcome: &Result<T, Error>) -> bool {
     matches!(outcome, Err(Error::Refused(Refusal::Forbidden { .. })))
 }
 
-/// "Listing denied, reading allowed: a path given in full still opens (HEAD), directories along it
-/// are assumed."
+/// When listing is denied and reading is allowed, a full path opens (HEAD), and the directories on
+/// it are assumed.
 #[tokio::test]
-async fn without_listing_a_path_given_in_full_opens() {
-    let environment = TestEnvironment::holding(&["a/b/c/f", "a/g"]);
-    environment.archive.set(|knobs| knobs.listing = Listing::Denied);
-    let tree = environment.tree();
-    assert_eq!(soon(tree.bytes("a/b/c/f")).await.unwrap(), b"a/b/c/f");
-    assert_eq!(soon(tree.bytes("a/g")).await.unwrap(), b"a/g");
+async fn without_listing_a_full_path_opens() {
+    let environment = TestEnvironment::with_objects(&["a/b/c/f", "a/g"]);
+    environment.fake_daac.set(|knobs| knobs.listing = Listing::Denied);
+    let filesystem = environment.filesystem();
+    assert_eq!(in_time(filesystem.bytes("a/b/c/f")).await.unwrap(), b"a/b/c/f");
+    assert_eq!(in_time(filesystem.bytes("a/g")).await.unwrap(), b"a/g");
     for (path, is_directory) in [("a", true), ("a/b", true), ("a/b/c", true), ("a/b/c/f", false)] {
         assert_eq!(
-            soon(tree.find(path)).await.unwrap().unwrap().1.is_directory,
+            in_time(filesystem.find(path)).await.unwrap().unwrap().1.is_directory,
             is_directory,
             "{path}"
         );
     }
-    assert_eq!(environment.archive.stats().issued, 1);
+    assert_eq!(environment.fake_daac.stats().issued, 1);
 }
 
-/// "`ls` on an ancestor shows what is known (the prefixes mounted or named) and otherwise says
-/// EACCES."
+/// When listing is denied, a directory shows the names that were looked up in it, and is EACCES
+/// when there are none.
 #[tokio::test]
-async fn without_listing_a_directory_shows_what_was_named_and_nothing_is_eacces() {
-    let environment = TestEnvironment::holding(&["a/b/c/f", "a/g"]);
-    environment.archive.set(|knobs| knobs.listing = Listing::Denied);
-    let tree = environment.tree();
-    let nothing = soon(tree.names("")).await;
+async fn without_listing_a_directory_shows_looked_up_names_or_is_eacces() {
+    let environment = TestEnvironment::with_objects(&["a/b/c/f", "a/g"]);
+    environment.fake_daac.set(|knobs| knobs.listing = Listing::Denied);
+    let filesystem = environment.filesystem();
+    let nothing = in_time(filesystem.names("")).await;
     assert!(is_forbidden(&nothing), "{nothing:?}");
     assert_eq!(environment.error_of(nothing).errno(), 13);
-    soon(tree.bytes("a/b/c/f")).await.unwrap();
-    soon(tree.bytes("a/g")).await.unwrap();
-    assert_eq!(soon(tree.names("")).await.unwrap(), ["a/"]);
-    assert_eq!(soon(tree.names("a")).await.unwrap(), ["b/", "g"]);
-    assert_eq!(soon(tree.names("a/b/c")).await.unwrap(), ["f"]);
+    in_time(filesystem.bytes("a/b/c/f")).await.unwrap();
+    in_time(filesystem.bytes("a/g")).await.unwrap();
+    assert_eq!(in_time(filesystem.names("")).await.unwrap(), ["a/"]);
+    assert_eq!(in_time(filesystem.names("a")).await.unwrap(), ["b/", "g"]);
+    assert_eq!(in_time(filesystem.names("a/b/c")).await.unwrap(), ["f"]);
 }
 
-/// "Listing allowed only under some prefixes: their ancestors are traversable."
+/// When only some prefixes may be listed, their ancestors can be traversed.
 #[tokio::test]
-async fn ancestors_of_an_allowed_prefix_can_be_passed() {
-    let environment = TestEnvironment::holding(&["a/b/x/f", "a/b/y", "a/other/z", "q"]);
-    environment.archive.set(|knobs| knobs.listing = Listing::Under(vec!["a/b/".into()]));
-    let tree = environment.tree();
-    assert!(is_forbidden(&soon(tree.names("")).await));
-    assert_eq!(soon(tree.names("a/b")).await.unwrap(), ["x/", "y"]);
-    assert_eq!(soon(tree.bytes("a/b/x/f")).await.unwrap(), b"a/b/x/f");
-    assert_eq!(soon(tree.names("a")).await.unwrap(), ["b/"]);
-    // A whole listing says what is not there, whatever HEAD says.
-    assert_eq!(soon(tree.find("a/b/none")).await.unwrap(), None);
-    // And what is outside opens all the same.
-    assert_eq!(soon(tree.bytes("a/other/z")).await.unwrap(), b"a/other/z");
-    assert_eq!(soon(tree.names("a")).await.unwrap(), ["b/", "other/"]);
+async fn ancestors_of_an_allowed_prefix_are_traversable() {
+    let environment = TestEnvironment::with_objects(&["a/b/x/f", "a/b/y", "a/other/z", "q"]);
+    environment.fake_daac.set(|knobs| knobs.listing = Listing::Under(vec!["a/b/".into()]));
+    let filesystem = environment.filesystem();
+    assert!(is_forbidden(&in_time(filesystem.names("")).await));
+    assert_eq!(in_time(filesystem.names("a/b")).await.unwrap(), ["x/", "y"]);
+    assert_eq!(in_time(filesystem.bytes("a/b/x/f")).await.unwrap(), b"a/b/x/f");
+    assert_eq!(in_time(filesystem.names("a")).await.unwrap(), ["b/"]);
+    // A complete listing proves an absence, whatever HEAD answers.
+    assert_eq!(in_time(filesystem.find("a/b/none")).await.unwrap(), None);
+    // A full path outside of the allowed prefix opens as well.
+    assert_eq!(in_time(filesystem.bytes("a/other/z")).await.unwrap(), b"a/other/z");
+    assert_eq!(in_time(filesystem.names("a")).await.unwrap(), ["b/", "other/"]);
 }
 
-/// "No such key and no such prefix: ENOENT", where HEAD says 403 for both and the listing tells
-/// them apart.
+/// Below an allowed prefix HEAD answers 403 both for an absent key and for one that may not be
+/// read; the listing tells them apart, and the absent key is ENOENT.
 #[tokio::test]
-async fn under_an_allowed_prefix_what_does_not_exist_is_told_from_what_may_not_be_read() {
-    let environment = TestEnvironment::holding(&["a/f", "a/secret", "b/f"]);
-    environment.archive.set(|knobs| {
+async fn under_an_allowed_prefix_absent_and_unreadable_keys_are_distinguished() {
+    let environment = TestEnvironment::with_objects(&["a/f", "a/secret", "b/f"]);
+    environment.fake_daac.set(|knobs| {
         knobs.listing = Listing::Under(vec!["a/".into()]);
         knobs.unreadable = vec!["a/secret".into()];
     });
-    let tree = environment.tree();
-    soon(tree.find("a")).await.unwrap();
-    environment.archive.reset_stats();
+    let filesystem = environment.filesystem();
+    in_time(filesystem.find("a")).await.unwrap();
+    environment.fake_daac.reset_stats();
     for none in ["a/none", "a/secre", "a/f.aux.xml"] {
-        assert_eq!(soon(tree.find(none)).await.unwrap(), None, "{none}");
+        assert_eq!(in_time(filesystem.find(none)).await.unwrap(), None, "{none}");
     }
-    assert_eq!(environment.archive.stats().s3_requests(), 9);
-    let (_, attributes) = soon(tree.find("a/secret")).await.unwrap().unwrap();
+    assert_eq!(environment.fake_daac.stats().s3_requests(), 9);
+    let (_, attributes) = in_time(filesystem.find("a/secret")).await.unwrap().unwrap();
     assert!(!attributes.is_directory);
-    assert!(is_forbidden(&soon(tree.bytes("a/secret")).await));
-    assert!(soon(tree.find("a/f")).await.unwrap().is_some());
+    assert!(is_forbidden(&in_time(filesystem.bytes("a/secret")).await));
+    assert!(in_time(filesystem.find("a/f")).await.unwrap().is_some());
 }
 
-/// facts, 3: "`prefix=X/` works, `prefix=X` is 403": a lookup of what is there asks with the slash,
-/// and with nothing else.
+/// A policy may allow `prefix=X/` and deny `prefix=X`, so a lookup of an existing name lists only
+/// with the last slash.
 #[tokio::test]
 async fn a_lookup_never_lists_without_the_last_slash() {
-    let environment = TestEnvironment::holding(&["a/b/x"]);
-    environment.archive.set(|knobs| knobs.listing = Listing::Under(vec!["a/".into()]));
-    let tree = environment.tree_at("a", std::time::Duration::from_secs(60));
-    assert_eq!(soon(tree.bytes("b/x")).await.unwrap(), b"a/b/x");
+    let environment = TestEnvironment::with_objects(&["a/b/x"]);
+    environment.fake_daac.set(|knobs| knobs.listing = Listing::Under(vec!["a/".into()]));
+    let filesystem = environment.filesystem_at("a", std::time::Duration::from_secs(60));
+    assert_eq!(in_time(filesystem.bytes("b/x")).await.unwrap(), b"a/b/x");
     let lists: Vec<_> = environment
-        .archive
+        .fake_daac
         .log()
         .into_iter()
-        .filter(|request| request.kind == Kind::List)
+        .filter(|request| request.kind == RequestKind::List)
         .collect();
     assert!(
         lists.iter().all(|list| list.key.ends_with('/') && list.status == 200) && lists.len() == 2,
@@ -104,23 +105,23 @@ async fn a_lookup_never_lists_without_the_last_slash() {
     );
 }
 
-/// "403 that renewing the credentials did not cure: EACCES": objects that may be seen and not read.
+/// An object that may be listed and not read is EACCES when it is read.
 #[tokio::test]
-async fn what_may_be_listed_and_not_read_is_eacces_on_read() {
-    let environment = TestEnvironment::holding(&["open/f", "closed/f"]);
-    environment.archive.set(|knobs| knobs.unreadable = vec!["closed/".into()]);
-    let tree = environment.tree();
-    assert_eq!(soon(tree.names("closed")).await.unwrap(), ["f"]);
-    assert!(is_forbidden(&soon(tree.bytes("closed/f")).await));
-    assert_eq!(soon(tree.bytes("open/f")).await.unwrap(), b"open/f");
+async fn an_object_that_may_be_listed_and_not_read_is_eacces_on_read() {
+    let environment = TestEnvironment::with_objects(&["open/f", "closed/f"]);
+    environment.fake_daac.set(|knobs| knobs.unreadable = vec!["closed/".into()]);
+    let filesystem = environment.filesystem();
+    assert_eq!(in_time(filesystem.names("closed")).await.unwrap(), ["f"]);
+    assert!(is_forbidden(&in_time(filesystem.bytes("closed/f")).await));
+    assert_eq!(in_time(filesystem.bytes("open/f")).await.unwrap(), b"open/f");
 }
 
-/// facts, 3: out of region is told from other denials, in words that help.
+/// A refusal outside the region differs from other denials and names the region.
 #[tokio::test]
-async fn out_of_region_says_where_the_credentials_work() {
-    let environment = TestEnvironment::holding(&["f"]);
-    environment.archive.set(|knobs| knobs.out_of_region = true);
-    let error = environment.error_of(soon(environment.tree().names("")).await);
+async fn a_refusal_outside_the_region_names_the_region() {
+    let environment = TestEnvironment::with_objects(&["f"]);
+    environment.fake_daac.set(|knobs| knobs.out_of_region = true);
+    let error = environment.error_of(in_time(environment.filesystem().names("")).await);
     assert!(matches!(error, Error::Refused(Refusal::OutOfRegion { .. })), "{error:?}");
     assert!(error.to_string().contains("us-west-2"));
 }

@@ -1,40 +1,40 @@
-//! Secrets: issue 2, item 7: `Debug` hides them, and no error's text holds one.
-//! `TestEnvironment::error_of` looks through every error of the other tests as well.
+//! Secrets: neither `Debug` output nor an error contains one. `TestEnvironment::error_of` checks
+//! the errors of the other tests as well.
 
 use std::fmt::Debug;
 
-use fake_daac::{EndpointAnswer, Failure, Fault, Kind, Listing, LoginAnswer};
+use fake_daac::{EndpointAnswer, Failure, Fault, Listing, LoginAnswer, RequestKind};
 use granulefs::credentials::Provider;
 use granulefs::error::Error;
 use granulefs::inodes::ROOT;
 
-use crate::environment::{Shows, TestEnvironment, soon};
+use crate::environment::{TestEnvironment, TestIdentity, in_time};
 
-/// After a login and some requests, when everything that can hold a secret does.
+/// No type that holds a secret shows it in its `Debug` output, after a login and some requests.
 #[tokio::test]
-async fn debug_shows_no_secret_of_anything_that_holds_one() {
-    let environment = TestEnvironment::holding(&["d/f"]);
-    let identity = environment.identity(Shows::Both);
-    let login = environment.login(Shows::Password);
-    let grant = soon(login.temporary_credentials()).await.unwrap();
-    let source = Provider::Earthdata(Box::new(environment.login(Shows::Both)));
-    let store = environment.store();
-    let session = soon(store.current()).await.unwrap();
-    let bucket = environment.bucket_of(store.clone());
-    let tree = environment.tree_of(bucket.clone(), "", std::time::Duration::ZERO);
-    soon(tree.bytes("d/f")).await.unwrap();
-    let object = soon(bucket.head("d/f")).await.unwrap();
+async fn debug_output_shows_no_secret() {
+    let environment = TestEnvironment::with_objects(&["d/f"]);
+    let identity = environment.identity(TestIdentity::Both);
+    let login = environment.login(TestIdentity::Password);
+    let grant = in_time(login.temporary_credentials()).await.unwrap();
+    let source = Provider::Earthdata(Box::new(environment.login(TestIdentity::Both)));
+    let cache = environment.credentials_cache();
+    let session = in_time(cache.current()).await.unwrap();
+    let bucket = environment.bucket_with_cache(cache.clone());
+    let filesystem = environment.filesystem_over(bucket.clone(), "", std::time::Duration::ZERO);
+    in_time(filesystem.bytes("d/f")).await.unwrap();
+    let object = in_time(bucket.head("d/f")).await.unwrap();
     let mut download = bucket.download(&object.id, 0..3);
-    soon(download.next()).await.unwrap();
+    in_time(download.next()).await.unwrap();
     let things: [(&str, &dyn Debug); 9] = [
         ("identity", &identity),
         ("login", &login),
         ("grant", &grant),
         ("source", &source),
-        ("store", &store),
+        ("cache", &cache),
         ("session", &session),
         ("bucket", &bucket),
-        ("volume", &tree),
+        ("volume", &filesystem),
         ("download", &download),
     ];
     for (what, thing) in things {
@@ -43,43 +43,48 @@ async fn debug_shows_no_secret_of_anything_that_holds_one() {
             environment.assert_hides_secrets(&text);
         }
     }
-    assert!(environment.archive.secrets().len() >= 2 + 2 * 2, "nothing to look for");
+    assert!(environment.fake_daac.secrets().len() >= 2 + 2 * 2, "nothing to look for");
 }
 
-/// The search above is able to find one.
+/// The check of these tests finds a secret.
 #[test]
 #[should_panic(expected = "a secret")]
-fn a_secret_that_is_shown_is_found() {
+fn a_shown_secret_is_found() {
     let environment = TestEnvironment::new();
-    environment.assert_hides_secrets(&format!("it is {}", environment.archive.password()));
+    environment.assert_hides_secrets(&format!("it is {}", environment.fake_daac.password()));
 }
 
-/// Every way in which S3 and Earthdata fail, as an error and as what a deadline says.
+/// No failure of S3 or Earthdata shows a secret, neither in the error nor in the cause of a
+/// timeout.
 #[tokio::test]
 async fn no_error_of_a_mount_holds_a_secret() {
-    type Turn = fn(&TestEnvironment);
-    let turns: [Turn; 9] = [
-        |environment| environment.archive.set(|knobs| knobs.listing = Listing::Denied),
-        |environment| environment.archive.set(|knobs| knobs.out_of_region = true),
-        |environment| environment.archive.set(|knobs| knobs.s3_down = true),
-        |environment| environment.archive.set(|knobs| knobs.daac_down = true),
-        |environment| environment.archive.set(|knobs| knobs.login = LoginAnswer::Eula),
-        |environment| environment.archive.set(|knobs| knobs.login = LoginAnswer::WrongPassword),
-        |environment| environment.archive.set(|knobs| knobs.endpoint = EndpointAnswer::Nonsense),
-        |environment| environment.archive.fault(Fault::new(Failure::SlowDown)),
+    type ChangeKnobs = fn(&TestEnvironment);
+    let changes: [ChangeKnobs; 9] = [
+        |environment| environment.fake_daac.set(|knobs| knobs.listing = Listing::Denied),
+        |environment| environment.fake_daac.set(|knobs| knobs.out_of_region = true),
+        |environment| environment.fake_daac.set(|knobs| knobs.s3_down = true),
+        |environment| environment.fake_daac.set(|knobs| knobs.daac_down = true),
+        |environment| environment.fake_daac.set(|knobs| knobs.login = LoginAnswer::Eula),
+        |environment| environment.fake_daac.set(|knobs| knobs.login = LoginAnswer::WrongPassword),
+        |environment| environment.fake_daac.set(|knobs| knobs.endpoint = EndpointAnswer::Malformed),
+        |environment| environment.fake_daac.add_fault(Fault::new(Failure::SlowDown)),
         |environment| {
-            environment.archive.fault(Fault::new(Failure::Truncate(100)).on(Kind::Credentials))
+            environment
+                .fake_daac
+                .add_fault(Fault::new(Failure::Truncate(100)).on(RequestKind::Credentials))
         },
     ];
-    let one = |turn: Turn| async move {
-        let environment = TestEnvironment::holding(&["d/f"]);
-        turn(&environment);
-        let tree = environment.tree();
-        let outcome = tokio::time::timeout(std::time::Duration::from_secs(2), tree.names("")).await;
-        environment.error_of(outcome.unwrap_or_else(|_| Err(tree.timeout_cause(ROOT))));
-        environment.error_of(Err::<(), Error>(tree.timeout_cause(ROOT)));
-        environment
-            .assert_hides_secrets(&tree.xattr(ROOT, "user.granulefs.statistics".as_ref()).unwrap());
+    let one = |change: ChangeKnobs| async move {
+        let environment = TestEnvironment::with_objects(&["d/f"]);
+        change(&environment);
+        let filesystem = environment.filesystem();
+        let outcome =
+            tokio::time::timeout(std::time::Duration::from_secs(2), filesystem.names("")).await;
+        environment.error_of(outcome.unwrap_or_else(|_| Err(filesystem.timeout_cause(ROOT))));
+        environment.error_of(Err::<(), Error>(filesystem.timeout_cause(ROOT)));
+        environment.assert_hides_secrets(
+            &filesystem.xattr(ROOT, "user.granulefs.statistics".as_ref()).unwrap(),
+        );
     };
-    futures_util::future::join_all(turns.map(one)).await;
+    futures_util::future::join_all(changes.map(one)).await;
 }

@@ -1,6 +1,5 @@
-//! "Every message that a user can get for an authentication or permission problem is in one table
-//! in `docs/troubleshooting.md`, generated from or checked against the code." (issue 5, "Done
-//! when")
+//! Every message for an authentication or permission problem is in a table of
+//! `docs/troubleshooting.md`, in the words of the code.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +8,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The variants of the enum in `source`, each with its message as thiserror's attribute has it.
+/// Returns the variants of the enum in `source`, each with the message in its `#[error]` attribute.
 fn messages(source: &str) -> Vec<(String, String)> {
     let mut messages = Vec::new();
     for part in source.split("#[error(").skip(1) {
@@ -22,7 +21,7 @@ fn messages(source: &str) -> Vec<(String, String)> {
     messages
 }
 
-/// A string literal as the compiler reads it.
+/// Returns the text of a string literal as the compiler reads it.
 fn plain(literal: &str) -> String {
     let mut text = String::new();
     let mut lines = literal.lines();
@@ -35,7 +34,7 @@ fn plain(literal: &str) -> String {
     text.replace("\\\"", "\"")
 }
 
-/// The first column of the table below the heading `heading`, without its backticks.
+/// Returns the first column of the table below the heading `heading`, without its backticks.
 fn first_column(document: &str, heading: &str) -> Vec<String> {
     let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -43,7 +42,7 @@ fn first_column(document: &str, heading: &str) -> Vec<String> {
     cells.map(|(cell, _)| cell.to_owned()).collect()
 }
 
-/// No refusal without its row, no row without its refusal, and the words are the same.
+/// Every refusal has a row, every row has a refusal, and their words are the same.
 #[test]
 fn every_refusal_is_in_the_table_in_its_own_words() {
     let code = messages(&read("src/error/refusal.rs"));
@@ -61,7 +60,6 @@ fn every_refusal_is_in_the_table_in_its_own_words() {
     assert_eq!(told.len(), code.len());
 }
 
-/// The reading above finds what it should.
 #[test]
 fn messages_are_read_as_the_compiler_reads_them() {
     let source =

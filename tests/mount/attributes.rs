@@ -1,32 +1,37 @@
-//! semantics.md, "Attributes": what stat(2), statfs(2) and getxattr(2) say.
+//! Attributes as stat(2), statfs(2) and getxattr(2) return them (docs/semantics.md, "Attributes").
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use fake_daac::{Attributes, Content, Failure, Fault};
+use fake_daac::{Content, Failure, Fault, PutOptions};
 
-use crate::harness::{BUCKET, PATIENCE, Site, errno, eventually, tool};
+use crate::harness::{BUCKET, TIMEOUT, TestEnvironment, errno, eventually, run_tool};
 
 /// 2021-05-06T07:08:09Z
 const MODIFIED: Duration = Duration::from_secs(1_620_284_889);
 
-fn dated() -> Attributes {
-    Attributes { modified: Some(SystemTime::UNIX_EPOCH + MODIFIED), ..Attributes::default() }
+fn with_time() -> PutOptions {
+    PutOptions { modified: Some(SystemTime::UNIX_EPOCH + MODIFIED), ..PutOptions::default() }
 }
 
-/// "Files 0444, directories 0555, owned by the mounting user"; size and mtime from the listing,
-/// "`st_blocks` = ceil(size/512); `st_nlink` 1; atime = ctime = mtime". The same whether a listing
-/// said it or a lookup.
+/// Files are 0444 and directories 0555, owned by the mounting user; size and mtime are those of the
+/// object, `st_blocks` is ceil(size / 512), `st_nlink` is 1, and atime and ctime are the mtime.
+/// They are the same from a listing and from a lookup.
 #[test]
 fn attributes_are_those_of_the_object() {
-    let Some(site) = Site::start() else { return };
+    let Some(environment) = TestEnvironment::start() else { return };
     let sizes = [0, 1, 511, 512, 513, 5_000_000_000_000];
     for size in sizes {
-        site.archive.put_with(BUCKET, &format!("folder/{size}"), Content::synthetic(size), dated());
+        environment.fake_daac.put_with(
+            BUCKET,
+            &format!("folder/{size}"),
+            Content::synthetic(size),
+            with_time(),
+        );
     }
-    let mount = site.mount(BUCKET);
+    let mount = environment.mount(BUCKET);
     let check = || {
         for size in sizes {
             let file = fs::symlink_metadata(mount.at(format!("folder/{size}"))).unwrap();
@@ -44,7 +49,7 @@ fn attributes_are_those_of_the_object() {
         }
     };
     check();
-    assert_eq!(site.archive.stats().heads, sizes.len() as u64, "each was looked up");
+    assert_eq!(environment.fake_daac.stats().heads, sizes.len() as u64, "each was looked up");
     assert_eq!(fs::read_dir(mount.at("folder")).unwrap().count(), sizes.len());
     check();
     let folder = fs::metadata(mount.at("folder")).unwrap();
@@ -54,33 +59,34 @@ fn attributes_are_those_of_the_object() {
     );
 }
 
-/// "A directory's mtime never says "now"", and never changes: rsync, make and caches compare it.
+/// A directory's mtime is never the current time and never changes: rsync, make and caches compare
+/// it.
 #[test]
 fn a_directory_mtime_is_never_now() {
-    let Some(site) = Site::with_one_object() else { return };
-    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1s"]).mount();
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1s"]).mount();
     let time = |path: &str| fs::metadata(mount.at(path)).unwrap().modified().unwrap();
     let [root, folder] = ["", "folder"].map(time);
     for time in [root, folder] {
         assert!(time + Duration::from_secs(24 * 3600) < SystemTime::now(), "{time:?}");
     }
-    site.archive.put(BUCKET, "folder/two.txt", "two\n");
-    eventually("the folder has two files", PATIENCE, || {
+    environment.fake_daac.put(BUCKET, "folder/two.txt", "two\n");
+    eventually("the folder has two files", TIMEOUT, || {
         fs::read_dir(mount.at("folder")).unwrap().count() == 2
     });
     assert_eq!(["", "folder"].map(time), [root, folder]);
 }
 
-/// "Inode numbers are stable while the mount lives": after the listing was asked for again, and
-/// after the kernel forgot.
+/// Inode numbers stay the same for the life of the mount: after a new listing, and after the kernel
+/// has dropped its caches.
 #[test]
 fn inode_numbers_are_stable_and_unique() {
-    let Some(site) = Site::start() else { return };
+    let Some(environment) = TestEnvironment::start() else { return };
     let names = ["a/b/c", "a/b/d", "a/e", "f"];
     for name in names {
-        site.archive.put(BUCKET, name, "x");
+        environment.fake_daac.put(BUCKET, name, "x");
     }
-    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1s"]).mount();
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1s"]).mount();
     let numbers = || {
         ["", "a", "a/b", "a/b/c", "a/b/d", "a/e", "f"]
             .map(|name| fs::metadata(mount.at(name)).unwrap().ino())
@@ -98,30 +104,30 @@ fn inode_numbers_are_stable_and_unique() {
             .all(|entry| std::os::unix::fs::DirEntryExt::ino(entry)
                 == entry.metadata().unwrap().ino())
     );
-    // Where this machine lets us, the kernel forgets all it knows.
+    // Drops the kernel's caches, if this machine permits it.
     let _ = fs::write("/proc/sys/vm/drop_caches", "2");
     assert_eq!(numbers(), first);
-    let asked = site.archive.stats().s3_requests();
-    eventually("names are asked for again", PATIENCE, || {
+    let asked = environment.fake_daac.stats().s3_requests();
+    eventually("names are looked up again", TIMEOUT, || {
         assert_eq!(numbers(), first);
-        site.archive.stats().s3_requests() > asked + 5
+        environment.fake_daac.stats().s3_requests() > asked + 5
     });
-    site.archive.put(BUCKET, "f", "y");
-    eventually("another version is another inode", PATIENCE, || numbers()[6] != first[6]);
+    environment.fake_daac.put(BUCKET, "f", "y");
+    eventually("another version is another inode", TIMEOUT, || numbers()[6] != first[6]);
 }
 
-/// "xattrs name the source: `user.s3.url`, `user.s3.etag`, `user.s3.storage_class`. Unknown names:
-/// ENODATA."
+/// The extended attributes `user.s3.url`, `user.s3.etag` and `user.s3.storage_class` describe the
+/// object; unknown names are ENODATA.
 #[test]
-fn extended_attributes_name_the_source() {
-    let Some(site) = Site::start() else { return };
-    let attributes = Attributes {
+fn extended_attributes_describe_the_object() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    let attributes = PutOptions {
         class: Some("INTELLIGENT_TIERING".into()),
         etag: Some("0123abcd".into()),
         modified: None,
     };
-    site.archive.put_with(BUCKET, "folder/a b.nc", "x", attributes);
-    let mount = site.mount(BUCKET);
+    environment.fake_daac.put_with(BUCKET, "folder/a b.nc", "x", attributes);
+    let mount = environment.mount(BUCKET);
     let (file, folder) = (mount.at("folder/a b.nc"), mount.at("folder"));
     let read = |path: &Path, name: &str| {
         xattr::get(path, name).unwrap().map(|value| String::from_utf8(value).unwrap())
@@ -133,21 +139,21 @@ fn extended_attributes_name_the_source() {
     for (path, name) in
         [(&file, "user.other"), (&file, "trusted.overlay.opaque"), (&folder, "user.s3.etag")]
     {
-        // This crate's `None` is ENODATA, and no other errno.
+        // `xattr::get` returns `None` for ENODATA and for no other errno.
         assert_eq!(read(path, name), None, "{name}");
     }
     let names: Vec<_> = xattr::list(&file).unwrap().collect();
     assert_eq!(names, ["user.s3.url", "user.s3.etag", "user.s3.storage_class"]);
-    let dump = tool(&folder, "getfattr", ["-d", "a b.nc"]).success();
+    let dump = run_tool(&folder, "getfattr", ["-d", "a b.nc"]).must_succeed();
     assert!(String::from_utf8(dump).unwrap().contains("user.s3.etag=\"0123abcd\""));
 }
 
-/// There are no labels and no ACLs: said in the way that ls(1) takes for an answer for the whole
-/// mount, once.
+/// Security labels and ACLs are EOPNOTSUPP instead of ENODATA: ls(1) then asks once for the whole
+/// mount.
 #[test]
-fn labels_and_acls_are_not_supported_rather_than_absent() {
-    let Some(site) = Site::with_one_object() else { return };
-    let mount = site.mount(BUCKET);
+fn labels_and_acls_are_not_supported() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount(BUCKET);
     for name in ["security.selinux", "security.capability", "system.posix_acl_access"] {
         for path in [mount.path(), mount.at("folder/one.txt")] {
             let error = xattr::get(&path, name).unwrap_err();
@@ -161,26 +167,27 @@ fn labels_and_acls_are_not_supported_rather_than_absent() {
     }
 }
 
-/// "statfs answers at once", also when S3 does not.
+/// statfs answers at once, even when S3 does not answer.
 #[test]
-fn statfs_needs_no_answer_from_s3() {
-    let Some(site) = Site::with_one_object() else { return };
-    let mount = site.mount(BUCKET);
-    site.archive.fault(Fault::new(Failure::Stall));
+fn statfs_does_not_wait_for_s3() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount(BUCKET);
+    environment.fake_daac.add_fault(Fault::new(Failure::Stall));
     let began = Instant::now();
-    let text =
-        String::from_utf8(tool(&mount.path(), "stat", ["-f", "-c", "%T %l %s", "."]).success())
-            .unwrap();
+    let text = String::from_utf8(
+        run_tool(&mount.path(), "stat", ["-f", "-c", "%T %l %s", "."]).must_succeed(),
+    )
+    .unwrap();
     assert_eq!(text, "fuseblk 1024 4096\n".replace("fuseblk", text.split(' ').next().unwrap()));
-    tool(Path::new("/"), "df", [mount.path()]).success();
+    run_tool(Path::new("/"), "df", [mount.path()]).must_succeed();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
-/// "Archived storage classes (GLACIER, DEEP_ARCHIVE): visible, mode 0000, EACCES on open, one clear
-/// log line" (semantics.md, "Reading").
+/// Objects of the storage classes GLACIER and DEEP_ARCHIVE are visible with mode 0000, and opening
+/// them is EACCES with one log line (docs/semantics.md, "Reading").
 #[test]
-fn archived_objects_are_visible_and_closed_even_to_root() {
-    let Some(site) = Site::start() else { return };
+fn archived_objects_are_visible_and_not_readable_even_by_root() {
+    let Some(environment) = TestEnvironment::start() else { return };
     for (class, mode, outcome) in [
         ("GLACIER", 0o000, libc::EACCES),
         ("DEEP_ARCHIVE", 0o000, libc::EACCES),
@@ -188,13 +195,13 @@ fn archived_objects_are_visible_and_closed_even_to_root() {
         ("STANDARD_IA", 0o444, 0),
     ] {
         let key = format!("folder/{class}");
-        site.archive.put_with(
+        environment.fake_daac.put_with(
             BUCKET,
             &key,
             "cold",
-            Attributes { class: Some(class.into()), ..Attributes::default() },
+            PutOptions { class: Some(class.into()), ..PutOptions::default() },
         );
-        let mount = site.mount(BUCKET);
+        let mount = environment.mount(BUCKET);
         for is_listed in [false, true] {
             assert!(
                 !is_listed
@@ -212,8 +219,8 @@ fn archived_objects_are_visible_and_closed_even_to_root() {
         }
         let log = mount.log();
         let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
-        assert_eq!(lines.len(), usize::from(mode == 0), "one for both refused opens: {log}");
+        assert_eq!(lines.len(), usize::from(mode == 0), "one line for both failed opens: {log}");
         assert!(lines.iter().all(|line| line.contains(&key) && line.contains("restored")), "{log}");
     }
-    assert_eq!(site.archive.stats().gets, 2);
+    assert_eq!(environment.fake_daac.stats().gets, 2);
 }

@@ -1,33 +1,33 @@
-//! The real program on real mounts, against an archive on loopback. What it shows is looked at with
+//! Tests of the real program on real mounts, against the fake DAAC. They use the mounts through
 //! `std::fs` and real tools only.
 //!
-//! Without /dev/fuse the tests print why and pass; with `GRANULEFS_REQUIRE_MOUNT` set they fail
-//! instead.
+//! Without /dev/fuse the tests print a message and pass; with `GRANULEFS_REQUIRE_MOUNT` set they
+//! fail instead.
 #![cfg(test)]
 
-mod apart;
 mod attributes;
-mod budgets;
+mod buckets_and_path;
 mod collections;
-mod credentials;
-mod crowds;
+mod concurrent_readers;
+mod credential_expiry;
+mod credential_fallback;
+mod credentials_command;
 mod doctor;
-mod expiry;
-mod failures;
+mod failure_isolation;
 mod harness;
 mod lifecycle;
 mod liveness;
-mod many;
+mod mount_errors;
 mod mountpoints;
 mod names;
 mod options;
-mod others;
+mod other_users;
 mod permissions;
 mod reading;
 mod refresh;
-mod roles;
+mod request_budgets;
 mod secrets;
+mod several_buckets;
 mod sources;
 mod tools;
-mod urls;
 mod writing;

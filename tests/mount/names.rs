@@ -1,4 +1,5 @@
-//! semantics.md, "Names": which keys appear under which names, and what other names are.
+//! Names on a mount: the name of each key, and which names do not exist (docs/semantics.md,
+//! "Names").
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -6,19 +7,19 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use fake_daac::Synthetic;
+use fake_daac::SyntheticObjects;
 
-use crate::harness::{BUCKET, PATIENCE, Site, errno, eventually, tool};
+use crate::harness::{BUCKET, TIMEOUT, TestEnvironment, errno, eventually, run_tool};
 
 fn names(folder: &Path) -> Vec<OsString> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
-/// "keys with control characters, newlines, `%`, `+`, spaces, any UTF-8 survive the round trip":
-/// listed, looked up and read.
+/// Keys with control characters, newlines, `%`, `+`, spaces and any UTF-8 are listed, looked up and
+/// read under the same name.
 #[test]
-fn odd_keys_survive_the_round_trip() {
-    let Some(site) = Site::start() else { return };
+fn keys_with_unusual_characters_keep_their_names() {
+    let Some(environment) = TestEnvironment::start() else { return };
     let odd = [
         "new\nline",
         "tab\t",
@@ -47,11 +48,11 @@ fn odd_keys_survive_the_round_trip() {
         "<&>",
     ];
     for name in odd {
-        site.archive.put(BUCKET, &format!("odd/{name}"), name);
-        site.archive.put(BUCKET, &format!("odd/{name}.d/{name}"), name);
+        environment.fake_daac.put(BUCKET, &format!("odd/{name}"), name);
+        environment.fake_daac.put(BUCKET, &format!("odd/{name}.d/{name}"), name);
     }
     for is_listed_first in [false, true] {
-        let mount = site.mount("granules/odd");
+        let mount = environment.mount("granules/odd");
         if is_listed_first {
             let expected: BTreeSet<OsString> = odd
                 .iter()
@@ -66,18 +67,18 @@ fn odd_keys_survive_the_round_trip() {
     }
 }
 
-/// "Names to 1,024 bytes (the kernel's limit) are served; a full key over 1,024 bytes is
-/// ENAMETOOLONG without a request."
+/// Names of up to 1,024 bytes, the kernel's limit, are served; a key of more than 1,024 bytes is
+/// ENAMETOOLONG without a request.
 #[test]
-fn long_names_are_served_up_to_the_limit() {
-    let Some(site) = Site::start() else { return };
+fn names_are_served_up_to_1024_bytes() {
+    let Some(environment) = TestEnvironment::start() else { return };
     let lengths = [255, 256, 700, 1024];
     for length in lengths {
-        site.archive.put(BUCKET, &"n".repeat(length), "long");
+        environment.fake_daac.put(BUCKET, &"n".repeat(length), "long");
     }
-    site.archive.put(BUCKET, &format!("{}/x", "d".repeat(1000)), "deep");
+    environment.fake_daac.put(BUCKET, &format!("{}/x", "d".repeat(1000)), "deep");
     for is_listed_first in [false, true] {
-        let mount = site.mount(BUCKET);
+        let mount = environment.mount(BUCKET);
         if is_listed_first {
             assert_eq!(names(&mount.path()).len(), lengths.len() + 1);
         }
@@ -86,20 +87,20 @@ fn long_names_are_served_up_to_the_limit() {
         }
         let deep = mount.at("d".repeat(1000));
         assert_eq!(fs::read(deep.join("x")).unwrap(), b"deep");
-        let asked = site.archive.stats().s3_requests();
+        let asked = environment.fake_daac.stats().s3_requests();
         assert_eq!(errno(fs::metadata(deep.join("y".repeat(24)))), libc::ENAMETOOLONG);
         assert_eq!(errno(fs::metadata(mount.at("n".repeat(1025)))), libc::ENAMETOOLONG);
-        assert_eq!(site.archive.stats().s3_requests(), asked);
+        assert_eq!(environment.fake_daac.stats().s3_requests(), asked);
         assert_eq!(errno(fs::metadata(deep.join("y".repeat(23)))), libc::ENOENT);
     }
 }
 
-/// "A name that is not UTF-8 does not exist: ENOENT, not EINVAL."
+/// A name that is not UTF-8 is ENOENT, not EINVAL.
 #[test]
 fn names_that_are_not_utf8_do_not_exist() {
-    let Some(site) = Site::with_one_object() else { return };
-    let mount = site.mount(BUCKET);
-    let asked = site.archive.stats().s3_requests();
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount(BUCKET);
+    let asked = environment.fake_daac.stats().s3_requests();
     for name in [&b"\xff"[..], b"folder\xc3", b"\xed\xa0\x80"] {
         assert_eq!(
             errno(fs::metadata(mount.at(OsStr::from_bytes(name)))),
@@ -107,18 +108,18 @@ fn names_that_are_not_utf8_do_not_exist() {
             "{name:?}"
         );
     }
-    assert_eq!(site.archive.stats().s3_requests(), asked);
+    assert_eq!(environment.fake_daac.stats().s3_requests(), asked);
 }
 
-/// "`p/` markers of zero bytes make an empty directory"; a directory exists when any key starts
-/// with it.
+/// A key `p/` of zero bytes makes an empty directory; a directory exists when any key starts with
+/// its prefix.
 #[test]
-fn markers_make_empty_directories() {
-    let Some(site) = Site::start() else { return };
+fn empty_objects_with_a_slash_at_the_end_are_empty_directories() {
+    let Some(environment) = TestEnvironment::start() else { return };
     for key in ["empty/", "full/", "full/a", "deep/er/"] {
-        site.archive.put(BUCKET, key, "");
+        environment.fake_daac.put(BUCKET, key, "");
     }
-    let mount = site.mount(BUCKET);
+    let mount = environment.mount(BUCKET);
     for (folder, expected) in
         [("empty", &[][..]), ("full", &["a"]), ("deep", &["er"]), ("deep/er", &[])]
     {
@@ -130,19 +131,19 @@ fn markers_make_empty_directories() {
     assert_eq!(errno(fs::metadata(mount.at("full/a/b"))), libc::ENOTDIR);
 }
 
-/// "`blue` and `blue/x` both exist: the directory wins the plain name; the object stays reachable";
-/// so do keys that are no path.
+/// When `blue` and `blue/x` both exist, the directory has the plain name and the object another
+/// one; so do keys that are no valid path.
 #[test]
-fn every_object_is_reachable_under_exactly_one_name() {
-    let Some(site) = Site::start() else { return };
+fn every_object_has_exactly_one_name() {
+    let Some(environment) = TestEnvironment::start() else { return };
     for key in ["blue", "blue/x", "blue-x", "a//b", "a/./c", "a/../d", "/lead", "full/"] {
-        site.archive.put(BUCKET, key, key);
+        environment.fake_daac.put(BUCKET, key, key);
     }
-    let mount = site.mount(BUCKET);
+    let mount = environment.mount(BUCKET);
     assert!(fs::metadata(mount.at("blue")).unwrap().is_dir());
     let found =
-        tool(&mount.path(), "bash", ["-c", "find . -type f -exec cat {} \\; -exec echo \\;"])
-            .success();
+        run_tool(&mount.path(), "bash", ["-c", "find . -type f -exec cat {} \\; -exec echo \\;"])
+            .must_succeed();
     let found = String::from_utf8(found).unwrap();
     let mut found: Vec<&str> = found.lines().collect();
     found.sort_unstable();
@@ -157,7 +158,8 @@ const SEEK: &str = "
 import ctypes, sys
 c = ctypes.CDLL(None, use_errno=True)
 class Entry(ctypes.Structure):
-    _fields_ = [('ino', ctypes.c_uint64), ('off', ctypes.c_int64), ('reclen', ctypes.c_ushort), ('type', ctypes.c_ubyte), ('name', ctypes.c_char * 1025)]
+    _fields_ = [('ino', ctypes.c_uint64), ('off', ctypes.c_int64), ('reclen', ctypes.c_ushort), \
+    ('type', ctypes.c_ubyte), ('name', ctypes.c_char * 1025)]
 c.opendir.restype = ctypes.c_void_p
 c.readdir.restype = ctypes.POINTER(Entry)
 c.readdir.argtypes = c.rewinddir.argtypes = c.telldir.argtypes = [ctypes.c_void_p]
@@ -180,36 +182,43 @@ assert rest() == whole
 print(*[name.decode() for _, name in whole if name not in (b'.', b'..')], sep='\\n')
 ";
 
-/// "readdir is in byte order of names; telldir/seekdir work", over several pages.
+/// readdir gives names in byte order, and telldir, seekdir and rewinddir work, over several pages.
 #[test]
-fn directories_are_in_byte_order_and_can_be_sought_in() {
-    let Some(site) = Site::start() else { return };
-    site.archive.synthetic(BUCKET, &Synthetic { pattern: "{2500}.nc".into(), size: 1 }).unwrap();
+fn directories_are_in_byte_order_and_seekable() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    environment
+        .fake_daac
+        .put_synthetic(BUCKET, &SyntheticObjects { pattern: "{2500}.nc".into(), size: 1 })
+        .unwrap();
     for key in ["1000", "1000/x", "1000-a", "Z", "z", "é", "~"] {
-        site.archive.put(BUCKET, key, "x");
+        environment.fake_daac.put(BUCKET, key, "x");
     }
-    let mount = site.mount(BUCKET);
-    let listed = String::from_utf8(tool(&mount.path(), "python3", ["-c", SEEK]).success()).unwrap();
+    let mount = environment.mount(BUCKET);
+    let listed =
+        String::from_utf8(run_tool(&mount.path(), "python3", ["-c", SEEK]).must_succeed()).unwrap();
     let listed: Vec<&str> = listed.lines().collect();
     assert_eq!(listed.len(), 2500 + 7);
-    assert!(listed.is_sorted_by(|a, b| a < b), "bytes, each once");
+    assert!(listed.is_sorted_by(|a, b| a < b), "not in byte order, or a name twice");
 }
 
-/// "a directory read while it changes shows each unchanged name exactly once."
+/// A directory that changes while it is read shows each unchanged name exactly once.
 #[test]
-fn a_directory_that_changes_while_it_is_read_shows_the_rest_once() {
-    let Some(site) = Site::start() else { return };
-    site.archive.synthetic(BUCKET, &Synthetic { pattern: "k{3000}".into(), size: 1 }).unwrap();
-    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1s"]).mount();
+fn a_directory_that_changes_while_it_is_read_shows_unchanged_names_once() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    environment
+        .fake_daac
+        .put_synthetic(BUCKET, &SyntheticObjects { pattern: "k{3000}".into(), size: 1 })
+        .unwrap();
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1s"]).mount();
     let mut reader = fs::read_dir(mount.path()).unwrap();
     let mut seen: Vec<_> =
         reader.by_ref().take(700).map(|entry| entry.unwrap().file_name()).collect();
     for number in (0..3000).step_by(10) {
-        site.archive.delete(BUCKET, &format!("k{number:04}"));
-        site.archive.put(BUCKET, &format!("k{number:04}-new"), "x");
+        environment.fake_daac.delete(BUCKET, &format!("k{number:04}"));
+        environment.fake_daac.put(BUCKET, &format!("k{number:04}-new"), "x");
     }
-    // Another reader sees the new state meanwhile.
-    eventually("the change is seen", PATIENCE, || {
+    // Meanwhile another reader sees the new state.
+    eventually("another reader sees the change", TIMEOUT, || {
         names(&mount.path()).contains(&OsString::from("k0000-new"))
     });
     seen.extend(reader.map(|entry| entry.unwrap().file_name()));

@@ -1,19 +1,21 @@
-//! Issue 3, item 7: "SIGHUP (and `granulefs refresh MOUNTPOINT [PATH]`) drops what is remembered
-//! and tells the kernel."
+//! SIGHUP and `granulefs refresh MOUNTPOINT [PATH]` drop cached names, in granulefs and in the
+//! kernel.
 
 use std::fs;
 use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::harness::{BUCKET, Mount, PATIENCE, PROGRAM, Ran, Site, errno, eventually, run};
+use crate::harness::{
+    BUCKET, CommandOutput, Mount, PROGRAM, TIMEOUT, TestEnvironment, errno, eventually, run,
+};
 
-fn refresh(mount: &Mount, path: &[&str]) -> Ran {
+fn refresh(mount: &Mount, path: &[&str]) -> CommandOutput {
     run(Command::new(PROGRAM).arg("refresh").arg(mount.path()).args(path))
 }
 
-/// What a reader sees of a replaced, a removed, a new and a newly shadowed object, here and one
-/// directory deeper.
+/// Returns what a reader sees of a replaced, a removed, a new and a newly shadowed object, in the
+/// root and in a directory.
 fn seen(mount: &Mount) -> Vec<String> {
     let mut seen = Vec::new();
     for folder in ["", "folder/"] {
@@ -30,18 +32,18 @@ fn seen(mount: &Mount) -> Vec<String> {
     seen
 }
 
-fn change(site: &Site, time: &'static str) {
+fn change(environment: &TestEnvironment, time: &'static str) {
     for folder in ["", "folder/"] {
         let key = |name: &str| format!("{folder}{name}");
-        site.archive.put(BUCKET, &key("replaced"), time);
+        environment.fake_daac.put(BUCKET, &key("replaced"), time);
         if time == "old" {
-            site.archive.put(BUCKET, &key("removed"), time);
-            site.archive.put(BUCKET, &key("file"), time);
+            environment.fake_daac.put(BUCKET, &key("removed"), time);
+            environment.fake_daac.put(BUCKET, &key("file"), time);
         } else {
-            site.archive.delete(BUCKET, &key("removed"));
-            site.archive.delete(BUCKET, &key("file"));
-            site.archive.put(BUCKET, &key("file/x"), time);
-            site.archive.put(BUCKET, &key("new"), time);
+            environment.fake_daac.delete(BUCKET, &key("removed"));
+            environment.fake_daac.delete(BUCKET, &key("file"));
+            environment.fake_daac.put(BUCKET, &key("file/x"), time);
+            environment.fake_daac.put(BUCKET, &key("new"), time);
         }
     }
 }
@@ -62,84 +64,80 @@ fn changed(folder: &str) -> Vec<String> {
     lines.into()
 }
 
-/// Everything is asked for anew: names listed, looked up, and those that were not there.
+/// A refresh drops listed names, looked-up names and absent names.
 #[test]
-fn a_refresh_shows_the_bucket_as_it_is_now() {
-    let Some(site) = Site::start() else { return };
-    change(&site, "old");
-    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1h"]).mount();
+fn a_refresh_shows_the_current_state_of_the_bucket() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    change(&environment, "old");
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1h"]).mount();
     let old = seen(&mount);
-    change(&site, "new");
-    assert_eq!(seen(&mount), old, "names are believed");
-    refresh(&mount, &["folder"]).success();
+    change(&environment, "new");
+    assert_eq!(seen(&mount), old, "names are cached");
+    refresh(&mount, &["folder"]).must_succeed();
     let now = seen(&mount);
-    assert_eq!(
-        (&now[..6], &now[6..]),
-        (&old[..6], &changed("folder/")[..]),
-        "below the path, and only there"
-    );
-    refresh(&mount, &[]).success();
+    assert_eq!((&now[..6], &now[6..]), (&old[..6], &changed("folder/")[..]), "only below the path");
+    refresh(&mount, &[]).must_succeed();
     assert_eq!(seen(&mount), [changed(""), changed("folder/")].concat());
 }
 
 #[test]
 fn a_hangup_refreshes_everything() {
-    let Some(site) = Site::start() else { return };
-    change(&site, "old");
-    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1h"]).mount();
+    let Some(environment) = TestEnvironment::start() else { return };
+    change(&environment, "old");
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1h"]).mount();
     seen(&mount);
-    change(&site, "new");
-    mount.server().signal(Signal::HUP);
-    eventually("the new state", PATIENCE, || {
+    change(&environment, "new");
+    mount.server().send_signal(Signal::HUP);
+    eventually("the new state", TIMEOUT, || {
         seen(&mount) == [changed(""), changed("folder/")].concat()
     });
 }
 
-/// Whoever reads a directory that was opened before, reads on what it was, and the kernel does not
-/// take it for what it is.
+/// A directory that was opened before a refresh still shows the old names, and the kernel does not
+/// cache them again.
 #[test]
-fn a_directory_opened_before_a_refresh_brings_nothing_back() {
-    let Some(site) = Site::start() else { return };
-    change(&site, "old");
-    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1h"]).mount();
+fn a_directory_opened_before_a_refresh_does_not_restore_old_names() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    change(&environment, "old");
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1h"]).mount();
     seen(&mount);
     let opened = ["", "folder/"].map(|folder| fs::read_dir(mount.at(folder)).unwrap());
-    change(&site, "new");
-    refresh(&mount, &[]).success();
+    change(&environment, "new");
+    refresh(&mount, &[]).must_succeed();
     for names in opened {
         assert!(names.map(|entry| entry.unwrap().file_name()).any(|name| name == "removed"));
     }
     assert_eq!(seen(&mount), [changed(""), changed("folder/")].concat());
 }
 
-/// One file, also one that is not there yet, and whoever works below a refreshed directory goes on
-/// doing so.
+/// A refresh of one file, existing or not, affects no other name, and a process whose working
+/// directory is refreshed keeps it.
 #[test]
-fn a_refresh_of_one_name_leaves_the_others() {
-    let Some(site) = Site::start() else { return };
-    change(&site, "old");
-    let mount = site.plan(BUCKET).args(&["--metadata-ttl=1h"]).mount();
+fn a_refresh_of_one_name_affects_no_other() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    change(&environment, "old");
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl=1h"]).mount();
     let old = seen(&mount);
-    change(&site, "new");
-    refresh(&mount, &["folder/replaced"]).success();
+    change(&environment, "new");
+    refresh(&mount, &["folder/replaced"]).must_succeed();
     assert_eq!(fs::read_to_string(mount.at("folder/replaced")).unwrap(), "new");
     assert_eq!(errno(fs::metadata(mount.at("new"))), libc::ENOENT);
     assert_eq!(seen(&mount)[..6], old[..6]);
-    refresh(&mount, &["folder/new/and/below"]).success();
+    refresh(&mount, &["folder/new/and/below"]).must_succeed();
     assert_eq!(fs::read_to_string(mount.at("folder/new")).unwrap(), "new");
     let script =
         format!("cd folder && {PROGRAM} refresh {} && pwd && cat new", mount.path().display());
     let there = String::from_utf8(
-        run(Command::new("bash").args(["-c", &script]).current_dir(mount.path())).success(),
+        run(Command::new("bash").args(["-c", &script]).current_dir(mount.path())).must_succeed(),
     )
     .unwrap();
     assert_eq!(there, format!("{}\nnew", mount.at("folder").display()));
 }
 
 #[test]
-fn what_cannot_be_refreshed_is_named() {
-    let Some(site) = Site::with_one_object() else { return };
-    let mount = site.mount(BUCKET);
+fn a_path_that_cannot_be_refreshed_is_an_error_that_names_it() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount(BUCKET);
     let elsewhere = run(Command::new(PROGRAM).args(["refresh", "/proc"]));
     assert!(
         elsewhere.code == Some(1) && elsewhere.stderr.contains("/proc is not in a granulefs mount"),

@@ -1,4 +1,4 @@
-//! Tools give on the mount what they give on the original folder (issue 2, "Done when").
+//! Tools give the same output on the mount as on the original directory.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -8,75 +8,80 @@ use std::thread;
 use fake_daac::granules;
 use tempfile::TempDir;
 
-use crate::harness::{BUCKET, Mount, Site, tool};
+use crate::harness::{BUCKET, Mount, TestEnvironment, run_tool};
 
-/// A folder as scientists have it, and the same on a mount.
+/// A directory with files as scientists have them, and a mount of the same files.
 struct Twins {
     original: TempDir,
     mount: Mount,
-    _site: Site,
+    _site: TestEnvironment,
 }
 
-/// Bytes of the large file: no multiple of any block or page.
+/// The size of the large file in bytes, which is no multiple of a block or a page.
 const LARGE: usize = 5 * 1024 * 1024 + 12_345;
 
 const HDF5: &str = "
 import h5py, numpy
 with h5py.File('cube.h5', 'w') as f:
     f['plain'] = numpy.arange(100000, dtype='f8').reshape(100, 1000)
-    f.create_dataset('chunked', data=numpy.arange(300000) % 977, chunks=(4096,), compression='gzip', shuffle=True)
+    f.create_dataset('chunked', data=numpy.arange(300000) % 977, chunks=(4096,), \
+    compression='gzip', shuffle=True)
     f['chunked'].attrs['units'] = 'K'
     f.create_group('deep/er').create_dataset('text', data=[b'a', b'bc'])
 ";
 
 impl Twins {
     fn start() -> Option<Self> {
-        let site = Site::start()?;
+        let environment = TestEnvironment::start()?;
         let original = TempDir::new().unwrap();
         let folder = original.path();
         granules::write(folder, 3).unwrap();
         let large: Vec<u8> =
             (0..LARGE as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         fs::write(folder.join("large.bin"), large).unwrap();
-        tool(folder, "/usr/bin/python3", ["-c", HDF5]).success();
-        tool(
+        run_tool(folder, "/usr/bin/python3", ["-c", HDF5]).must_succeed();
+        run_tool(
             folder,
             "gdal_create",
-            "-q -of GTiff -outsize 300 200 -bands 2 -burn 7 -a_srs EPSG:4326 -a_ullr 0 2 3 0 map.tif".split(' '),
+            "-q -of GTiff -outsize 300 200 -bands 2 -burn 7 -a_srs EPSG:4326 -a_ullr 0 2 3 0 \
+             map.tif"
+                .split(' '),
         )
-        .success();
-        tool(
+        .must_succeed();
+        run_tool(
             folder,
             "gdal_translate",
             "-q -of GTiff -co TILED=YES -co COMPRESS=DEFLATE map.tif tiled.tif".split(' '),
         )
-        .success();
+        .must_succeed();
         fs::write(folder.join("odd").join("x".repeat(255)), "long\n").unwrap();
-        // S3 has no finer time than seconds.
-        tool(folder, "find", ". -exec touch -d 2021-05-06T07:08:09 {} +".split(' ')).success();
-        site.archive.put_folder(BUCKET, "data/", folder).unwrap();
-        let mount = site.mount("granules/data");
-        Some(Self { original, mount, _site: site })
+        // S3's times are whole seconds.
+        run_tool(folder, "find", ". -exec touch -d 2021-05-06T07:08:09 {} +".split(' '))
+            .must_succeed();
+        environment.fake_daac.put_folder(BUCKET, "data/", folder).unwrap();
+        let mount = environment.mount("granules/data");
+        Some(Self { original, mount, _site: environment })
     }
 
-    /// Runs a shell script in both folders; both must succeed and print the same, and something.
+    /// Runs a shell script in both directories; both runs must succeed with the same output, which
+    /// must not be empty.
     #[track_caller]
     fn must_agree(&self, script: &str) {
         let strict = format!("set -e; {script}");
         let [expected, seen] = [self.original.path(), &self.mount.path()]
-            .map(|folder| tool(folder, "bash", ["-o", "pipefail", "-c", &strict]));
+            .map(|folder| run_tool(folder, "bash", ["-o", "pipefail", "-c", &strict]));
         assert_eq!(seen.code, Some(0), "{script}: {}", seen.stderr);
         assert!(!expected.stdout.is_empty(), "{script} prints nothing");
         assert!(
             seen.stdout == expected.stdout,
             "{script}:\n{}\ninstead of\n{}",
-            seen.text(),
-            expected.text()
+            seen.stdout_text(),
+            expected.stdout_text()
         );
     }
 }
 
-/// Names, sizes and times.
+/// Names, sizes and times agree.
 #[test]
 fn listings_agree() {
     let Some(twins) = Twins::start() else { return };
@@ -94,14 +99,15 @@ fn listings_agree() {
     }
 }
 
-/// Whole files, whoever reads them.
+/// Whole files have the same bytes in every tool.
 #[test]
 fn whole_files_agree() {
     let Some(twins) = Twins::start() else { return };
     for script in [
         "find . -type f -exec md5sum {} + | sort",
         "cat large.bin | md5sum; cat < large.bin | cksum",
-        "find . -type f -print0 | sort -z | tar c --null -T - --owner=0 --group=0 --mode=0444 | md5sum",
+        "find . -type f -print0 | sort -z | tar c --null -T - --owner=0 --group=0 --mode=0444 | \
+         md5sum",
         "for f in MUR*/2020/*.md5; do (cd $(dirname $f); md5sum -c $(basename $f)); done",
         "cmp large.bin large.bin; wc -c large.bin odd/empty; grep -c . odd/.hidden",
     ] {
@@ -109,52 +115,64 @@ fn whole_files_agree() {
     }
 }
 
-/// `cp -r`, and `diff -r` that finds no difference, nor a name too few or too many.
+/// After `cp -r` of the mount, `diff -r` finds no difference from the original.
 #[test]
-fn a_copy_of_the_mount_is_the_original() {
+fn a_copy_of_the_mount_equals_the_original() {
     let Some(twins) = Twins::start() else { return };
     let copy = TempDir::new().unwrap();
     let target = copy.path().join("copy");
-    tool(&twins.mount.path(), "cp", [Path::new("-r"), Path::new("."), &target]).success();
+    run_tool(&twins.mount.path(), "cp", [Path::new("-r"), Path::new("."), &target]).must_succeed();
     for folder in [&target, &twins.mount.path()] {
-        let ran = tool(Path::new("/"), "diff", [Path::new("-r"), twins.original.path(), folder]);
-        assert_eq!((ran.text().as_str(), ran.stderr.as_str(), ran.code), ("", "", Some(0)));
+        let output =
+            run_tool(Path::new("/"), "diff", [Path::new("-r"), twins.original.path(), folder]);
+        assert_eq!(
+            (output.stdout_text().as_str(), output.stderr.as_str(), output.code),
+            ("", "", Some(0))
+        );
     }
-    let listing = |folder: &Path| tool(folder, "bash", ["-c", "find . | sort"]).success();
+    let listing = |folder: &Path| run_tool(folder, "bash", ["-c", "find . | sort"]).must_succeed();
     assert_eq!(listing(&target), listing(twins.original.path()));
 }
 
-/// "mmap, pread from many threads, O_DIRECT, sparse seeks and reads over the end behave as on a
-/// local disk" (semantics.md, "Reading").
+/// mmap, pread, seeks and reads over the end behave as on a local disk (docs/semantics.md,
+/// "Reading").
 #[test]
 fn parts_of_files_agree() {
     let Some(twins) = Twins::start() else { return };
     for script in [
-        "head -c 1 large.bin | xxd; head -c 262145 large.bin | md5sum; head -c 99999999 large.bin | md5sum",
-        "tail -c 1 large.bin | xxd; tail -c 70000 large.bin | md5sum; tail -c +5000001 large.bin | md5sum",
+        "head -c 1 large.bin | xxd; head -c 262145 large.bin | md5sum; head -c 99999999 \
+         large.bin | md5sum",
+        "tail -c 1 large.bin | xxd; tail -c 70000 large.bin | md5sum; tail -c +5000001 large.bin \
+         | md5sum",
         "dd if=large.bin bs=1 skip=262143 count=3 status=none | xxd",
         "dd if=large.bin bs=333333 skip=7 count=3 status=none | md5sum",
         "dd if=large.bin bs=1M skip=5 status=none | md5sum",
         "dd if=large.bin bs=1M skip=6 status=none | wc -c",
-        "dd if=large.bin bs=64K skip=1234567 iflag=skip_bytes,count_bytes count=1000001 status=none | md5sum",
-        "python3 -c \"import mmap; f = open('large.bin', 'rb'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); \
-         print(len(m), m.rfind(m[123456:123480]), m[:3], m[-3:], sum(m[::4093]), m[1048570:1048580])\"",
+        "dd if=large.bin bs=64K skip=1234567 iflag=skip_bytes,count_bytes count=1000001 \
+         status=none | md5sum",
+        "python3 -c \"import mmap; f = open('large.bin', 'rb'); m = mmap.mmap(f.fileno(), 0, \
+         prot=mmap.PROT_READ); \
+         print(len(m), m.rfind(m[123456:123480]), m[:3], m[-3:], sum(m[::4093]), \
+         m[1048570:1048580])\"",
         "python3 -c \"import os; f = os.open('large.bin', os.O_RDONLY); \
-         print([os.pread(f, 5, at) for at in (5000000, 0, 262142, 3999999, 5255220, 5255225, 1 << 40)], \
-         os.lseek(f, -9, os.SEEK_END), os.read(f, 100), os.read(f, 1), os.lseek(f, 1 << 33, 0), os.read(f, 4))\"",
+         print([os.pread(f, 5, at) for at in (5000000, 0, 262142, 3999999, 5255220, 5255225, 1 \
+         << 40)], \
+         os.lseek(f, -9, os.SEEK_END), os.read(f, 100), os.read(f, 1), os.lseek(f, 1 << 33, 0), \
+         os.read(f, 4))\"",
     ] {
         twins.must_agree(script);
     }
 }
 
-/// O_DIRECT goes around the page cache at every alignment that the kernel lets through.
+/// Reads with O_DIRECT, which bypass the page cache, agree at every alignment that the kernel
+/// permits.
 #[test]
 fn direct_reads_agree_with_buffered_ones() {
     let Some(twins) = Twins::start() else { return };
     let read = |options: &str| {
         let script = format!("dd if=large.bin status=none {options} | md5sum");
         String::from_utf8(
-            tool(&twins.mount.path(), "bash", ["-o", "pipefail", "-c", &script]).success(),
+            run_tool(&twins.mount.path(), "bash", ["-o", "pipefail", "-c", &script]).must_succeed(),
         )
         .unwrap()
     };
@@ -169,7 +187,7 @@ fn direct_reads_agree_with_buffered_ones() {
     }
 }
 
-/// Many threads, one descriptor, scattered places.
+/// Many threads read at scattered offsets through one descriptor.
 #[test]
 fn preads_from_many_threads_agree() {
     let Some(twins) = Twins::start() else { return };
@@ -191,7 +209,7 @@ fn preads_from_many_threads_agree() {
     });
 }
 
-/// netCDF's own tool, header and every value.
+/// netCDF's own tool reads the same header and values.
 #[test]
 fn ncdump_agrees() {
     let Some(twins) = Twins::start() else { return };
@@ -200,19 +218,21 @@ fn ncdump_agrees() {
     twins.must_agree("ncdump -h cube.h5; ncdump -v chunked cube.h5 | md5sum");
 }
 
-/// HDF5: contiguous, chunked and compressed, slices across chunks.
+/// h5py reads the same contiguous and compressed datasets, and slices across chunks.
 #[test]
 fn h5py_agrees() {
     let Some(twins) = Twins::start() else { return };
     twins.must_agree(
-        "/usr/bin/python3 -c \"import h5py; f = h5py.File('cube.h5', 'r'); names = []; f.visit(names.append); \
-         print(names, f['plain'][3, 990:], f['plain'][:].sum(), f['chunked'][4090:4100], f['chunked'][::1009], \
+        "/usr/bin/python3 -c \"import h5py; f = h5py.File('cube.h5', 'r'); names = []; \
+         f.visit(names.append); \
+         print(names, f['plain'][3, 990:], f['plain'][:].sum(), f['chunked'][4090:4100], \
+         f['chunked'][::1009], \
          f['chunked'].attrs['units'], f['deep/er/text'][:])\"",
     );
 }
 
-/// GDAL: GeoTIFF in strips and in compressed tiles, netCDF classic, HDF5, with statistics over all
-/// pixels.
+/// GDAL reads the same GeoTIFF in strips and in compressed tiles, netCDF classic and HDF5, with
+/// checksums over all pixels.
 #[test]
 fn gdalinfo_agrees() {
     let Some(twins) = Twins::start() else { return };
@@ -226,9 +246,9 @@ fn gdalinfo_agrees() {
     }
 }
 
-/// A program that was told to write says why it cannot, and the original stays as it was.
+/// Tools that write fail with a message that the filesystem is read-only.
 #[test]
-fn tools_that_write_are_told_that_the_mount_is_read_only() {
+fn tools_that_write_report_a_read_only_file_system() {
     let Some(twins) = Twins::start() else { return };
     let folder: PathBuf = twins.mount.path();
     for script in [
@@ -240,11 +260,11 @@ fn tools_that_write_are_told_that_the_mount_is_read_only() {
         "chmod u+w large.bin",
         "ln large.bin l",
     ] {
-        let ran = tool(&folder, "bash", ["-c", script]);
+        let output = run_tool(&folder, "bash", ["-c", script]);
         assert!(
-            ran.code != Some(0) && ran.stderr.contains("Read-only file system"),
+            output.code != Some(0) && output.stderr.contains("Read-only file system"),
             "{script}: {}",
-            ran.stderr
+            output.stderr
         );
     }
 }

@@ -1,4 +1,4 @@
-//! semantics.md, "Writing": every mutation is EROFS, and S3 hears nothing of it.
+//! Every mutation is EROFS and sends no request to S3 (docs/semantics.md, "Writing").
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -7,13 +7,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::harness::{BUCKET, Site, errno};
+use crate::harness::{BUCKET, TestEnvironment, errno};
 
-/// A way to change something: the first path exists as a file, the second is new, the third is a
-/// directory that exists.
+/// The name of a mutation and its function, which gets an existing file, a new path and an existing
+/// directory.
 type Mutation = (&'static str, fn(&Path, &Path, &Path) -> io::Result<()>);
 
-/// What the standard library has no call for; the tool's message has the errno in words.
+/// Mutates by a tool where the standard library has no call, and returns EROFS if the tool's
+/// message says so.
 fn by_tool(program: &str, path: &Path) -> io::Result<()> {
     let output = Command::new(program)
         .args((program == "truncate").then_some("-s1"))
@@ -49,11 +50,10 @@ const MUTATIONS: [Mutation; 18] = [
     ("truncate", |old, _, _| by_tool("truncate", old)),
 ];
 
-/// "Every mutation is EROFS", whatever is mutated.
 #[test]
-fn every_mutation_is_refused_as_read_only() {
-    let Some(site) = Site::with_one_object() else { return };
-    let mount = site.mount(BUCKET);
+fn every_mutation_is_erofs() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount(BUCKET);
     for (name, mutate) in MUTATIONS {
         let outcome =
             mutate(&mount.at("folder/one.txt"), &mount.at("folder/new"), &mount.at("folder"));
@@ -61,12 +61,15 @@ fn every_mutation_is_refused_as_read_only() {
     }
     assert_eq!(errno(xattr::remove(mount.at("folder/one.txt"), "user.s3.etag")), libc::EROFS);
     assert_eq!(fs::read(mount.at("folder/one.txt")).unwrap(), b"one\n");
-    let strange: Vec<_> = site
-        .archive
+    let strange: Vec<_> = environment
+        .fake_daac
         .log()
         .into_iter()
         .filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"))
         .collect();
     assert!(strange.is_empty(), "{strange:?}");
-    assert_eq!((site.archive.stats().forbidden, site.archive.stats().probes), (0, 0));
+    assert_eq!(
+        (environment.fake_daac.stats().forbidden, environment.fake_daac.stats().probes),
+        (0, 0)
+    );
 }

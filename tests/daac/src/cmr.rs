@@ -1,7 +1,7 @@
-//! CMR, NASA's catalogue: `/search/collections.umm_json` and `/search/granules.umm_json`.
+//! CMR, NASA's catalog: `/search/collections.umm_json` and `/search/granules.umm_json`.
 //!
-//! Stricter than CMR: names are compared with their case, and whatever is asked beyond what is
-//! played here is a complaint.
+//! It is stricter than CMR: names are case-sensitive, and a parameter that is not implemented here
+//! is an error.
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::answers::{html, json as answer_json, with};
 use crate::content::hex;
 use crate::knobs::{CmrAnswer, Knobs};
-use crate::payload::Payload;
+use crate::response_body::ResponseBody;
 use crate::state::ServerState;
 
 const HITS: HeaderName = HeaderName::from_static("cmr-hits");
@@ -22,47 +22,47 @@ const GRANULES: &str = "/search/granules.umm_json";
 
 type Query = Vec<(String, String)>;
 
-/// Answers the catalogue.
+/// Answers a request to CMR.
 pub(crate) fn answer(
-    world: &ServerState,
+    state: &ServerState,
     request: &Request<Bytes>,
     knobs: &Knobs,
-) -> Response<Payload> {
+) -> Response<ResponseBody> {
     match knobs.cmr {
-        CmrAnswer::Normal => search(world, request)
+        CmrAnswer::Normal => search(state, request)
             .unwrap_or_else(|(status, complaint)| complain(status, &complaint)),
         CmrAnswer::InternalError => complain(500, "An Internal Error has occurred."),
         CmrAnswer::Unavailable => html(503, "<h1>503 Service Temporarily Unavailable</h1>"),
         CmrAnswer::TooMany => complain(429, "Too many requests"),
-        CmrAnswer::Nonsense => html(200, "<h1>Scheduled maintenance</h1>"),
+        CmrAnswer::Malformed => html(200, "<h1>Scheduled maintenance</h1>"),
     }
 }
 
-fn complain(status: u16, complaint: &str) -> Response<Payload> {
+fn complain(status: u16, complaint: &str) -> Response<ResponseBody> {
     answer_json(status, &json!({ "errors": [complaint] }).to_string())
 }
 
 fn search(
-    world: &ServerState,
+    state: &ServerState,
     request: &Request<Bytes>,
-) -> Result<Response<Payload>, (u16, String)> {
+) -> Result<Response<ResponseBody>, (u16, String)> {
     let query: Query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
         .into_owned()
         .collect();
     let path = request.uri().path();
     if request.method() != Method::GET {
-        return Err((405, "Only GET is played here".into()));
+        return Err((405, "Only GET is implemented here".into()));
     }
     let matches = match path {
-        COLLECTIONS => collections(world, &query),
-        GRANULES => granules(world, &query),
+        COLLECTIONS => collections(state, &query),
+        GRANULES => granules(state, &query),
         _ => return Err((404, "Not Found".into())),
     };
     let matches = matches.map_err(|complaint| (400, complaint))?;
     let size = page_size(&query).map_err(|complaint| (400, complaint))?;
-    let seal = seal(path, &query);
+    let fingerprint = fingerprint(path, &query);
     let from = match request.headers().get(SEARCH_AFTER) {
-        Some(header) => resume(header, &seal)
+        Some(header) => resume(header, &fingerprint)
             .ok_or((400, "The search-after header is not of this search".into()))?,
         None => 0,
     };
@@ -74,23 +74,23 @@ fn search(
     );
     answer.headers_mut().insert(CONTENT_TYPE, kind);
     let answer = with(answer, HITS, &matches.len().to_string());
-    // Every page with something on it has one, the last one too; the page after it is empty and has
-    // none.
+    // Every page with a result has the header, the last one included; the page after it is empty
+    // and has none.
     Ok(if page.is_empty() {
         answer
     } else {
-        with(answer, SEARCH_AFTER, &json!([seal, from + page.len()]).to_string())
+        with(answer, SEARCH_AFTER, &json!([fingerprint, from + page.len()]).to_string())
     })
 }
 
-/// What must stay the same from page to page.
-fn seal(path: &str, query: &Query) -> String {
+/// Returns a hash of everything that must be the same for all pages of a search.
+fn fingerprint(path: &str, query: &Query) -> String {
     hex(&Md5::digest(format!("{path} {query:?}")))
 }
 
-fn resume(header: &HeaderValue, seal: &str) -> Option<usize> {
+fn resume(header: &HeaderValue, fingerprint: &str) -> Option<usize> {
     let (of, from): (String, usize) = serde_json::from_slice(header.as_bytes()).ok()?;
-    (of == seal).then_some(from)
+    (of == fingerprint).then_some(from)
 }
 
 fn page_size(query: &Query) -> Result<usize, String> {
@@ -103,7 +103,7 @@ fn find<'q>(query: &'q Query, name: &str) -> Option<&'q str> {
     query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-/// Every parameter must be one of `known`, be there once, and say something.
+/// Checks that every parameter is one of `known`, occurs once, and has a value.
 fn check(query: &Query, known: &[&str]) -> Result<(), String> {
     for (index, (name, value)) in query.iter().enumerate() {
         if !known.contains(&name.as_str()) {
@@ -127,7 +127,7 @@ fn check_id(id: &str) -> Result<(), String> {
     if is_id { Ok(()) } else { Err(format!("Concept-id [{id}] is not valid.")) }
 }
 
-fn collections(world: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
+fn collections(state: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
     check(
         query,
         &["short_name", "version", "concept_id", "provider", "cloud_hosted", "page_size"],
@@ -136,12 +136,12 @@ fn collections(world: &ServerState, query: &Query) -> Result<Vec<Value>, String>
     if find(query, "cloud_hosted").is_some_and(|value| value != "true") {
         return Err("cloud_hosted must be true here".into());
     }
-    let catalogue = world.catalogue.read();
-    let found = catalogue.iter().filter(|entry| is_asked(&entry.record, query, "concept_id"));
+    let catalog = state.catalog.read();
+    let found = catalog.iter().filter(|entry| is_asked(&entry.record, query, "concept_id"));
     Ok(found.map(|entry| entry.record.clone()).collect())
 }
 
-fn granules(world: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
+fn granules(state: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
     check(query, &["collection_concept_id", "short_name", "version", "sort_key", "page_size"])?;
     find(query, "collection_concept_id").map_or(Ok(()), check_id)?;
     if find(query, "collection_concept_id").or(find(query, "short_name")).is_none() {
@@ -149,10 +149,10 @@ fn granules(world: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
             "Granules are searched by collection here: collection_concept_id or short_name".into(),
         );
     }
-    let catalogue = world.catalogue.read();
+    let catalog = state.catalog.read();
     let found =
-        catalogue.iter().filter(|entry| is_asked(&entry.record, query, "collection_concept_id"));
-    let mut granules: Vec<_> = found.flat_map(|entry| entry.granules(world)).collect();
+        catalog.iter().filter(|entry| is_asked(&entry.record, query, "collection_concept_id"));
+    let mut granules: Vec<_> = found.flat_map(|entry| entry.granules(state)).collect();
     match find(query, "sort_key") {
         None | Some("start_date") => {}
         Some("-start_date") => granules.reverse(),

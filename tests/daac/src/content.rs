@@ -1,4 +1,4 @@
-//! What an object is made of, and what it looks like from outside.
+//! An object's bytes and attributes.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -12,14 +12,14 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
 
-/// The most bytes handed to a connection at once.
+/// The most bytes that a body hands to its connection at once.
 pub(crate) const FRAME: usize = 512 * 1024;
 
-/// The largest prime below 4 MiB. No two block-aligned places of a synthetic object lie a multiple
-/// of it apart before 8 TB, so a block delivered at a wrong place never looks right.
+/// The largest prime below 4 MiB. In an object below 8 TB no two block-aligned offsets differ by a
+/// multiple of it, so a block delivered at a wrong offset never has the expected bytes.
 const PERIOD: usize = 4_194_301;
 
-/// One period of noise and a frame more, so that every frame is one slice of it.
+/// One period of noise and one frame more, so that every frame is a slice of it.
 static NOISE: LazyLock<Bytes> = LazyLock::new(|| {
     let mut noise = vec![0; PERIOD + FRAME];
     fastrand::Rng::with_seed(0x0067_7261_6e75_6c65).fill(&mut noise[..PERIOD]);
@@ -27,7 +27,7 @@ static NOISE: LazyLock<Bytes> = LazyLock::new(|| {
     Bytes::from(noise)
 });
 
-/// What to put under a key.
+/// The content to put under a key.
 #[derive(Clone, Debug)]
 pub enum Content {
     /// These bytes.
@@ -37,12 +37,12 @@ pub enum Content {
         /// Length in bytes.
         size: u64,
     },
-    /// A file of this machine, looked at anew by every request.
+    /// A file of this machine, which every request reads again.
     File(PathBuf),
 }
 
 impl Content {
-    /// Returns the content that is `size` bytes of noise.
+    /// Returns content of `size` bytes of noise.
     #[must_use]
     pub fn synthetic(size: u64) -> Self {
         Self::Synthetic { size }
@@ -55,14 +55,14 @@ impl<T: Into<Bytes>> From<T> for Content {
     }
 }
 
-/// One version of an object: its attributes, and a reader of the bytes it must have.
+/// One version of an object: its attributes, and the bytes that a reader must get.
 #[derive(Clone, Debug)]
 pub struct Object {
     /// Length in bytes.
     pub size: u64,
     /// The entity tag, without quotes.
     pub etag: String,
-    /// LastModified; S3 speaks of it in whole seconds.
+    /// LastModified, which S3 gives in whole seconds.
     pub modified: SystemTime,
     /// The storage class, `STANDARD` unless set.
     pub class: Cow<'static, str>,
@@ -87,8 +87,8 @@ impl Object {
         }
     }
 
-    /// An object of noise. `version` tells apart the objects that one key holds in the course of
-    /// time.
+    /// Returns an object of noise. Objects that are put under one key after each other differ in
+    /// `version`.
     pub(crate) fn synthetic(
         bucket: &str,
         key: &str,
@@ -106,14 +106,14 @@ impl Object {
         let seed = hash.iter().take(8).fold(0, |seed: u64, byte| seed << 8 | u64::from(*byte));
         Self {
             size,
-            etag: no_md5(&hash),
+            etag: multipart_etag(&hash),
             modified,
             class: Cow::Borrowed("STANDARD"),
             data: Data::Noise { rotation: (seed % PERIOD as u64) as usize },
         }
     }
 
-    /// The object that a file is now, or nothing when there is no such file any more.
+    /// Returns the object that a file is now, `None` when the file does not exist any more.
     pub(crate) fn from_file(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
         let modified = metadata.modified().ok()?;
@@ -124,15 +124,15 @@ impl Object {
         hash.update(metadata.mtime_nsec().to_le_bytes());
         Some(Self {
             size: metadata.size(),
-            etag: no_md5(&hash.finalize()),
+            etag: multipart_etag(&hash.finalize()),
             modified,
             class: Cow::Borrowed("STANDARD"),
             data: Data::File(path.to_owned()),
         })
     }
 
-    /// Returns the bytes of `range`, cut off at the object's end. Without a copy for up to 512 KiB
-    /// of what is not a file.
+    /// Returns the bytes of `range`, cut off at the object's end. Up to 512 KiB of an object that
+    /// is not a file are not copied.
     ///
     /// # Errors
     /// When the object is a file that cannot be read, or has become shorter.
@@ -167,13 +167,13 @@ fn noise(rotation: usize, offset: u64, length: usize) -> Bytes {
     bytes.freeze()
 }
 
-/// The tag of an object uploaded in parts, since what is hashed is not the content: clients hold
-/// any other tag for its MD5.
-fn no_md5(hash: &[u8]) -> String {
+/// Returns the etag of an object that was uploaded in parts. Clients take any other form for the
+/// MD5 of the content, which this hash is not.
+fn multipart_etag(hash: &[u8]) -> String {
     format!("{}-2", hex(hash))
 }
 
-/// Writes bytes as lower-case hexadecimal digits.
+/// Returns bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn synthetic_bytes_are_the_same_however_they_are_cut() {
+    fn a_slice_of_a_synthetic_object_has_the_bytes_of_the_whole_at_its_offset() {
         let object = Object::synthetic("b", "k", 1, 20 << 20, SystemTime::UNIX_EPOCH);
         let whole = object.read(0..object.size).unwrap();
         assert_eq!(whole.len(), 20 << 20);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_versions_differ_at_the_same_offset_and_blocks_within_an_object() {
+    fn synthetic_bytes_differ_by_key_version_and_offset() {
         let time = SystemTime::UNIX_EPOCH;
         let first = Object::synthetic("b", "k", 1, 64 << 20, time);
         let second = Object::synthetic("b", "k", 2, 64 << 20, time);

@@ -1,5 +1,5 @@
-//! A DAAC: `/s3credentials`, and where a login comes back to, in the manner of Cumulus or of the
-//! Thin Egress App (TEA).
+//! A DAAC's `/s3credentials` and the callback of its logins, as Cumulus or the Thin Egress App
+//! (TEA) serve them.
 
 use std::time::SystemTime;
 
@@ -11,50 +11,52 @@ use percent_encoding::utf8_percent_encode;
 
 use crate::Family;
 use crate::answers::{html, json, redirect, with};
-use crate::journal::Kind;
 use crate::keys::Key;
-use crate::knobs::{BearerAnswer, EndpointAnswer, Expiration, Knobs, Trap};
-use crate::payload::Payload;
+use crate::knobs::{BearerAnswer, EndpointAnswer, Expiration, ForeignRedirect, Knobs};
+use crate::request_log::RequestKind;
+use crate::response_body::ResponseBody;
 use crate::sessions::{cookie, random_hex};
 use crate::sigv4::ESCAPED;
 use crate::state::ServerState;
 
-/// What a request to a DAAC is for.
-pub(crate) fn kind(world: &ServerState, daac: usize, path: &str) -> Kind {
+/// Returns the purpose of a request to a DAAC.
+pub(crate) fn kind(state: &ServerState, daac: usize, path: &str) -> RequestKind {
     let (first, _) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
     match path {
-        "/s3credentials" => Kind::Credentials,
-        _ if world.owner(first) == Some(daac) => Kind::Link,
-        _ => Kind::Callback,
+        "/s3credentials" => RequestKind::Credentials,
+        _ if state.owner(first) == Some(daac) => RequestKind::Link,
+        _ => RequestKind::Callback,
     }
 }
 
-/// Answers one DAAC.
+/// Answers a request to one DAAC.
 pub(crate) fn answer(
-    world: &ServerState,
+    state: &ServerState,
     daac: usize,
     request: &Request<Bytes>,
     knobs: &Knobs,
-) -> Response<Payload> {
-    let server = Daac { world, index: daac, family: world.setup.daacs[daac].family, knobs };
+) -> Response<ResponseBody> {
+    let server = Daac { state, index: daac, family: state.setup.daacs[daac].family, knobs };
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/s3credentials") => server.credentials(request),
-        (&Method::GET, path) if path == world.callback_path(daac) => server.callback(request),
-        (&Method::GET, path) if kind(world, daac, path) == Kind::Link => server.to_login(request),
+        (&Method::GET, path) if path == state.callback_path(daac) => server.callback(request),
+        (&Method::GET, path) if kind(state, daac, path) == RequestKind::Link => {
+            server.to_login(request)
+        }
         (&Method::GET, _) => html(404, "Not Found"),
         _ => html(405, "Method Not Allowed"),
     }
 }
 
 struct Daac<'w> {
-    world: &'w ServerState,
+    state: &'w ServerState,
     index: usize,
     family: Family,
     knobs: &'w Knobs,
 }
 
 impl Daac<'_> {
-    fn credentials(&self, request: &Request<Bytes>) -> Response<Payload> {
+    fn credentials(&self, request: &Request<Bytes>) -> Response<ResponseBody> {
         match self.knobs.endpoint {
             EndpointAnswer::Unavailable => {
                 return json(503, r#"{"message":"Service Unavailable"}"#);
@@ -76,17 +78,17 @@ impl Daac<'_> {
             };
         }
         let shown = cookie(request, self.cookie_name());
-        let admitted = shown.is_some_and(|shown| {
-            self.world.sessions.lock().is_admitted(shown, self.index, self.world.now())
+        let is_logged_in = shown.is_some_and(|shown| {
+            self.state.sessions.lock().has_cookie(shown, self.index, self.state.now())
         });
-        if admitted { self.issue(None) } else { self.to_login(request) }
+        if is_logged_in { self.issue_credentials(None) } else { self.to_login(request) }
     }
 
-    fn bearer(&self, token: &str, request: &Request<Bytes>) -> Response<Payload> {
-        let other = self.world.others.read().get(token).cloned();
-        let known = token == self.world.token || other.is_some();
+    fn bearer(&self, token: &str, request: &Request<Bytes>) -> Response<ResponseBody> {
+        let other = self.state.other_users.read().get(token).cloned();
+        let known = token == self.state.token || other.is_some();
         match (self.knobs.bearer, self.family) {
-            (BearerAnswer::Accept, _) if known => self.issue(other.as_deref()),
+            (BearerAnswer::Accept, _) if known => self.issue_credentials(other.as_deref()),
             (BearerAnswer::Accept | BearerAnswer::Refuse, Family::Tea)
                 if token.split('.').count() == 3 =>
             {
@@ -95,11 +97,12 @@ impl Daac<'_> {
             (BearerAnswer::Eula, Family::Tea) if known => {
                 let resolution = format!(
                     "http://{}/approve_app?client_id={}",
-                    self.world.login_host(),
-                    self.world.client_id(self.index)
+                    self.state.login_host(),
+                    self.state.client_id(self.index)
                 );
                 let body = format!(
-                    r#"{{"status_code":403,"error_description":"EULA Acceptance Failure","resolution_url":"{resolution}"}}"#
+                    "{{\"status_code\":403,\"error_description\":\"EULA Acceptance Failure\",\
+                     \"resolution_url\":\"{resolution}\"}}"
                 );
                 json(403, &body)
             }
@@ -107,14 +110,14 @@ impl Daac<'_> {
         }
     }
 
-    /// Sends a client to Earthdata Login.
-    fn to_login(&self, request: &Request<Bytes>) -> Response<Payload> {
-        let host = match self.knobs.trap {
-            Trap::Endpoint => self.world.addresses.trap.to_string(),
-            _ => self.world.login_host(),
+    /// Redirects to Earthdata Login.
+    fn to_login(&self, request: &Request<Bytes>) -> Response<ResponseBody> {
+        let host = match self.knobs.foreign_redirect {
+            ForeignRedirect::Endpoint => self.state.addresses.foreign_host.to_string(),
+            _ => self.state.login_host(),
         };
-        let client = self.world.client_id(self.index);
-        let callback = self.world.callback_url(self.index);
+        let client = self.state.client_id(self.index);
+        let callback = self.state.callback_url(self.index);
         let authorize = format!("http://{host}/oauth/authorize?client_id={client}");
         if self.family == Family::Cumulus {
             let callback = utf8_percent_encode(&callback, ESCAPED);
@@ -133,79 +136,94 @@ impl Daac<'_> {
         redirect(
             302,
             &format!(
-                "{authorize}&redirect_uri={callback}&response_type=code&state=%2Fs3credentials{suffix}"
+                "{authorize}&redirect_uri={callback}&response_type=code&state=\
+                 %2Fs3credentials{suffix}"
             ),
         )
     }
 
-    /// Takes a login back from Earthdata Login.
-    fn callback(&self, request: &Request<Bytes>) -> Response<Payload> {
+    /// Answers the redirect that comes back from Earthdata Login.
+    fn callback(&self, request: &Request<Bytes>) -> Response<ResponseBody> {
         let query: Vec<_> =
             form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).collect();
         let find =
             |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
         let code = find("code").unwrap_or_default();
-        if !self.world.sessions.lock().redeem(code, self.index) {
+        if !self.state.sessions.lock().redeem(code, self.index) {
             return match self.family {
                 Family::Cumulus => json(
                     401,
-                    r#"{"statusCode":401,"error":"Unauthorized","message":"Failed to authorize user"}"#,
+                    concat!(
+                        r#"{"statusCode":401,"error":"Unauthorized","#,
+                        r#""message":"Failed to authorize user"}"#
+                    ),
                 ),
                 Family::Tea => html(401, "<h1>Could Not Login</h1>"),
             };
         }
-        let until = self.world.now() + self.knobs.cookie_life;
+        let until = self.state.now() + self.knobs.cookie_life;
         let state =
             find("state").filter(|state| state.starts_with('/')).unwrap_or("/s3credentials");
-        let base = match (self.knobs.trap, self.family) {
-            (Trap::Callback, _) => format!("http://{}", self.world.addresses.trap),
-            (_, Family::Cumulus) => format!("http://{}", self.world.addresses.daacs[self.index]),
+        let base = match (self.knobs.foreign_redirect, self.family) {
+            (ForeignRedirect::Callback, _) => {
+                format!("http://{}", self.state.addresses.foreign_host)
+            }
+            (_, Family::Cumulus) => format!("http://{}", self.state.addresses.daacs[self.index]),
             (_, Family::Tea) => String::new(),
         };
         // TEA's cookie is a JWT of about a kilobyte.
         let value = random_hex(if self.family == Family::Tea { 1000 } else { 200 });
-        self.world.sessions.lock().admit(&value, self.index, until);
+        self.state.sessions.lock().set_cookie(&value, self.index, until);
         let attributes =
             if self.family == Family::Tea { "" } else { "; HttpOnly; Secure; SameSite=Lax" };
-        let status = if self.world.callback_path(self.index) == "/redirect" { 307 } else { 301 };
+        let status = if self.state.callback_path(self.index) == "/redirect" { 307 } else { 301 };
         let answer = redirect(status, &format!("{base}{state}"));
         with(answer, SET_COOKIE, &format!("{}={value}; Path=/{attributes}", self.cookie_name()))
     }
 
-    /// Answers someone who is logged in.
-    fn issue(&self, other: Option<&str>) -> Response<Payload> {
+    /// Answers a user who is logged in.
+    fn issue_credentials(&self, other: Option<&str>) -> Response<ResponseBody> {
         match (self.knobs.endpoint, self.family) {
             (EndpointAnswer::FailedDependency, _) => {
                 return json(
                     424,
-                    r#"{"statusCode":424,"error":"Failed Dependency","message":"Unable to assume the role for S3 access"}"#,
+                    concat!(
+                        r#"{"statusCode":424,"error":"Failed Dependency","#,
+                        r#""message":"Unable to assume the role for S3 access"}"#
+                    ),
                 );
             }
             (EndpointAnswer::InternalError, Family::Cumulus) => {
                 return json(
                     500,
-                    r#"{"statusCode":500,"error":"Internal Server Error","message":"An internal server error occurred"}"#,
+                    concat!(
+                        r#"{"statusCode":500,"error":"Internal Server Error","#,
+                        r#""message":"An internal server error occurred"}"#
+                    ),
                 );
             }
             (EndpointAnswer::InternalError, Family::Tea) => {
                 return json(
                     500,
-                    r#"{"Code":"InternalServerError","Message":"An internal server error occurred."}"#,
+                    concat!(
+                        r#"{"Code":"InternalServerError","#,
+                        r#""Message":"An internal server error occurred."}"#
+                    ),
                 );
             }
             (EndpointAnswer::NoPermission, _) => {
                 return html(403, "<h1>You do not have permission to access any data.</h1>");
             }
-            (EndpointAnswer::Nonsense, _) => return html(200, "<h1>Scheduled maintenance</h1>"),
+            (EndpointAnswer::Malformed, _) => return html(200, "<h1>Scheduled maintenance</h1>"),
             _ => {}
         }
         let key = other.map_or_else(
-            || self.world.issue(self.index),
-            |user| self.world.issue_to(user, self.index),
+            || self.state.issue_credentials(self.index),
+            |user| self.state.issue_credentials_to(user, self.index),
         );
-        self.world.journal.count(|stats| {
+        self.state.request_log.update(|stats| {
             stats.issued += 1;
-            stats.of_daac(self.world.daac_name(self.index)).issued += 1;
+            stats.daac_mut(self.state.daac_name(self.index)).issued += 1;
         });
         let mut answer = json(200, &body(&key, self.knobs.expiration).to_string());
         if self.knobs.credentials_as_html {
@@ -233,7 +251,7 @@ fn body(key: &Key, form: Expiration) -> serde_json::Value {
     let expiration = match form {
         Expiration::Missing => return body,
         Expiration::Null => None,
-        Expiration::Garbage => Some("in about an hour".to_owned()),
+        Expiration::Malformed => Some("in about an hour".to_owned()),
         form => key.expires.map(|expires| write(expires, form)),
     };
     body["expiration"] = expiration.into();
@@ -257,7 +275,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn expirations_are_written_in_every_form_ever_seen() {
+    fn expirations_are_written_in_every_form_seen_at_daacs() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_611_708_609_992_482);
         for (form, text) in [
             (Expiration::Python, "2021-01-27 00:50:09+00:00"),

@@ -1,11 +1,11 @@
-//! Things that go wrong on the way, whatever the answer would have been.
+//! Injected faults: failures that happen to requests, whatever their answer would have been.
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Kind, Logged};
-use crate::range::{self, Asked};
+use crate::range::{self, RequestedRange};
+use crate::request_log::{LoggedRequest, RequestKind};
 
-/// What goes wrong.
+/// A way in which a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
@@ -19,17 +19,17 @@ pub enum Failure {
     Reset,
     /// The connection is reset after this many bytes of the body; 0 is after the headers.
     ResetBody(u64),
-    /// The connection is closed in good order after this many bytes of the body, fewer than
+    /// The connection is closed without a reset after this many bytes of the body, fewer than
     /// Content-Length says.
     Truncate(u64),
-    /// After this many bytes of the body nothing more comes; the connection stays open.
+    /// After this many bytes of the body no more are sent; the connection stays open.
     StallBody(u64),
-    /// Nothing is answered; the connection stays open.
+    /// There is no answer; the connection stays open.
     Stall,
-    /// The answer comes this many milliseconds late.
-    Late(u64),
-    /// After `at` bytes of the body, 0 being after the headers, nothing comes for so many
-    /// milliseconds; then the rest does.
+    /// The answer is delayed by this many milliseconds.
+    Delay(u64),
+    /// After `at` bytes of the body, 0 being after the headers, no byte is sent for `millis`
+    /// milliseconds; then the rest is.
     PauseBody {
         /// Bytes before the pause.
         at: u64,
@@ -40,15 +40,15 @@ pub enum Failure {
     WrongEtag,
 }
 
-/// A failure and the requests it happens to.
+/// A failure and the requests to which it happens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What goes wrong.
+    /// The failure.
     pub failure: Failure,
     /// Only to requests of this kind.
     #[serde(default)]
-    pub kind: Option<Kind>,
+    pub kind: Option<RequestKind>,
     /// Only to requests whose key or prefix contains this.
     #[serde(default)]
     pub containing: String,
@@ -61,12 +61,12 @@ pub struct Fault {
     /// Only to GETs whose range holds this byte.
     #[serde(default)]
     pub covering: Option<u64>,
-    /// How likely, from 0 to 1.
+    /// How likely the failure is for a matching request, from 0 to 1.
     #[serde(default = "certain")]
     pub probability: f64,
-    /// How many times it still happens; `None` is without end.
+    /// How many times it still happens; `None` is without a limit.
     #[serde(default)]
-    pub next: Option<u64>,
+    pub remaining: Option<u64>,
 }
 
 fn certain() -> f64 {
@@ -85,13 +85,13 @@ impl Fault {
             bucket: None,
             covering: None,
             probability: 1.0,
-            next: None,
+            remaining: None,
         }
     }
 
     /// Restricts the fault to one kind of request.
     #[must_use]
-    pub fn on(self, kind: Kind) -> Self {
+    pub fn on(self, kind: RequestKind) -> Self {
         Self { kind: Some(kind), ..self }
     }
 
@@ -104,7 +104,7 @@ impl Fault {
     /// Restricts the fault to requests to a DAAC, to Earthdata Login on its behalf, or for its
     /// buckets.
     #[must_use]
-    pub fn at(self, daac: impl Into<String>) -> Self {
+    pub fn of_daac(self, daac: impl Into<String>) -> Self {
         Self { daac: Some(daac.into()), ..self }
     }
 
@@ -120,20 +120,20 @@ impl Fault {
         Self { covering: Some(at), ..self }
     }
 
-    /// Lets the fault happen only now and then.
+    /// Makes the fault happen with this probability, from 0 to 1.
     #[must_use]
     pub fn probability(self, probability: f64) -> Self {
         Self { probability, ..self }
     }
 
-    /// Lets the fault happen only to the next `count` requests that fit.
+    /// Restricts the fault to the next `count` matching requests.
     #[must_use]
-    pub fn next(self, count: u64) -> Self {
-        Self { next: Some(count), ..self }
+    pub fn times(self, count: u64) -> Self {
+        Self { remaining: Some(count), ..self }
     }
 
-    pub(crate) fn happens(&self, request: &Logged) -> bool {
-        self.next != Some(0)
+    pub(crate) fn happens_to(&self, request: &LoggedRequest) -> bool {
+        self.remaining != Some(0)
             && self.kind.is_none_or(|only| only == request.kind)
             && request.key.contains(&self.containing)
             && self.daac.as_ref().is_none_or(|only| request.daac.as_ref() == Some(only))
@@ -145,8 +145,8 @@ impl Fault {
 
 fn covers(range: Option<&str>, byte: u64) -> bool {
     match range::parse(range, u64::MAX) {
-        Asked::Whole => true,
-        Asked::Part(range) => range.contains(&byte),
-        Asked::Nothing => false,
+        RequestedRange::Whole => true,
+        RequestedRange::Part(range) => range.contains(&byte),
+        RequestedRange::Unsatisfiable => false,
     }
 }

@@ -1,5 +1,5 @@
-//! Small real granules: netCDF files that `ncdump` reads, and the odd company that they keep in
-//! buckets.
+//! Small real granules: netCDF files that `ncdump` reads, with the files that lie beside granules
+//! in real buckets, and files with unusual names.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ const GRID: (usize, usize) = (90, 180);
 /// The collection that the granules look like.
 const COLLECTION: &str = "MUR-JPL-L4-GLOB-v4.1";
 
-/// Writes `count` daily granules from 2020-01-01 on below `folder`, in a directory a year with
-/// `.md5` and `.cmr.json` beside them, and `odd/` with an empty file, an empty directory and names
-/// that need escaping. Returns the granules' paths.
+/// Writes `count` daily granules from 2020-01-01 on below `folder`, in a directory for each year,
+/// with `.md5` and `.cmr.json` beside each; and a directory `odd` with an empty file, an empty
+/// directory and names that need escaping. Returns the granules' paths.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -71,7 +71,7 @@ fn granule(day: Date, index: usize) -> File {
         dimensions: vec![("time", 1), ("lat", GRID.0 as u32), ("lon", GRID.1 as u32)],
         attributes: vec![
             ("Conventions", "CF-1.7".into()),
-            ("title", "Daily MUR SST, Final product (made by granulefs' local archive)".into()),
+            ("title", "Daily MUR SST, Final product (made by granulefs' fake DAAC)".into()),
             ("institution", "loopback".into()),
             ("id", COLLECTION.into()),
             ("time_coverage_start", Values::Text(format!("{day}T09:00:00Z"))),
@@ -141,7 +141,8 @@ fn temperature(index: usize) -> Variable {
     }
 }
 
-/// Warm at the equator, with waves that travel from day to day, and some land.
+/// Returns a packed temperature: warm at the equator, with waves that move from day to day, and the
+/// fill value on land.
 fn packed(row: usize, column: usize, day: usize) -> i16 {
     let latitude = (row as f32 / GRID.0 as f32 - 0.5) * std::f32::consts::PI;
     let longitude = (column + 3 * day) as f32 / GRID.1 as f32 * std::f32::consts::TAU;

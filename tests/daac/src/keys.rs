@@ -1,4 +1,4 @@
-//! Access keys: who they were given to and how long they live.
+//! Access keys: whose they are, which buckets they open, and when they expire.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -7,63 +7,68 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 
-/// A key as it is handed out.
+/// An access key as it was issued.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) id: String,
     pub(crate) secret: String,
     pub(crate) token: Option<String>,
     pub(crate) expires: Option<SystemTime>,
-    pub(crate) opens: Opens,
-    /// Whose it is, where not the first user's.
+    pub(crate) allowed: AllowedBuckets,
+    /// The user whose key it is; `None` for the first user.
     pub(crate) user: Option<String>,
 }
 
-/// Which buckets a key opens.
+/// The buckets that a key opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Opens {
+pub(crate) enum AllowedBuckets {
     All,
-    /// Those of a DAAC, whose role it belongs to.
-    Daac(usize),
-    /// These, as a role of somebody else's account may.
-    Buckets(Vec<String>),
+    /// The buckets of the DAAC whose role the key belongs to.
+    OfDaac(usize),
+    /// These buckets, as for a role of another AWS account.
+    Named(Vec<String>),
 }
 
-/// All keys ever handed out.
+/// All keys that were ever issued.
 #[derive(Debug, Default)]
 pub(crate) struct Keys(Mutex<HashMap<String, Key>>);
 
 impl Keys {
-    /// Makes session credentials.
-    pub(crate) fn mint(&self, expires: SystemTime, opens: Opens) -> Key {
-        // Real tokens start and look like this, and hold the characters that a URL must escape.
+    /// Issues temporary credentials.
+    pub(crate) fn issue_temporary(&self, expires: SystemTime, allowed: AllowedBuckets) -> Key {
+        // Real session tokens start like this, and have characters that a URL must escape.
         let token = format!("IQoJb3JpZ2luX2VjE+/{}", STANDARD.encode(random(400, 0..=255)));
         let key = Key {
             id: identifier("ASIA"),
             secret: secret(),
             token: Some(token),
             expires: Some(expires),
-            opens,
+            allowed,
             user: None,
         };
-        self.keep(key)
+        self.insert(key)
     }
 
-    /// Makes a key that lives for ever and needs no token.
-    pub(crate) fn mint_static(&self, opens: Opens) -> Key {
-        self.keep(Key {
+    /// Issues a key that never expires and needs no session token.
+    pub(crate) fn issue_static(&self, allowed: AllowedBuckets) -> Key {
+        self.insert(Key {
             id: identifier("AKIA"),
             secret: secret(),
             token: None,
             expires: None,
-            opens,
+            allowed,
             user: None,
         })
     }
 
-    /// Makes session credentials for another user than the first.
-    pub(crate) fn mint_for(&self, user: &str, expires: SystemTime, opens: Opens) -> Key {
-        self.keep(Key { user: Some(user.to_owned()), ..self.mint(expires, opens) })
+    /// Issues temporary credentials to another user than the first.
+    pub(crate) fn issue_temporary_for(
+        &self,
+        user: &str,
+        expires: SystemTime,
+        allowed: AllowedBuckets,
+    ) -> Key {
+        self.insert(Key { user: Some(user.to_owned()), ..self.issue_temporary(expires, allowed) })
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Key> {
@@ -74,7 +79,7 @@ impl Keys {
         self.0.lock().values().cloned().collect()
     }
 
-    fn keep(&self, key: Key) -> Key {
+    fn insert(&self, key: Key) -> Key {
         self.0.lock().insert(key.id.clone(), key.clone());
         key
     }

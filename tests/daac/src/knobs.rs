@@ -1,4 +1,4 @@
-//! What can be turned while the archive runs.
+//! The knobs: how the servers behave, which can be changed while they run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,101 +6,103 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::journal::Kind;
-use crate::overrides::{BucketKnobs, DaacKnobs};
+use crate::knob_overrides::{BucketKnobs, DaacKnobs};
+use crate::request_log::RequestKind;
 
-/// How the archive behaves. The default is a healthy archive that adds no delay. In JSON, durations
-/// are seconds.
+/// How the servers behave. By default they are healthy and add no delay. In JSON, durations are
+/// seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Knobs {
-    /// How long session credentials live.
+    /// How long temporary credentials live.
     #[serde(with = "seconds")]
     pub credential_life: Duration,
-    /// A DAAC hands out the same credentials as long as they live.
+    /// Whether a DAAC issues the same credentials until they expire.
     pub same_credentials: bool,
-    /// How long the cookie of a DAAC is good for.
+    /// How long the cookie of a DAAC is valid.
     #[serde(with = "seconds")]
     pub cookie_life: Duration,
-    /// How the answer of `/s3credentials` says when the credentials die.
+    /// How the answer of `/s3credentials` states when the credentials expire.
     pub expiration: Expiration,
-    /// The answer of `/s3credentials` claims to be `text/html`.
+    /// Whether the content type of the answer of `/s3credentials` is `text/html`.
     pub credentials_as_html: bool,
-    /// Seconds by which every clock of the archive is ahead of this machine's.
+    /// The seconds by which the servers' clocks are ahead of this machine's.
     pub clock_shift: i64,
 
-    /// Which way of sending the password Earthdata Login takes.
-    pub password_ways: PasswordWays,
-    /// What Earthdata Login says to the right password.
+    /// How Earthdata Login accepts the password.
+    pub password_method: PasswordMethod,
+    /// How Earthdata Login answers the right password.
     pub login: LoginAnswer,
-    /// What a DAAC does with the right bearer token.
+    /// How a DAAC answers the right bearer token.
     pub bearer: BearerAnswer,
     /// What `/s3credentials` answers.
     pub endpoint: EndpointAnswer,
-    /// Which redirect of the login leads to a foreign host.
-    pub trap: Trap,
-    /// Cumulus as the older standalone endpoint: route `/redirect`, answered with 307.
+    /// Which redirect of a login leads to a foreign host.
+    pub foreign_redirect: ForeignRedirect,
+    /// Whether Cumulus is the older standalone endpoint: route `/redirect`, answered with 307.
     pub older_callback: bool,
-    /// Connections to Earthdata Login are reset, open ones too.
-    pub edl_down: bool,
-    /// Connections to every DAAC are reset, open ones too.
+    /// Whether connections to Earthdata Login are reset, open ones included.
+    pub login_down: bool,
+    /// Whether connections to every DAAC are reset, open ones included.
     pub daac_down: bool,
-    /// Connections to S3 are reset, open ones too.
+    /// Whether connections to S3 are reset, open ones included.
     pub s3_down: bool,
-    /// Connections to CMR are reset, open ones too.
+    /// Whether connections to CMR are reset, open ones included.
     pub cmr_down: bool,
     /// What CMR answers.
     pub cmr: CmrAnswer,
 
-    /// Time before a page of a listing is answered.
+    /// The time before a page of a listing is answered.
     #[serde(with = "seconds")]
     pub list_latency: Duration,
-    /// Time before the first byte of a GET or HEAD is answered.
+    /// The time before the first byte of a GET or HEAD is answered.
     #[serde(with = "seconds")]
     pub first_byte_latency: Duration,
-    /// Time before `/s3credentials` answers.
+    /// The time before `/s3credentials` answers.
     #[serde(with = "seconds")]
     pub credentials_latency: Duration,
-    /// Time before Earthdata Login answers.
+    /// The time before Earthdata Login answers.
     #[serde(with = "seconds")]
     pub login_latency: Duration,
-    /// Time before CMR answers.
+    /// The time before CMR answers.
     #[serde(with = "seconds")]
     pub cmr_latency: Duration,
-    /// Bytes per second of each S3 body; 0 is as fast as it goes.
+    /// Bytes per second of each S3 body; 0 is without a limit.
     pub bandwidth: u64,
 
-    /// The most lines of a page, whatever is asked for.
+    /// The most entries of a page, whatever the request asks for.
     pub page_size: usize,
-    /// Pages are cut short at random, to nothing even, and say that more is to come.
+    /// Whether pages end at random, even empty, and say that they are not the last one.
     pub short_pages: bool,
-    /// A page that is not the last one names no continuation token.
+    /// Whether a page that is not the last one lacks its continuation token.
     pub tokenless_pages: bool,
-    /// `encoding-type=url` writes a space as `%20`, where S3 writes `+`.
+    /// Whether `encoding-type=url` writes a space as `%20`, where S3 writes `+`.
     pub space_as_percent: bool,
-    /// `encoding-type=url` writes `/` in keys (not in common prefixes) as `%2F`, as some stores do.
+    /// Whether `encoding-type=url` writes `/` in keys (not in common prefixes) as `%2F`, as some
+    /// stores do.
     pub slash_as_percent: bool,
-    /// `start-after` a key within a common prefix leaves out that common prefix, as some stores do.
-    pub start_after_skips_group: bool,
-    /// Who may list.
+    /// Whether `start-after` a key within a common prefix leaves out that common prefix, as some
+    /// stores do.
+    pub start_after_skips_common_prefix: bool,
+    /// Which prefixes may be listed.
     pub listing: Listing,
-    /// Objects under these prefixes are refused with 403.
+    /// The prefixes whose objects are refused with 403.
     pub unreadable: Vec<String>,
-    /// Expired credentials get 403 AccessDenied instead of 400 ExpiredToken.
+    /// Whether expired credentials get 403 AccessDenied instead of 400 ExpiredToken.
     pub expired_is_denied: bool,
-    /// Everything is refused as it is for clients outside us-west-2.
+    /// Whether every request is refused as it is for clients outside us-west-2.
     pub out_of_region: bool,
-    /// Buckets that live in another region: 301 to whoever signs for the wrong one.
+    /// The regions of buckets in other regions; a request signed for the wrong one gets 301.
     pub regions: BTreeMap<String, String>,
 
-    /// DAACs with knobs of their own, by name; [`Knobs::daac`] turns them.
+    /// The DAACs' own knobs, by name; see [`Knobs::daac`].
     pub daacs: BTreeMap<String, DaacKnobs>,
-    /// Buckets with knobs of their own, by name; [`Knobs::bucket`] turns them.
+    /// The buckets' own knobs, by name; see [`Knobs::bucket`].
     pub buckets: BTreeMap<String, BucketKnobs>,
-    /// What other users than the first may, by name and bucket; [`Knobs::user`] turns them.
+    /// The permissions of other users than the first, by name and bucket; see [`Knobs::user`].
     pub users: BTreeMap<String, BTreeMap<String, BucketKnobs>>,
 
-    /// Things that go wrong; the first one that fits a request happens to it.
+    /// Injected faults; the first one that matches a request happens to it.
     pub faults: Vec<Fault>,
 }
 
@@ -113,13 +115,13 @@ impl Default for Knobs {
             expiration: Expiration::default(),
             credentials_as_html: false,
             clock_shift: 0,
-            password_ways: PasswordWays::default(),
+            password_method: PasswordMethod::default(),
             login: LoginAnswer::default(),
             bearer: BearerAnswer::default(),
             endpoint: EndpointAnswer::default(),
-            trap: Trap::default(),
+            foreign_redirect: ForeignRedirect::default(),
             older_callback: false,
-            edl_down: false,
+            login_down: false,
             daac_down: false,
             s3_down: false,
             cmr_down: false,
@@ -135,7 +137,7 @@ impl Default for Knobs {
             tokenless_pages: false,
             space_as_percent: false,
             slash_as_percent: false,
-            start_after_skips_group: false,
+            start_after_skips_common_prefix: false,
             listing: Listing::default(),
             unreadable: Vec::new(),
             expired_is_denied: false,
@@ -150,19 +152,19 @@ impl Default for Knobs {
 }
 
 impl Knobs {
-    pub(crate) fn latency(&self, kind: Kind) -> Duration {
+    pub(crate) fn latency(&self, kind: RequestKind) -> Duration {
         match kind {
-            Kind::List => self.list_latency,
-            Kind::Get | Kind::Head => self.first_byte_latency,
-            Kind::Credentials => self.credentials_latency,
-            Kind::Login => self.login_latency,
-            Kind::Cmr => self.cmr_latency,
+            RequestKind::List => self.list_latency,
+            RequestKind::Get | RequestKind::Head => self.first_byte_latency,
+            RequestKind::Credentials => self.credentials_latency,
+            RequestKind::Login => self.login_latency,
+            RequestKind::Cmr => self.cmr_latency,
             _ => Duration::ZERO,
         }
     }
 }
 
-/// How `expiration` is written.
+/// How the field `expiration` is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expiration {
@@ -175,20 +177,20 @@ pub enum Expiration {
     Zulu,
     /// `2021-01-27 00:50:09+0000`
     CompactOffset,
-    /// `2021-01-27 00:50:09`, meaning UTC.
+    /// `2021-01-27 00:50:09`, which means UTC.
     Zoneless,
-    /// The field is not there.
+    /// The field is missing.
     Missing,
     /// The field is null.
     Null,
-    /// The field is no time at all.
-    Garbage,
+    /// The field is not a time.
+    Malformed,
 }
 
-/// Which way of sending the password Earthdata Login takes.
+/// How Earthdata Login accepts the password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PasswordWays {
+pub enum PasswordMethod {
     /// The documented form and Basic.
     #[default]
     Both,
@@ -200,31 +202,31 @@ pub enum PasswordWays {
     Form,
 }
 
-/// What Earthdata Login says to the right password.
+/// How Earthdata Login answers the right password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginAnswer {
-    /// Come in.
+    /// The login succeeds.
     #[default]
     Accept,
     /// 401, as for a wrong password.
     WrongPassword,
-    /// A redirect that says which agreements are not accepted.
+    /// A redirect that names the agreements to accept.
     Eula,
     /// A redirect that says that the user's profile is incomplete.
     Profile,
 }
 
-/// What a DAAC does with the right bearer token.
+/// How a DAAC answers the right bearer token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BearerAnswer {
-    /// Takes it.
+    /// The token is accepted.
     #[default]
     Accept,
-    /// Refuses it the way the family does: Cumulus 307, TEA 401 JSON.
+    /// The token is refused: Cumulus 307, TEA 401 JSON.
     Refuse,
-    /// Refuses it as a token it cannot read: Cumulus 307, TEA 302.
+    /// The token is refused as malformed: Cumulus 307, TEA 302.
     Redirect,
     /// The user has not accepted an agreement: Cumulus 307, TEA 403 JSON.
     Eula,
@@ -234,22 +236,22 @@ pub enum BearerAnswer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointAnswer {
-    /// Credentials to whoever is logged in.
+    /// Credentials for a user who is logged in.
     #[default]
     Normal,
-    /// 424 JSON, STS failed (Cumulus).
+    /// 424 JSON: STS failed (Cumulus).
     FailedDependency,
     /// 500 JSON in the family's shape.
     InternalError,
-    /// 503, switched off.
+    /// 503: the endpoint is switched off.
     Unavailable,
     /// 400 JSON.
     BadRequest,
-    /// 403 HTML, the user's groups give access to nothing (TEA).
+    /// 403 HTML: the user's groups may access no data (TEA).
     NoPermission,
-    /// 200 with something that is not credentials.
-    Nonsense,
-    /// The login is taken, but asked for again and again.
+    /// 200 with a body that holds no credentials.
+    Malformed,
+    /// The endpoint redirects to the login after every login.
     RedirectLoop,
 }
 
@@ -257,7 +259,7 @@ pub enum EndpointAnswer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CmrAnswer {
-    /// What it is asked.
+    /// The results of the search.
     #[default]
     Normal,
     /// 500 JSON.
@@ -266,15 +268,15 @@ pub enum CmrAnswer {
     Unavailable,
     /// 429 JSON.
     TooMany,
-    /// 200 with something that is no answer.
-    Nonsense,
+    /// 200 with a body that is not JSON.
+    Malformed,
 }
 
-/// Which redirect leads to the trap host instead of where it should.
+/// Which redirect of a login leads to a foreign host instead of the right one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trap {
-    /// None.
+pub enum ForeignRedirect {
+    /// No redirect.
     #[default]
     Never,
     /// The one from `/s3credentials` to Earthdata Login.
@@ -285,14 +287,14 @@ pub enum Trap {
     Callback,
 }
 
-/// Who may list.
+/// Which prefixes may be listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Listing {
-    /// Anyone who may read.
+    /// Every prefix.
     #[default]
     Allowed,
-    /// Nobody; a missing key is then 403.
+    /// No prefix; a missing key is then 403.
     Denied,
     /// Only prefixes that start with one of these (`X/` is the policy `s3:prefix` like `X/*`); a
     /// missing key is then 403.
@@ -334,9 +336,9 @@ mod tests {
     use crate::fault::Failure;
 
     #[test]
-    fn knobs_survive_json_and_unknown_ones_are_refused() {
+    fn knobs_keep_their_values_in_json_and_unknown_ones_are_refused() {
         let knobs = Knobs {
-            faults: vec![Fault::new(Failure::Truncate(5)).on(Kind::Get).next(2)],
+            faults: vec![Fault::new(Failure::Truncate(5)).on(RequestKind::Get).times(2)],
             ..Knobs::default()
         };
         let json = serde_json::to_string(&knobs).unwrap();
@@ -346,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn listing_under_a_prefix_needs_its_slash() {
+    fn an_allowed_prefix_must_be_listed_with_its_slash() {
         let under = Listing::Under(vec!["X/".into()]);
         for (prefix, allowed) in
             [("", false), ("X", false), ("X/", true), ("X/2020/", true), ("Y/", false)]

@@ -1,4 +1,4 @@
-//! The local archive as a program, for demo, benchmarks and scripts.
+//! The fake DAAC as a program, for the demo, the benchmarks and scripts.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fake_daac::{Collection, Daac, FakeDaac, Family, Knobs, Setup, Synthetic, granules};
+use fake_daac::{Collection, Daac, FakeDaac, Family, Knobs, Setup, SyntheticObjects, granules};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Plays a NASA data center on loopback until it gets SIGINT or SIGTERM.
@@ -36,18 +36,18 @@ struct Serve {
     /// Serves this folder as the bucket
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The bucket that the folder and generated objects go to: `granules` unless set, or the first
-    /// one of the first `--daac`
+    /// The bucket of the folder and of generated objects: `granules` unless set, or the first one
+    /// of the first `--daac`
     #[arg(long)]
     bucket: Option<String>,
-    /// How the endpoint behaves
+    /// The server software of the endpoint
     #[arg(long, value_enum, default_value = "cumulus", conflicts_with = "daac")]
-    family: Manner,
+    family: FamilyArgument,
     /// A DAAC with its buckets, such as `ASF=tea:products,browse`; may be given several times
     #[arg(long, value_name = "NAME=FAMILY:BUCKET,..", value_parser = daac)]
     daac: Vec<Daac>,
-    /// Where to write the table of buckets for granulefs' `--buckets-file`, instead of a temporary
-    /// file that is gone in the end
+    /// The file to write the bucket table to, for granulefs' `--buckets-file`, instead of a
+    /// temporary file that is removed at the end
     #[arg(long, value_name = "FILE")]
     buckets_file: Option<PathBuf>,
     /// How long credentials live: `20s`, `5m`, `1h`
@@ -59,26 +59,26 @@ struct Serve {
     /// Adds generated objects: a pattern such as `flat/{3000:date}-{1000}.nc`, and their size in
     /// bytes after `=`
     #[arg(long, value_name = "PATTERN=SIZE", value_parser = synthetic)]
-    synthetic: Vec<Synthetic>,
-    /// Makes CMR know a collection, as JSON: `{"short_name":.., "version":.., "bucket":..,
-    /// "prefix":.., "hint":"clean"}`
+    synthetic: Vec<SyntheticObjects>,
+    /// Adds a collection to CMR, as JSON: `{"short_name":.., "version":.., "bucket":..,
+    /// "prefix":.., "direct_distribution":"clean"}`
     #[arg(long, value_name = "JSON", value_parser = collection)]
     collection: Vec<Collection>,
-    /// Knobs to start with, as JSON
+    /// The initial knobs, as JSON
     #[arg(long, value_name = "JSON", value_parser = knobs)]
     knobs: Option<Knobs>,
-    /// Writes the variables to this file, too
+    /// Writes the variables to this file as well
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Manner {
+enum FamilyArgument {
     Cumulus,
     Tea,
 }
 
-impl Manner {
+impl FamilyArgument {
     fn family(self) -> Family {
         match self {
             Self::Cumulus => Family::Cumulus,
@@ -90,7 +90,7 @@ impl Manner {
 fn daac(text: &str) -> Result<Daac, String> {
     let parts = text.split_once('=').and_then(|(name, rest)| Some((name, rest.split_once(':')?)));
     let (name, (family, buckets)) = parts.ok_or("not of the form NAME=FAMILY:BUCKET,BUCKET")?;
-    let family = Manner::from_str(family, false)?.family();
+    let family = FamilyArgument::from_str(family, false)?.family();
     Ok(Daac { name: name.into(), family, buckets: buckets.split(',').map(str::to_owned).collect() })
 }
 
@@ -106,10 +106,10 @@ fn life(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
 }
 
-fn synthetic(text: &str) -> Result<Synthetic, String> {
+fn synthetic(text: &str) -> Result<SyntheticObjects, String> {
     let (pattern, size) = text.rsplit_once('=').ok_or("the size is missing: PATTERN=SIZE")?;
     let size = size.parse().map_err(|_| format!("{size} is not a size in bytes"))?;
-    Ok(Synthetic { pattern: pattern.into(), size })
+    Ok(SyntheticObjects { pattern: pattern.into(), size })
 }
 
 fn collection(text: &str) -> Result<Collection, String> {
@@ -131,7 +131,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("archive: {error}");
+            eprintln!("fake-daac: {error}");
             ExitCode::FAILURE
         }
     }
@@ -159,27 +159,27 @@ fn serve(options: Serve) -> Result<(), Box<dyn Error>> {
     }
     let mut knobs = options.knobs.unwrap_or_default();
     knobs.credential_life = options.credential_life.unwrap_or(knobs.credential_life);
-    let archive = FakeDaac::start(Setup { daacs, knobs, ..Setup::default() })?;
+    let fake_daac = FakeDaac::start(Setup { daacs, knobs, ..Setup::default() })?;
     if let Some(folder) = options.folder {
         if let Some(count) = options.granules {
             granules::write(&folder, count)?;
         }
-        archive.put_folder(&bucket, "", folder)?;
+        fake_daac.put_folder(&bucket, "", folder)?;
     }
     for set in &options.synthetic {
-        archive.synthetic(&bucket, set)?;
+        fake_daac.put_synthetic(&bucket, set)?;
     }
     for collection in options.collection {
-        archive.publish(collection);
+        fake_daac.publish(collection);
     }
-    let buckets_file = BucketsFile::write(&archive, options.buckets_file)?;
-    let variables = variables(&archive, &first, &bucket, &buckets_file.path);
+    let buckets_file = BucketsFile::write(&fake_daac, options.buckets_file)?;
+    let variables = variables(&fake_daac, &first, &bucket, &buckets_file.path);
     if let Some(file) = options.env_file {
         std::fs::write(file, &variables)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Listen for signals before saying that all is ready.
+        // The signal handlers must exist before the output says that the servers are ready.
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         print!("{variables}");
@@ -191,19 +191,19 @@ fn serve(options: Serve) -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// The table of buckets as a file; a temporary one ends with the program.
+/// The bucket table as a file; a temporary one is removed at the end of the program.
 struct BucketsFile {
     path: PathBuf,
     is_temporary: bool,
 }
 
 impl BucketsFile {
-    fn write(archive: &FakeDaac, path: Option<PathBuf>) -> std::io::Result<Self> {
+    fn write(fake_daac: &FakeDaac, path: Option<PathBuf>) -> std::io::Result<Self> {
         let is_temporary = path.is_none();
         let path = path.unwrap_or_else(|| {
-            std::env::temp_dir().join(format!("archive-{}-buckets.json", std::process::id()))
+            std::env::temp_dir().join(format!("fake-daac-{}-buckets.json", std::process::id()))
         });
-        std::fs::write(&path, archive.buckets_file())?;
+        std::fs::write(&path, fake_daac.buckets_file())?;
         Ok(Self { path, is_temporary })
     }
 }
@@ -216,26 +216,26 @@ impl Drop for BucketsFile {
     }
 }
 
-fn variables(archive: &FakeDaac, daac: &str, bucket: &str, buckets_file: &Path) -> String {
-    let (key, secret) = archive.static_keys();
+fn variables(fake_daac: &FakeDaac, daac: &str, bucket: &str, buckets_file: &Path) -> String {
+    let (key, secret) = fake_daac.static_keys();
     let variables = [
-        ("EARTHDATA_HOST", archive.edl_host()),
-        ("S3_CREDENTIAL_ENDPOINT", archive.credentials_url(daac)),
-        ("AWS_ENDPOINT_URL_S3", archive.s3_url()),
-        ("ARCHIVE_CONTROL", archive.control_url()),
-        ("ARCHIVE_BUCKET", bucket.to_owned()),
-        ("ARCHIVE_STATIC_KEY", key),
-        ("ARCHIVE_STATIC_SECRET", secret),
-        ("EARTHDATA_TOKEN", archive.token().to_owned()),
-        ("EARTHDATA_USERNAME", archive.user().to_owned()),
-        ("EARTHDATA_PASSWORD", archive.password().to_owned()),
-        ("ARCHIVE_CMR_HOST", archive.cmr_host()),
-        ("ARCHIVE_BUCKETS_FILE", buckets_file.display().to_string()),
+        ("EARTHDATA_HOST", fake_daac.login_host()),
+        ("S3_CREDENTIAL_ENDPOINT", fake_daac.credentials_url(daac)),
+        ("AWS_ENDPOINT_URL_S3", fake_daac.s3_url()),
+        ("FAKE_DAAC_CONTROL", fake_daac.control_url()),
+        ("FAKE_DAAC_BUCKET", bucket.to_owned()),
+        ("FAKE_DAAC_STATIC_KEY", key),
+        ("FAKE_DAAC_STATIC_SECRET", secret),
+        ("EARTHDATA_TOKEN", fake_daac.token().to_owned()),
+        ("EARTHDATA_USERNAME", fake_daac.user().to_owned()),
+        ("EARTHDATA_PASSWORD", fake_daac.password().to_owned()),
+        ("FAKE_DAAC_CMR_HOST", fake_daac.cmr_host()),
+        ("FAKE_DAAC_BUCKETS_FILE", buckets_file.display().to_string()),
     ];
     variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect()
 }
 
-/// Quotes a value for a shell where it needs it.
+/// Quotes a value for a shell where that is necessary.
 fn quoted(value: &str) -> String {
     let plain =
         |character: char| character.is_ascii_alphanumeric() || "-_./:+=@%".contains(character);

@@ -1,7 +1,7 @@
-//! The netCDF classic format, 64-bit offset variant (CDF-2), as far as writing needs it.
+//! A writer of the netCDF classic format in its 64-bit offset variant (CDF-2).
 //!
-//! From "The NetCDF Classic Format Specification": everything big-endian, names and values padded
-//! to four bytes.
+//! As "The NetCDF Classic Format Specification" says, everything is big-endian, and names and
+//! values are padded to four bytes.
 
 const DIMENSIONS: u32 = 0x0a;
 const VARIABLES: u32 = 0x0b;
@@ -28,7 +28,7 @@ pub(crate) struct Variable {
     pub(crate) values: Values,
 }
 
-/// A whole file without record dimension.
+/// A file without record dimension.
 pub(crate) struct File {
     pub(crate) dimensions: Vec<(&'static str, u32)>,
     pub(crate) attributes: Attributes,
@@ -63,7 +63,7 @@ impl Values {
         count as u32
     }
 
-    /// The values as stored, padded.
+    /// Returns the values as the file has them, padded.
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = match self {
             Self::Text(text) => text.clone().into_bytes(),
@@ -78,11 +78,11 @@ impl Values {
 }
 
 impl File {
-    /// Writes the file.
+    /// Returns the bytes of the file.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let data: Vec<_> = self.variables.iter().map(|variable| variable.values.bytes()).collect();
-        // The header's length does not depend on the offsets in it, so a first try tells where the
-        // data begins.
+        // The header's length does not depend on the offsets in it, so a first header tells where
+        // the data begin.
         let mut bytes = self.header(0, &data);
         let start = bytes.len() as u64;
         bytes = self.header(start, &data);
@@ -127,7 +127,7 @@ fn attributes(header: &mut Vec<u8>, attributes: &Attributes) {
     }
 }
 
-/// The head of a list; an empty one is two zeros.
+/// Writes the head of a list; an empty list is two zeros.
 fn list(header: &mut Vec<u8>, tag: u32, length: usize) {
     number(header, if length == 0 { 0 } else { tag });
     number(header, length as u32);
@@ -146,8 +146,8 @@ fn number(header: &mut Vec<u8>, value: u32) {
 mod tests {
     use super::*;
 
-    /// The specification's own example, a dimension and a variable `vx(dim)` of five bytes, here of
-    /// shorts and in CDF-2.
+    /// The specification's own example, a dimension and a variable `vx(dim)` of five values, here
+    /// as shorts and in CDF-2.
     #[test]
     fn a_small_file_is_written_byte_by_byte_as_specified() {
         let variable = Variable {

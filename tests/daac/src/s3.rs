@@ -1,4 +1,4 @@
-//! S3: which operation a request is, whether it may, and GetObject and HeadObject.
+//! S3: parses requests, checks permissions, and answers GetObject and HeadObject.
 
 use bytes::Bytes;
 use hyper::header::{
@@ -7,31 +7,30 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::access;
+use crate::authentication;
 use crate::content::Object;
-use crate::journal::{Kind, Logged};
-use crate::keys::{Key, Opens};
+use crate::keys::{AllowedBuckets, Key};
 use crate::knobs::{Knobs, Listing};
-use crate::list::{self, Parameters};
-use crate::payload::Payload;
-use crate::range::{self, Asked};
-use crate::refusal::Refusal;
+use crate::list_objects::{self, Parameters};
+use crate::range::{self, RequestedRange};
+use crate::request_log::{LoggedRequest, RequestKind};
+use crate::response_body::ResponseBody;
+use crate::s3_error::S3Error;
 use crate::sigv4::decode_path;
 use crate::state::ServerState;
 
 const CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
 
-/// What a request is about.
+/// The operation that a request asks for, and its object.
 pub(crate) struct Target {
-    kind: Kind,
+    kind: RequestKind,
     bucket: String,
     key: String,
     query: Vec<(String, String)>,
 }
 
-/// Reads what a request is about, and starts its log entry. The refusal is for paths that S3 would
-/// not understand.
-pub(crate) fn read(request: &Request<Bytes>) -> (Logged, Result<Target, Refusal>) {
+/// Parses a request and returns its log entry as well. The error is for paths that S3 refuses.
+pub(crate) fn read(request: &Request<Bytes>) -> (LoggedRequest, Result<Target, S3Error>) {
     let query = request.uri().query().unwrap_or_default();
     let query: Vec<(String, String)> =
         form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -42,7 +41,7 @@ pub(crate) fn read(request: &Request<Bytes>) -> (Logged, Result<Target, Refusal>
     let target = Target { kind, bucket, key, query };
     let logged = log(request, &target);
     if path.is_none() {
-        return (logged, Err(Refusal::new(400, "InvalidURI", "Couldn't parse the specified URI.")));
+        return (logged, Err(S3Error::new(400, "InvalidURI", "Couldn't parse the specified URI.")));
     }
     (logged, Ok(target))
 }
@@ -51,7 +50,7 @@ fn header<'r>(request: &'r Request<Bytes>, name: &str) -> Option<&'r str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Bucket and key: `/bucket/key`, or `/key` on a host named `bucket.localhost` or
+/// Returns bucket and key of `/bucket/key`, or of `/key` on a host named `bucket.localhost` or
 /// `bucket.s3.anything`.
 fn split(host: &str, path: &str) -> (String, String) {
     let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -68,29 +67,29 @@ fn split(host: &str, path: &str) -> (String, String) {
     }
 }
 
-fn operation(method: &Method, bucket: &str, key: &str, query: &[(String, String)]) -> Kind {
+fn operation(method: &Method, bucket: &str, key: &str, query: &[(String, String)]) -> RequestKind {
     let has = |name: &str, value: &str| {
         query.iter().any(|(known, given)| known == name && given == value)
     };
     let plain = query.iter().all(|(name, _)| name == "x-id" || name.starts_with("X-Amz-"));
     match (method, bucket.is_empty(), key.is_empty()) {
-        (&Method::GET, false, true) if has("list-type", "2") => Kind::List,
-        (&Method::GET, false, true) if has("location", "") => Kind::Probe,
-        (&Method::HEAD, false, true) if plain => Kind::Probe,
-        (&Method::GET, false, false) if plain => Kind::Get,
-        (&Method::HEAD, false, false) if plain => Kind::Head,
-        _ => Kind::Forbidden,
+        (&Method::GET, false, true) if has("list-type", "2") => RequestKind::List,
+        (&Method::GET, false, true) if has("location", "") => RequestKind::Probe,
+        (&Method::HEAD, false, true) if plain => RequestKind::Probe,
+        (&Method::GET, false, false) if plain => RequestKind::Get,
+        (&Method::HEAD, false, false) if plain => RequestKind::Head,
+        _ => RequestKind::Forbidden,
     }
 }
 
-fn log(request: &Request<Bytes>, target: &Target) -> Logged {
+fn log(request: &Request<Bytes>, target: &Target) -> LoggedRequest {
     let find = |name: &str| {
         target.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     };
     let mut logged =
-        Logged::new(target.kind, request.method().as_str(), &request.uri().to_string());
+        LoggedRequest::new(target.kind, request.method().as_str(), &request.uri().to_string());
     logged.bucket.clone_from(&target.bucket);
-    logged.key = if target.kind == Kind::List {
+    logged.key = if target.kind == RequestKind::List {
         find("prefix").unwrap_or_default()
     } else {
         target.key.clone()
@@ -112,21 +111,21 @@ fn log(request: &Request<Bytes>, target: &Target) -> Logged {
 
 /// Answers a request.
 pub(crate) fn answer(
-    world: &ServerState,
+    state: &ServerState,
     request: &Request<Bytes>,
     target: &Target,
     knobs: &Knobs,
-) -> Result<Response<Payload>, Refusal> {
+) -> Result<Response<ResponseBody>, S3Error> {
     match target.kind {
-        Kind::Forbidden if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            return Err(Refusal::new(
+        RequestKind::Forbidden if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            return Err(S3Error::new(
                 501,
                 "NotImplemented",
                 "A header or query you provided implies functionality that is not implemented.",
             ));
         }
-        Kind::Forbidden => {
-            return Err(Refusal::new(
+        RequestKind::Forbidden => {
+            return Err(S3Error::new(
                 405,
                 "MethodNotAllowed",
                 "The specified method is not allowed against this resource.",
@@ -134,82 +133,88 @@ pub(crate) fn answer(
         }
         _ => {}
     }
-    let key = authorize(world, request, target, knobs)?;
+    let key = authorize(state, request, target, knobs)?;
     let knobs = match &key.user {
-        Some(user) => &*knobs.of_user(user, &target.bucket),
-        None => &*knobs.of_bucket(&target.bucket),
+        Some(user) => &*knobs.for_user(user, &target.bucket),
+        None => &*knobs.for_bucket(&target.bucket),
     };
-    let store = world.store.read();
+    let store = state.store.read();
     let bucket = store
         .bucket(&target.bucket)
-        .ok_or_else(|| Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist"))?;
-    if !world.opens(&key, &target.bucket) {
-        return Err(Refusal::denied());
+        .ok_or_else(|| S3Error::new(404, "NoSuchBucket", "The specified bucket does not exist"))?;
+    if !state.allows(&key, &target.bucket) {
+        return Err(S3Error::denied());
     }
     match target.kind {
-        Kind::List => {
+        RequestKind::List => {
             let parameters = Parameters::parse(&target.query)?;
             if !knobs.listing.allows(&parameters.prefix) {
-                return Err(Refusal::denied());
+                return Err(S3Error::denied());
             }
-            list::answer(&target.bucket, bucket, &parameters, knobs)
+            list_objects::answer(&target.bucket, bucket, &parameters, knobs)
         }
-        Kind::Get | Kind::Head => {
+        RequestKind::Get | RequestKind::Head => {
             if target.key.len() > 1024 {
-                return Err(Refusal::new(400, "KeyTooLongError", "Your key is too long"));
+                return Err(S3Error::new(400, "KeyTooLongError", "Your key is too long"));
             }
             if knobs.unreadable.iter().any(|prefix| target.key.starts_with(prefix)) {
-                return Err(Refusal::denied());
+                return Err(S3Error::denied());
             }
             let missing = if knobs.listing == Listing::Allowed {
-                Refusal::no_such_key
+                S3Error::no_such_key
             } else {
-                Refusal::denied
+                S3Error::denied
             };
             let object = bucket.get(&target.key).ok_or_else(missing)?;
             drop(store);
-            open(request, object, target.kind == Kind::Head)
+            open(request, object, target.kind == RequestKind::Head)
         }
-        _ => Err(Refusal::denied()),
+        _ => Err(S3Error::denied()),
     }
 }
 
 fn authorize(
-    world: &ServerState,
+    state: &ServerState,
     request: &Request<Bytes>,
     target: &Target,
     knobs: &Knobs,
-) -> Result<Key, Refusal> {
-    let region = knobs.regions.get(&target.bucket).unwrap_or(&world.setup.region);
-    let key = access::admit(world, request, &target.query, region).map_err(|refusal| match refusal.code {
-        "AuthorizationHeaderMalformed" if *region != world.setup.region => {
-            let message = "The bucket you are attempting to access must be addressed using the specified endpoint.";
-            Refusal::new(301, "PermanentRedirect", message).with_header("x-amz-bucket-region", region)
+) -> Result<Key, S3Error> {
+    let region = knobs.regions.get(&target.bucket).unwrap_or(&state.setup.region);
+    let redirected = |error: S3Error| match error.code {
+        "AuthorizationHeaderMalformed" if *region != state.setup.region => {
+            let message = "The bucket you are attempting to access must be addressed using the \
+                           specified endpoint.";
+            let error = S3Error::new(301, "PermanentRedirect", message);
+            error.with_header("x-amz-bucket-region", region)
         }
-        _ => refusal,
-    })?;
-    // The policy is of the role that the DAACs' session credentials belong to.
-    let is_far = match key.opens {
-        Opens::Daac(daac) => knobs.of_daac(world.daac_name(daac)).out_of_region,
-        Opens::All | Opens::Buckets(_) => knobs.out_of_region,
+        _ => error,
     };
-    if is_far {
-        let action = if target.kind == Kind::List { "s3:ListBucket" } else { "s3:GetObject" };
+    let key =
+        authentication::authenticate(state, request, &target.query, region).map_err(redirected)?;
+    // The policy belongs to the role of the DAAC that issued the temporary credentials.
+    let is_out_of_region = match key.allowed {
+        AllowedBuckets::OfDaac(daac) => knobs.for_daac(state.daac_name(daac)).out_of_region,
+        AllowedBuckets::All | AllowedBuckets::Named(_) => knobs.out_of_region,
+    };
+    if is_out_of_region {
+        let action =
+            if target.kind == RequestKind::List { "s3:ListBucket" } else { "s3:GetObject" };
         let message = format!(
-            "User: arn:aws:sts::000000000000:assumed-role/s3-same-region-access-role/archive is not authorized to perform: \
-             {action} with an explicit deny in an identity-based policy"
+            "User: arn:aws:sts::000000000000:assumed-role/s3-same-region-access-role/fake-daac \
+             is not authorized to perform: {action} with an explicit deny in an identity-based \
+             policy"
         );
-        return Err(Refusal::new(403, "AccessDenied", message));
+        return Err(S3Error::new(403, "AccessDenied", message));
     }
     Ok(key)
 }
 
-/// Answers GET or HEAD of an object that may be read: conditions first, then the range.
+/// Answers GET or HEAD of an object that may be read. Conditions come before the range.
 fn open(
     request: &Request<Bytes>,
     object: Object,
     head: bool,
-) -> Result<Response<Payload>, Refusal> {
+) -> Result<Response<ResponseBody>, S3Error> {
     let etag = format!("\"{}\"", object.etag);
     let names = |list: &str| {
         list.split(',')
@@ -217,20 +222,20 @@ fn open(
             .any(|name| name == "*" || name == etag || name == object.etag)
     };
     if header(request, "if-match").is_some_and(|list| !names(list)) {
-        return Err(Refusal::new(
+        return Err(S3Error::new(
             412,
             "PreconditionFailed",
             "At least one of the pre-conditions you specified did not hold",
         ));
     }
     if header(request, "if-none-match").is_some_and(names) {
-        let mut answer = Response::new(Payload::empty());
+        let mut answer = Response::new(ResponseBody::empty());
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         describe(&mut answer, &object);
         return Ok(answer);
     }
     if !head && ["GLACIER", "DEEP_ARCHIVE"].contains(&&*object.class) {
-        return Err(Refusal::new(
+        return Err(S3Error::new(
             403,
             "InvalidObjectState",
             "The operation is not valid for the object's storage class",
@@ -238,16 +243,15 @@ fn open(
     }
     let size = object.size;
     let (status, range) = match range::parse(header(request, "range"), size) {
-        Asked::Whole => (StatusCode::OK, 0..size),
-        Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Asked::Nothing => {
-            let refusal =
-                Refusal::new(416, "InvalidRange", "The requested range is not satisfiable");
-            return Err(refusal.with_header("content-range", format!("bytes */{size}")));
+        RequestedRange::Whole => (StatusCode::OK, 0..size),
+        RequestedRange::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        RequestedRange::Unsatisfiable => {
+            let error = S3Error::new(416, "InvalidRange", "The requested range is not satisfiable");
+            return Err(error.with_header("content-range", format!("bytes */{size}")));
         }
     };
     let length = range.end - range.start;
-    let mut answer = Response::new(Payload::empty());
+    let mut answer = Response::new(ResponseBody::empty());
     *answer.status_mut() = status;
     describe(&mut answer, &object);
     let headers = answer.headers_mut();
@@ -261,12 +265,12 @@ fn open(
         );
     }
     if !head {
-        *answer.body_mut() = Payload::object(object, range.start, length);
+        *answer.body_mut() = ResponseBody::object(object, range.start, length);
     }
     Ok(answer)
 }
 
-fn describe(answer: &mut Response<Payload>, object: &Object) {
+fn describe(answer: &mut Response<ResponseBody>, object: &Object) {
     answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     insert(answer, ETAG, &format!("\"{}\"", object.etag));
     insert(answer, LAST_MODIFIED, &httpdate::fmt_http_date(object.modified));
@@ -275,7 +279,7 @@ fn describe(answer: &mut Response<Payload>, object: &Object) {
     }
 }
 
-fn insert(answer: &mut Response<Payload>, name: HeaderName, value: &str) {
+fn insert(answer: &mut Response<ResponseBody>, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
@@ -286,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_found_in_path_and_host() {
+    fn a_bucket_is_named_by_the_path_or_the_host() {
         for (host, path, bucket, key) in [
             ("127.0.0.1:80", "/b/k/l", "b", "k/l"),
             ("127.0.0.1:80", "/b", "b", ""),
@@ -301,21 +305,21 @@ mod tests {
     }
 
     #[test]
-    fn only_reading_operations_are_known() {
+    fn only_reading_operations_are_permitted() {
         let query =
             |text: &str| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
         for (method, key, text, kind) in [
-            (Method::GET, "", "list-type=2&prefix=a", Kind::List),
-            (Method::GET, "", "prefix=a", Kind::Forbidden),
-            (Method::GET, "", "location", Kind::Probe),
-            (Method::HEAD, "", "", Kind::Probe),
-            (Method::GET, "k", "x-id=GetObject", Kind::Get),
-            (Method::GET, "k", "X-Amz-Date=1", Kind::Get),
-            (Method::GET, "k", "acl", Kind::Forbidden),
-            (Method::HEAD, "k", "", Kind::Head),
-            (Method::PUT, "k", "", Kind::Forbidden),
-            (Method::DELETE, "k", "", Kind::Forbidden),
-            (Method::POST, "", "delete", Kind::Forbidden),
+            (Method::GET, "", "list-type=2&prefix=a", RequestKind::List),
+            (Method::GET, "", "prefix=a", RequestKind::Forbidden),
+            (Method::GET, "", "location", RequestKind::Probe),
+            (Method::HEAD, "", "", RequestKind::Probe),
+            (Method::GET, "k", "x-id=GetObject", RequestKind::Get),
+            (Method::GET, "k", "X-Amz-Date=1", RequestKind::Get),
+            (Method::GET, "k", "acl", RequestKind::Forbidden),
+            (Method::HEAD, "k", "", RequestKind::Head),
+            (Method::PUT, "k", "", RequestKind::Forbidden),
+            (Method::DELETE, "k", "", RequestKind::Forbidden),
+            (Method::POST, "", "delete", RequestKind::Forbidden),
         ] {
             assert_eq!(operation(&method, "b", key, &query(text)), kind, "{method} {key} {text}");
         }

@@ -1,4 +1,4 @@
-//! Listeners and connections.
+//! Listeners and their connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,61 +9,61 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::exchange::exchange;
+use crate::dispatch::dispatch;
 use crate::knobs::Knobs;
+use crate::resettable_stream::ResettableStream;
 use crate::state::ServerState;
-use crate::wire::Wire;
 
-/// Whom a listener plays.
+/// The server that a listener plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Login,
     Daac(usize),
     S3,
     Cmr,
-    Trap,
+    ForeignHost,
     Control,
 }
 
 impl Role {
-    fn is_down(self, world: &ServerState, knobs: &Knobs) -> bool {
+    fn is_down(self, state: &ServerState, knobs: &Knobs) -> bool {
         match self {
-            Self::Login => knobs.edl_down,
-            Self::Daac(daac) => knobs.of_daac(world.daac_name(daac)).daac_down,
+            Self::Login => knobs.login_down,
+            Self::Daac(daac) => knobs.for_daac(state.daac_name(daac)).daac_down,
             Self::S3 => knobs.s3_down,
             Self::Cmr => knobs.cmr_down,
-            Self::Trap | Self::Control => false,
+            Self::ForeignHost | Self::Control => false,
         }
     }
 }
 
-/// Serves a listener for ever.
-pub(crate) async fn listen(world: Arc<ServerState>, role: Role, listener: TcpListener) {
+/// Serves a listener until the runtime ends.
+pub(crate) async fn listen(state: Arc<ServerState>, role: Role, listener: TcpListener) {
     loop {
-        // Accepting fails when file descriptors run out; they come back.
+        // Accepting fails when file descriptors run out, which passes.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        if role.is_down(&world, &world.knobs()) {
+        if role.is_down(&state, &state.knobs()) {
             let _ = stream.set_zero_linger();
             continue;
         }
         if role == Role::S3 {
-            world.journal.count(|stats| stats.connections += 1);
+            state.request_log.update(|stats| stats.connections += 1);
         }
-        tokio::spawn(serve(Arc::clone(&world), role, stream));
+        tokio::spawn(serve(Arc::clone(&state), role, stream));
     }
 }
 
-async fn serve(world: Arc<ServerState>, role: Role, stream: TcpStream) {
+async fn serve(state: Arc<ServerState>, role: Role, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
-    let wire = Wire { stream, reset: Arc::clone(&reset) };
-    let service = service_fn(|request| exchange(&world, role, &reset, request));
+    let wire = ResettableStream { stream, reset: Arc::clone(&reset) };
+    let service = service_fn(|request| dispatch(&state, role, &reset, request));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
     let down = async {
-        world.panel.until(|knobs| role.is_down(&world, knobs)).await;
+        state.live_knobs.until(|knobs| role.is_down(&state, knobs)).await;
         reset.store(true, Ordering::Relaxed);
     };
     tokio::select! {

@@ -1,4 +1,4 @@
-//! What Earthdata Login and the DAACs remember of who came by.
+//! Login codes and cookies that Earthdata Login and the DAACs have issued.
 
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::content::hex;
 use crate::keys::Key;
 use crate::server::Role;
 
-/// Codes, cookies, and the credentials handed out last.
+/// Codes, cookies, and the credentials that each DAAC issued last.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     codes: HashMap<String, usize>,
@@ -20,29 +20,29 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// A single-use code for a DAAC.
-    pub(crate) fn code(&mut self, daac: usize) -> String {
+    /// Issues a single-use code for a DAAC.
+    pub(crate) fn issue_code(&mut self, daac: usize) -> String {
         let code = random_hex(64);
         self.codes.insert(code.clone(), daac);
         code
     }
 
-    /// Takes a code; it is good once, and only at its DAAC.
+    /// Takes a code; returns whether it is valid, which it is once and only at its DAAC.
     pub(crate) fn redeem(&mut self, code: &str, daac: usize) -> bool {
         self.codes.remove(code) == Some(daac)
     }
 
-    /// Remembers a cookie that a DAAC sets.
-    pub(crate) fn admit(&mut self, cookie: &str, daac: usize, until: SystemTime) {
+    /// Stores a cookie that a DAAC sets.
+    pub(crate) fn set_cookie(&mut self, cookie: &str, daac: usize, until: SystemTime) {
         self.cookies.insert(cookie.to_owned(), (daac, until));
     }
 
-    pub(crate) fn is_admitted(&self, cookie: &str, daac: usize, now: SystemTime) -> bool {
+    pub(crate) fn has_cookie(&self, cookie: &str, daac: usize, now: SystemTime) -> bool {
         self.cookies.get(cookie).is_some_and(|(owner, until)| *owner == daac && *until > now)
     }
 
-    /// A session at Earthdata Login itself.
-    pub(crate) fn log_in(&mut self) -> String {
+    /// Starts a session at Earthdata Login itself and returns its cookie.
+    pub(crate) fn start_login(&mut self) -> String {
         let session = random_hex(32);
         self.logins.insert(session.clone());
         session
@@ -52,8 +52,8 @@ impl Sessions {
         self.logins.contains(session)
     }
 
-    /// Whose a cookie is, if it is any server's of this archive.
-    pub(crate) fn owner(&self, cookie: &str) -> Option<Role> {
+    /// Returns the server that set a cookie, `None` for an unknown cookie.
+    pub(crate) fn cookie_owner(&self, cookie: &str) -> Option<Role> {
         match self.cookies.get(cookie) {
             Some((daac, _)) => Some(Role::Daac(*daac)),
             None => self.logins.contains(cookie).then_some(Role::Login),
@@ -65,13 +65,13 @@ impl Sessions {
     }
 }
 
-/// The cookies that a request carries, name and value.
+/// Returns the cookies of a request, name and value.
 pub(crate) fn cookies(request: &Request<Bytes>) -> impl Iterator<Item = (&str, &str)> {
     let values = request.headers().get_all("cookie").iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split("; ")).filter_map(|pair| pair.split_once('='))
 }
 
-/// The value of a cookie that a request carries.
+/// Returns the value of a request's cookie.
 pub(crate) fn cookie<'r>(request: &'r Request<Bytes>, name: &str) -> Option<&'r str> {
     cookies(request).find(|(known, _)| *known == name).map(|(_, value)| value)
 }

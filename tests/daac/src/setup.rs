@@ -1,8 +1,8 @@
-//! What an archive is made of.
+//! The configuration of a fake DAAC.
 
 use crate::knobs::Knobs;
 
-/// What an archive is made of.
+/// The configuration of a fake DAAC.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The data centers; each has an endpoint of its own.
@@ -11,11 +11,11 @@ pub struct Setup {
     pub user: String,
     /// The user's password.
     pub password: String,
-    /// The region that requests must be signed for.
+    /// The region for which requests must be signed.
     pub region: String,
-    /// The knobs to start with.
+    /// The initial knobs.
     pub knobs: Knobs,
-    /// Threads that serve.
+    /// The number of server threads.
     pub threads: usize,
 }
 
@@ -28,7 +28,7 @@ impl Default for Setup {
                 buckets: vec!["granules".into()],
             }],
             user: "ada".into(),
-            // Characters that a URL, a form and base64 each treat in their own way.
+            // These characters are encoded differently in a URL, in a form and in base64.
             password: "p:w+d/ %41é~>?".into(),
             region: "us-west-2".into(),
             knobs: Knobs::default(),
@@ -38,8 +38,8 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Five buckets behind three DAACs of two families. The names are made up, so that no table
-    /// knows them.
+    /// Returns three DAACs of two families with five buckets. The buckets' names are invented, so
+    /// that they are not in granulefs' built-in table.
     #[must_use]
     pub fn three_daacs() -> Self {
         let daac = |name: &str, family, buckets: &[&str]| Daac {
@@ -58,22 +58,22 @@ impl Setup {
     }
 }
 
-/// A data center: an endpoint, and the buckets that its credentials open.
+/// A data center: an endpoint and the buckets that its credentials open.
 #[derive(Clone, Debug)]
 pub struct Daac {
     /// Its name, for [`crate::FakeDaac::credentials_url`].
     pub name: String,
-    /// Which server software it runs.
+    /// The server software that it runs.
     pub family: Family,
     /// Its buckets.
     pub buckets: Vec<String>,
 }
 
-/// The two kinds of servers that answer `/s3credentials`.
+/// The two server programs that answer `/s3credentials`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Cumulus, as most DAACs run.
+    /// Cumulus, which most DAACs run.
     Cumulus,
-    /// The Thin Egress App, as ASF runs.
+    /// The Thin Egress App (TEA), which ASF runs.
     Tea,
 }

@@ -1,7 +1,7 @@
-//! AWS Signature Version 4 for S3, from the verifying side.
+//! AWS Signature Version 4 for S3, as the server verifies it.
 //!
-//! Written from "Authenticating Requests (AWS Signature Version 4)" of the S3 API reference, and by
-//! hand, so that the clients under test are not measured with their own yardstick.
+//! It follows "Authenticating Requests (AWS Signature Version 4)" of the S3 API reference and uses
+//! no AWS code, so that an error in the client's own library is found.
 
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use crate::content::hex;
 
-/// All but the unreserved characters is escaped.
+/// Every character that is escaped in a query: all but the unreserved ones.
 pub(crate) const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// In a path, the slashes of a key are its own.
+/// Every character that is escaped in a path, where the slashes of a key are kept.
 pub(crate) const ESCAPED_IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -21,25 +21,25 @@ pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 pub(crate) const EMPTY_PAYLOAD: &str =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// `Credential=`: who signed, and for which day, region and service.
+/// The value of `Credential=`: the access key, and the day, region and service of the signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scope {
+pub(crate) struct CredentialScope {
     pub(crate) access_key: String,
     pub(crate) date: String,
     pub(crate) region: String,
     pub(crate) service: String,
 }
 
-/// What a request says of its signature.
+/// The signature that a request has, and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Claim {
-    pub(crate) scope: Scope,
+pub(crate) struct ClaimedSignature {
+    pub(crate) scope: CredentialScope,
     /// In lower case, in the order given.
     pub(crate) signed_headers: Vec<String>,
     pub(crate) signature: String,
 }
 
-impl Scope {
+impl CredentialScope {
     /// Parses `AKID/20130524/us-east-1/s3/aws4_request`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let parts: Vec<_> = text.split('/').collect();
@@ -53,14 +53,14 @@ impl Scope {
     }
 }
 
-impl Claim {
+impl ClaimedSignature {
     /// Parses the `Authorization` header.
     pub(crate) fn parse(header: &str) -> Option<Self> {
         let rest = header.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
         let (mut scope, mut headers, mut signature) = (None, None, None);
         for part in rest.split(',') {
             match part.trim().split_once('=')? {
-                ("Credential", value) => scope = Some(Scope::parse(value)?),
+                ("Credential", value) => scope = Some(CredentialScope::parse(value)?),
                 ("SignedHeaders", value) => {
                     headers = Some(value.split(';').map(str::to_owned).collect())
                 }
@@ -72,8 +72,8 @@ impl Claim {
     }
 }
 
-/// A request as far as it is signed.
-pub(crate) struct Signable<'a> {
+/// The parts of a request that are signed.
+pub(crate) struct CanonicalRequest<'a> {
     pub(crate) method: &'a str,
     /// As sent.
     pub(crate) path: &'a str,
@@ -85,15 +85,15 @@ pub(crate) struct Signable<'a> {
     pub(crate) time: &'a str,
 }
 
-impl Signable<'_> {
-    /// The signature that the holder of `secret` would give.
+impl CanonicalRequest<'_> {
+    /// Returns the signature of the holder of `secret`.
     pub(crate) fn signature(
         &self,
         secret: &str,
-        scope: &Scope,
+        scope: &CredentialScope,
         signed_headers: &[String],
     ) -> String {
-        let Scope { date, region, service, .. } = scope;
+        let CredentialScope { date, region, service, .. } = scope;
         let canonical = hex(&Sha256::digest(self.canonical(signed_headers)));
         let text = format!(
             "{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{canonical}",
@@ -139,8 +139,8 @@ fn canonical_query(query: &[(String, String)]) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-/// Decodes a path, if it is written the one way that S3 signs: every byte but the unreserved ones
-/// and `/` as `%XX`.
+/// Decodes a path, or returns `None` when it is not in the form that S3 signs: `%XX` for every byte
+/// but the unreserved ones and `/`.
 pub(crate) fn decode_path(path: &str) -> Option<String> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     (utf8_percent_encode(&decoded, ESCAPED_IN_PATH).to_string() == path)
@@ -148,7 +148,7 @@ pub(crate) fn decode_path(path: &str) -> Option<String> {
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
-    // HMAC takes a key of any length, so there is no error to speak of.
+    // HMAC takes a key of any length, so this error cannot happen.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use hyper::header::{HeaderName, HeaderValue};
 
-    /// The key of every example in AWS's documentation.
+    /// The secret key of every example in AWS's documentation.
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -184,8 +184,8 @@ mod tests {
     ) {
         let mut all = vec![("host", "examplebucket.s3.amazonaws.com")];
         all.extend(extra);
-        let claim = Claim::parse(claim).unwrap();
-        let signable = Signable {
+        let claim = ClaimedSignature::parse(claim).unwrap();
+        let canonical = CanonicalRequest {
             method: "GET",
             path,
             query,
@@ -194,7 +194,7 @@ mod tests {
             time: "20130524T000000Z",
         };
         assert_eq!(
-            signable.signature(SECRET, &claim.scope, &claim.signed_headers),
+            canonical.signature(SECRET, &claim.scope, &claim.signed_headers),
             claim.signature
         );
     }
@@ -212,8 +212,10 @@ mod tests {
                 ("x-amz-date", "20130524T000000Z"),
             ],
             EMPTY_PAYLOAD,
-            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,SignedHeaders=host;range;\
-             x-amz-content-sha256;x-amz-date,Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\
+             SignedHeaders=host;range;\
+             x-amz-content-sha256;x-amz-date,Signature=\
+             f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
         );
     }
 
@@ -225,8 +227,10 @@ mod tests {
             &query(&[("prefix", "J"), ("max-keys", "2")]),
             &[("x-amz-content-sha256", EMPTY_PAYLOAD), ("x-amz-date", "20130524T000000Z")],
             EMPTY_PAYLOAD,
-            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, SignedHeaders=host;\
-             x-amz-content-sha256;x-amz-date, Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/\
+             aws4_request, SignedHeaders=host;\
+             x-amz-content-sha256;x-amz-date, \
+             Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
         );
     }
 
@@ -244,13 +248,14 @@ mod tests {
             ]),
             &[],
             UNSIGNED_PAYLOAD,
-            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,SignedHeaders=host,\
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\
+             SignedHeaders=host,\
              Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404",
         );
     }
 
     #[test]
-    fn a_path_has_one_spelling() {
+    fn only_the_canonical_form_of_a_path_is_decoded() {
         assert_eq!(decode_path("/b/a%20b%2B%25~_-.%C3%A9%0A").as_deref(), Some("/b/a b+%~_-.é\n"));
         for path in ["/a+b", "/%7e", "/%2F", "/a%c3%a9", "/%41", "/a%", "/%FF", "/a*"] {
             assert_eq!(decode_path(path), None, "{path}");
@@ -258,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_not_whole_are_none() {
+    fn an_incomplete_authorization_header_is_refused() {
         for claim in [
             "Bearer x",
             "AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request",
             "AWS4-HMAC-SHA256 Credential=a/b,SignedHeaders=host,Signature=1",
         ] {
-            assert_eq!(Claim::parse(claim), None, "{claim}");
+            assert_eq!(ClaimedSignature::parse(claim), None, "{claim}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all servers of one archive share.
+//! The state that all servers of a fake DAAC share.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::catalogue::Entry;
-use crate::journal::Journal;
-use crate::keys::{Key, Keys, Opens};
+use crate::catalog::CatalogEntry;
+use crate::keys::{AllowedBuckets, Key, Keys};
 use crate::knobs::Knobs;
 use crate::live_knobs::LiveKnobs;
+use crate::request_log::RequestLog;
 use crate::sessions::{Sessions, random_hex};
 use crate::store::Store;
 use crate::{Family, Setup};
 
-/// The state of an archive.
+/// The state of a fake DAAC.
 #[derive(Debug)]
 pub(crate) struct ServerState {
     pub(crate) setup: Setup,
@@ -24,23 +24,23 @@ pub(crate) struct ServerState {
     /// The bearer token of the first user.
     pub(crate) token: String,
     /// The names of other users, by their tokens.
-    pub(crate) others: RwLock<HashMap<String, String>>,
+    pub(crate) other_users: RwLock<HashMap<String, String>>,
     pub(crate) static_key: Key,
     pub(crate) store: RwLock<Store>,
-    pub(crate) catalogue: RwLock<Vec<Entry>>,
-    pub(crate) panel: LiveKnobs,
-    pub(crate) journal: Arc<Journal>,
+    pub(crate) catalog: RwLock<Vec<CatalogEntry>>,
+    pub(crate) live_knobs: LiveKnobs,
+    pub(crate) request_log: Arc<RequestLog>,
     pub(crate) keys: Keys,
     pub(crate) sessions: Mutex<Sessions>,
 }
 
-/// Where the servers listen.
+/// The addresses at which the servers listen.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     pub(crate) login: SocketAddr,
     pub(crate) daacs: Vec<SocketAddr>,
     pub(crate) s3: SocketAddr,
-    pub(crate) trap: SocketAddr,
+    pub(crate) foreign_host: SocketAddr,
     pub(crate) cmr: SocketAddr,
     pub(crate) control: SocketAddr,
 }
@@ -55,30 +55,30 @@ impl ServerState {
         Self {
             addresses,
             token: new_token(),
-            others: RwLock::default(),
-            static_key: keys.mint_static(Opens::All),
+            other_users: RwLock::default(),
+            static_key: keys.issue_static(AllowedBuckets::All),
             store: RwLock::new(store),
-            catalogue: RwLock::default(),
-            panel: LiveKnobs::new(setup.knobs.clone()),
-            journal: Arc::default(),
+            catalog: RwLock::default(),
+            live_knobs: LiveKnobs::new(setup.knobs.clone()),
+            request_log: Arc::default(),
             keys,
             sessions: Mutex::default(),
             setup,
         }
     }
 
-    /// Makes another user and returns the token.
-    pub(crate) fn admit(&self, user: &str) -> String {
+    /// Adds another user and returns that user's token.
+    pub(crate) fn add_user(&self, user: &str) -> String {
         let token = new_token();
-        self.others.write().insert(token.clone(), user.to_owned());
+        self.other_users.write().insert(token.clone(), user.to_owned());
         token
     }
 
     pub(crate) fn knobs(&self) -> Arc<Knobs> {
-        self.panel.read()
+        self.live_knobs.read()
     }
 
-    /// The archive's own time.
+    /// Returns the current time of all servers' clocks.
     pub(crate) fn now(&self) -> SystemTime {
         let shift = self.knobs().clock_shift;
         let seconds = Duration::from_secs(shift.unsigned_abs());
@@ -89,21 +89,22 @@ impl ServerState {
         &self.setup.daacs[daac].name
     }
 
-    /// The DAAC that a bucket belongs to.
+    /// Returns the DAAC that a bucket belongs to.
     pub(crate) fn owner(&self, bucket: &str) -> Option<usize> {
         self.setup.daacs.iter().position(|daac| daac.buckets.iter().any(|known| known == bucket))
     }
 
-    /// Whether a key opens a bucket.
-    pub(crate) fn opens(&self, key: &Key, bucket: &str) -> bool {
-        match &key.opens {
-            Opens::All => true,
-            Opens::Daac(daac) => self.owner(bucket) == Some(*daac),
-            Opens::Buckets(buckets) => buckets.iter().any(|known| known == bucket),
+    /// Returns whether a key opens a bucket.
+    pub(crate) fn allows(&self, key: &Key, bucket: &str) -> bool {
+        match &key.allowed {
+            AllowedBuckets::All => true,
+            AllowedBuckets::OfDaac(daac) => self.owner(bucket) == Some(*daac),
+            AllowedBuckets::Named(buckets) => buckets.iter().any(|known| known == bucket),
         }
     }
 
-    /// Complains of knobs of a DAAC or bucket that is not there: they would turn nothing.
+    /// Checks that every DAAC and bucket with knobs of its own exists, since knobs of another one
+    /// would have no effect.
     pub(crate) fn check(&self, knobs: &Knobs) -> Result<(), String> {
         let store = self.store.read();
         let is_daac = |name: &str| self.setup.daacs.iter().any(|daac| daac.name == name);
@@ -116,8 +117,8 @@ impl ServerState {
         }
     }
 
-    /// The host name of Earthdata Login with its port. A name, where the DAACs are numbers, so that
-    /// host rules matter.
+    /// Returns the host name of Earthdata Login with its port. It is a name, and the DAACs' hosts
+    /// are IP addresses, so that a client's rules for host names take effect.
     pub(crate) fn login_host(&self) -> String {
         format!("localhost:{}", self.addresses.login.port())
     }
@@ -126,7 +127,7 @@ impl ServerState {
         format!("http://{}/s3credentials", self.addresses.daacs[daac])
     }
 
-    /// Where a login comes back to.
+    /// Returns the URL to which Earthdata Login redirects after a login.
     pub(crate) fn callback_url(&self, daac: usize) -> String {
         format!("http://{}{}", self.addresses.daacs[daac], self.callback_path(daac))
     }
@@ -136,22 +137,22 @@ impl ServerState {
         if older { "/redirect" } else { "/login" }
     }
 
-    /// The application id that a DAAC has at Earthdata Login.
+    /// Returns the application id of a DAAC at Earthdata Login.
     pub(crate) fn client_id(&self, daac: usize) -> String {
-        format!("archive-{daac}-AbCdEfGhIjKlMn")
+        format!("fake-daac-{daac}-AbCdEfGhIjKlMn")
     }
 
-    /// Hands out session credentials of a DAAC to another user than the first.
-    pub(crate) fn issue_to(&self, user: &str, daac: usize) -> Key {
+    /// Issues temporary credentials of a DAAC to another user than the first.
+    pub(crate) fn issue_credentials_to(&self, user: &str, daac: usize) -> Key {
         let knobs = self.knobs();
-        let life = knobs.of_daac(self.daac_name(daac)).credential_life;
-        self.keys.mint_for(user, self.now() + life, Opens::Daac(daac))
+        let life = knobs.for_daac(self.daac_name(daac)).credential_life;
+        self.keys.issue_temporary_for(user, self.now() + life, AllowedBuckets::OfDaac(daac))
     }
 
-    /// Hands out session credentials of a DAAC.
-    pub(crate) fn issue(&self, daac: usize) -> Key {
+    /// Issues temporary credentials of a DAAC.
+    pub(crate) fn issue_credentials(&self, daac: usize) -> Key {
         let knobs = self.knobs();
-        let knobs = knobs.of_daac(self.daac_name(daac));
+        let knobs = knobs.for_daac(self.daac_name(daac));
         let now = self.now();
         let mut sessions = self.sessions.lock();
         let alive = sessions
@@ -159,14 +160,15 @@ impl ServerState {
             .get(&daac)
             .filter(|key| knobs.same_credentials && key.expires > Some(now))
             .cloned();
-        let key =
-            alive.unwrap_or_else(|| self.keys.mint(now + knobs.credential_life, Opens::Daac(daac)));
+        let key = alive.unwrap_or_else(|| {
+            self.keys.issue_temporary(now + knobs.credential_life, AllowedBuckets::OfDaac(daac))
+        });
         sessions.issued.insert(daac, key.clone());
         key
     }
 }
 
-/// Three parts with dots between: a JWT as far as anyone looks.
+/// Returns a token of three parts separated by dots, as a JWT has.
 fn new_token() -> String {
     format!(
         "eyJ0eXAiOiJKV1QiLCJvcmlnaW4iOiJFYXJ0aGRhdGEgTG9naW4ifQ.{}.{}",

@@ -1,4 +1,4 @@
-//! The buckets: objects by key, whether they are stored, generated or files.
+//! The buckets: stored objects, generated ones and files, by key.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, btree_map};
@@ -9,20 +9,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::content::{Content, Object};
-use crate::names::Names;
+use crate::key_pattern::KeyPattern;
 
-/// When the objects of generated sets were written: 2020-01-01, and one second later for each
-/// position.
+/// LastModified of a pattern's first object, 2020-01-01; each further object is one second newer.
 const GENERATED: Duration = Duration::from_secs(1_577_836_800);
 
-/// Attributes to put an object with; what is `None` comes about by itself.
+/// The attributes with which an object is put; `None` means the default.
 #[derive(Clone, Debug, Default)]
-pub struct Attributes {
-    /// LastModified instead of now.
+pub struct PutOptions {
+    /// LastModified; by default the current time.
     pub modified: Option<SystemTime>,
-    /// A storage class such as `GLACIER` instead of `STANDARD`.
+    /// The storage class, such as `GLACIER`; by default `STANDARD`.
     pub class: Option<Cow<'static, str>>,
-    /// The entity tag, without quotes, instead of a hash.
+    /// The entity tag, without quotes; by default a hash.
     pub etag: Option<String>,
 }
 
@@ -33,12 +32,12 @@ pub(crate) struct Store {
     versions: u64,
 }
 
-/// One bucket's objects in byte order of their keys.
+/// The objects of one bucket, in byte order of their keys.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     name: String,
     stored: BTreeMap<String, Stored>,
-    sets: Vec<Names>,
+    sets: Vec<KeyPattern>,
 }
 
 #[derive(Debug)]
@@ -66,18 +65,12 @@ impl Store {
         self.buckets.get(bucket)?.get(key)
     }
 
-    pub(crate) fn put(
-        &mut self,
-        bucket: &str,
-        key: &str,
-        content: Content,
-        attributes: Attributes,
-    ) {
+    pub(crate) fn put(&mut self, bucket: &str, key: &str, content: Content, options: PutOptions) {
         self.versions += 1;
         let version = self.versions;
         let bucket = self.create(bucket);
         let before = bucket.get(key).map(|object| object.modified + Duration::from_secs(1));
-        let now = attributes
+        let now = options
             .modified
             .unwrap_or_else(|| SystemTime::now().max(before.unwrap_or(SystemTime::UNIX_EPOCH)));
         let mut object = match content {
@@ -88,8 +81,8 @@ impl Store {
                 return;
             }
         };
-        object.class = attributes.class.unwrap_or(object.class);
-        object.etag = attributes.etag.unwrap_or(object.etag);
+        object.class = options.class.unwrap_or(object.class);
+        object.etag = options.etag.unwrap_or(object.etag);
         bucket.stored.insert(key.to_owned(), Stored::Object(object));
     }
 
@@ -102,8 +95,8 @@ impl Store {
         }
     }
 
-    /// Puts every file below `folder` under `prefix`; an empty directory becomes a marker. Links
-    /// are followed, names that are not UTF-8 are left out.
+    /// Puts every file below `folder` under `prefix`; an empty directory becomes an object whose
+    /// key ends in a slash. Links are followed, names that are not UTF-8 are left out.
     pub(crate) fn put_folder(
         &mut self,
         bucket: &str,
@@ -119,18 +112,18 @@ impl Store {
                 self.put_folder(bucket, &format!("{prefix}{name}/"), &path)?;
             } else {
                 let key = format!("{prefix}{name}");
-                self.put(bucket, &key, Content::File(path), Attributes::default());
+                self.put(bucket, &key, Content::File(path), PutOptions::default());
             }
         }
         if empty && !prefix.is_empty() {
-            self.put(bucket, prefix, Content::Bytes(bytes::Bytes::new()), Attributes::default());
+            self.put(bucket, prefix, Content::Bytes(bytes::Bytes::new()), PutOptions::default());
         }
         Ok(())
     }
 }
 
 impl Bucket {
-    pub(crate) fn add(&mut self, set: Names) {
+    pub(crate) fn add(&mut self, set: KeyPattern) {
         self.sets.push(set);
     }
 
@@ -141,7 +134,7 @@ impl Bucket {
         }
     }
 
-    /// The objects whose keys are not before `from`, in byte order.
+    /// Returns the objects whose keys are `from` or later, in byte order.
     pub(crate) fn entries(&self, from: &str) -> Entries<'_> {
         Entries {
             bucket: self,
@@ -153,7 +146,7 @@ impl Bucket {
         }
     }
 
-    fn generated(&self, set: &Names, index: u64, key: &str) -> Object {
+    fn generated(&self, set: &KeyPattern, index: u64, key: &str) -> Object {
         let modified = SystemTime::UNIX_EPOCH + GENERATED + Duration::from_secs(index);
         Object::synthetic(&self.name, key, 0, set.size, modified)
     }
@@ -169,7 +162,7 @@ impl Stored {
     }
 }
 
-/// Stored and generated objects merged; what is stored hides what is generated under the same key.
+/// Stored and generated objects, merged; a stored object hides a generated one of the same key.
 pub(crate) struct Entries<'a> {
     bucket: &'a Bucket,
     stored: Peekable<btree_map::Range<'a, String, Stored>>,
@@ -177,13 +170,13 @@ pub(crate) struct Entries<'a> {
 }
 
 struct Generated<'a> {
-    set: &'a Names,
+    set: &'a KeyPattern,
     index: u64,
     key: Option<String>,
 }
 
 impl<'a> Generated<'a> {
-    fn new(set: &'a Names, index: u64) -> Self {
+    fn new(set: &'a KeyPattern, index: u64) -> Self {
         Self { set, index, key: (index < set.count()).then(|| set.name(index)) }
     }
 
@@ -227,7 +220,7 @@ impl Iterator for Entries<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Synthetic;
+    use crate::key_pattern::SyntheticObjects;
 
     fn keys(store: &Store, from: &str) -> Vec<String> {
         store.bucket("b").unwrap().entries(from).map(|(key, _)| key).collect()
@@ -236,12 +229,13 @@ mod tests {
     #[test]
     fn stored_objects_hide_and_interleave_with_generated_ones() {
         let mut store = Store::default();
-        let set =
-            |pattern: &str| Names::parse(&Synthetic { pattern: pattern.into(), size: 7 }).unwrap();
+        let set = |pattern: &str| {
+            KeyPattern::parse(&SyntheticObjects { pattern: pattern.into(), size: 7 }).unwrap()
+        };
         store.create("b").add(set("k{5}"));
         store.create("b").add(set("k2{2}"));
-        store.put("b", "k1", Content::from("mine"), Attributes::default());
-        store.put("b", "k11", Content::from("between"), Attributes::default());
+        store.put("b", "k1", Content::from("mine"), PutOptions::default());
+        store.put("b", "k11", Content::from("between"), PutOptions::default());
         store.delete("b", "k3");
         assert_eq!(keys(&store, ""), ["k0", "k1", "k11", "k2", "k20", "k21", "k4"]);
         assert_eq!(keys(&store, "k2\0"), ["k20", "k21", "k4"]);
@@ -251,11 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_object_is_newer_by_a_second_at_least() {
+    fn a_replaced_object_is_at_least_a_second_newer() {
         let mut store = Store::default();
-        store.put("b", "k", Content::synthetic(9), Attributes::default());
+        store.put("b", "k", Content::synthetic(9), PutOptions::default());
         let old = store.get("b", "k").unwrap();
-        store.put("b", "k", Content::synthetic(9), Attributes::default());
+        store.put("b", "k", Content::synthetic(9), PutOptions::default());
         let new = store.get("b", "k").unwrap();
         assert_ne!(old.etag, new.etag);
         assert!(new.modified >= old.modified + Duration::from_secs(1));

@@ -1,41 +1,43 @@
-//! What every test stands on: an archive, the program, tools, and guards that leave nothing behind.
+//! The test environment: a fake DAAC, the program, tools, and guards that clean up.
 
-mod place;
-mod plan;
+mod command_output;
+mod mount;
+mod mount_command;
+mod mount_directory;
 mod process;
-mod ran;
-mod several;
-mod site;
+mod test_environment;
+mod three_daacs;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use place::Place;
-pub(crate) use plan::{Mount, Plan};
+pub(crate) use command_output::{CommandOutput, run, run_tool, wait_for_exit};
+pub(crate) use mount::Mount;
+pub(crate) use mount_command::MountCommand;
+pub(crate) use mount_directory::MountDirectory;
 pub(crate) use process::Process;
-pub(crate) use ran::{Ran, run, tool, wait};
-pub(crate) use several::{BUCKETS, names};
-pub(crate) use site::{BUCKET, Site};
+pub(crate) use test_environment::{BUCKET, TestEnvironment};
+pub(crate) use three_daacs::{BUCKETS, names_in};
 
-/// The program that is tested.
+/// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_granulefs");
-/// Far more than anything healthy takes, on a machine that is busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The time after which a test fails: far more than any step needs on a busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// When it does not in time.
+/// When it does not hold in time.
 #[track_caller]
-pub(crate) fn eventually(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
-    const LOOK: Duration = Duration::from_millis(10);
-    let deadline = Instant::now() + patience;
+pub(crate) fn eventually(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let deadline = Instant::now() + timeout;
     while !condition() {
-        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
-        std::thread::sleep(LOOK);
+        assert!(Instant::now() < deadline, "not within {timeout:?}: {what}");
+        std::thread::sleep(INTERVAL);
     }
 }
 
-/// The errno of a failed operation, 0 of a successful one.
+/// Returns the errno of a failed operation, 0 for a successful one.
 pub(crate) fn errno<T>(outcome: std::io::Result<T>) -> i32 {
     match outcome {
         Ok(_) => 0,

@@ -1,4 +1,4 @@
-//! Processes that are no children of the test, seen through /proc.
+//! Processes that are not children of the test, which are found through /proc.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -9,15 +9,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::eventually;
 
-/// The program in the background.
+/// A process of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pid: i32,
 }
 
 impl Process {
-    /// The programs that have `mountpoint` on their command line.
-    pub(crate) fn all_for(mountpoint: &Path) -> Vec<Self> {
+    /// Returns the processes of the program that have `mountpoint` on their command line.
+    pub(crate) fn serving(mountpoint: &Path) -> Vec<Self> {
         let pids = fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -34,7 +34,7 @@ impl Process {
         Self { pid: pid.try_into().unwrap() }
     }
 
-    /// A process that has ended but was not waited for does not count.
+    /// Returns whether the process runs. A zombie does not.
     pub(crate) fn is_alive(&self) -> bool {
         self.stat().is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
     }
@@ -47,29 +47,31 @@ impl Process {
         self.pid
     }
 
-    /// What is below /proc/PID.
-    pub(crate) fn proc(&self, name: &str) -> std::path::PathBuf {
+    /// Returns a path below /proc/PID.
+    pub(crate) fn proc_path(&self, name: &str) -> std::path::PathBuf {
         Path::new("/proc").join(self.pid.to_string()).join(name)
     }
 
-    /// The words, each with a NUL behind it; empty when there is no such process.
+    /// Returns the words of the command line, each followed by a NUL; empty when the process has
+    /// ended.
     pub(crate) fn command_line(&self) -> Vec<u8> {
-        fs::read(self.proc("cmdline")).unwrap_or_default()
+        fs::read(self.proc_path("cmdline")).unwrap_or_default()
     }
 
-    /// Sends a signal; that there is nobody any more to get it is no failure.
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends a signal; it is no error when the process has ended.
+    pub(crate) fn send_signal(&self, signal: Signal) {
         let _ = kill_process(Pid::from_raw(self.pid).unwrap(), signal);
     }
 
     #[track_caller]
-    pub(crate) fn must_end_within(&self, patience: Duration) {
-        eventually(&format!("process {} ends", self.pid), patience, || !self.is_alive());
+    pub(crate) fn must_end_within(&self, timeout: Duration) {
+        eventually(&format!("process {} ends", self.pid), timeout, || !self.is_alive());
     }
 
-    /// The fields of proc(5)'s stat from the state on; the name before them may hold anything.
+    /// Returns the fields of proc(5)'s stat from the state on. The process name before them may
+    /// contain any character.
     fn stat(&self) -> Option<Vec<String>> {
-        let stat = fs::read_to_string(self.proc("stat")).ok()?;
+        let stat = fs::read_to_string(self.proc_path("stat")).ok()?;
         let (_, fields) = stat.rsplit_once(") ")?;
         Some(fields.split(' ').map(str::to_owned).collect())
     }

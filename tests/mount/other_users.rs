@@ -1,0 +1,104 @@
+//! Other users than root: access to a mount, execution of its files, and mounting.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::{
+    BUCKET, CommandOutput, MountDirectory, PROGRAM, Process, TIMEOUT, TestEnvironment, run,
+    run_tool, wait_for_exit,
+};
+
+/// The id of an ordinary user that every Linux system has.
+const NOBODY: &str = "65534";
+
+fn as_nobody(arguments: &[&str]) -> CommandOutput {
+    let user = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+    run(Command::new("setpriv").args(user).args(arguments).current_dir("/"))
+}
+
+/// Without `--allow-other` the kernel admits only the mounting user; with it the modes decide.
+#[test]
+fn other_users_have_access_only_with_allow_other() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    for (options, has_access) in [
+        (&[][..], false),
+        (&["--allow-other"], true),
+        (&["-o", "allow_other"], true),
+        (&["--allow-other", "--file-mode=0400"], false),
+        (&["--allow-other", "--file-mode=0400", "--uid", NOBODY], true),
+    ] {
+        let mount = environment.mount_command(BUCKET).args(options).mount();
+        let file = mount.at("folder/one.txt");
+        let output = as_nobody(&["cat", file.to_str().unwrap()]);
+        if has_access {
+            assert_eq!(output.must_succeed(), b"one\n", "{options:?}");
+        } else {
+            assert!(
+                output.code == Some(1) && output.stderr.contains("Permission denied"),
+                "{options:?}: {}",
+                output.stderr
+            );
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"one\n", "root always has access");
+    }
+}
+
+/// Programs on the mount can be executed if their mode allows it, and never with `--noexec`.
+#[test]
+fn programs_are_executable_unless_noexec() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    environment.fake_daac.put(BUCKET, "hello", "#!/bin/sh\necho hello\n");
+    let execute = |options: &[&str]| {
+        let mount = environment.mount_command(BUCKET).args(options).mount();
+        run_tool(Path::new("/"), "sh", ["-c", &format!("exec {}", mount.at("hello").display())])
+    };
+    assert_eq!(execute(&["--file-mode=0555"]).must_succeed(), b"hello\n");
+    for options in [&["--file-mode=0555", "--noexec"][..], &["--file-mode=0444"]] {
+        assert!(execute(options).stderr.contains("Permission denied"), "{options:?}");
+    }
+}
+
+/// Both processes of a starting mount have secrets in their environment. Their `environ` belongs to
+/// root, so that other processes of the same user cannot read it.
+#[test]
+fn the_environment_of_both_processes_is_hidden_from_their_user() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    environment.fake_daac.set(|knobs| knobs.credentials_latency = Duration::from_secs(30));
+    let directory = MountDirectory::new();
+    run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
+    let mount_command = environment.mount_command_at(directory, BUCKET).as_user(NOBODY);
+    let mut child = mount_command.spawn_with("--timeout=60s");
+    assert!(environment.fake_daac.wait_for(|stats| stats.credentials > 0, TIMEOUT));
+    let processes = Process::serving(&mount_command.directory().mountpoint());
+    let owners: Vec<_> = processes
+        .iter()
+        .map(|process| fs::metadata(process.proc_path("environ")).unwrap().uid())
+        .collect();
+    assert_eq!(owners, [0, 0]);
+    drop(mount_command);
+    wait_for_exit(&mut child, TIMEOUT);
+}
+
+/// An ordinary user mounts and unmounts through fusermount3.
+#[test]
+fn an_ordinary_user_mounts_and_unmounts() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    if fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 != 0o006 {
+        return eprintln!(
+            "skipped: /dev/fuse is closed to ordinary users here (chmod 666 /dev/fuse)"
+        );
+    }
+    let directory = MountDirectory::new();
+    run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
+    let mount = environment.mount_command_at(directory, BUCKET).as_user(NOBODY).mount();
+    let file = mount.at("folder/one.txt");
+    assert_eq!(as_nobody(&["cat", file.to_str().unwrap()]).must_succeed(), b"one\n");
+    assert_eq!(as_nobody(&["stat", "-c", "%u", file.to_str().unwrap()]).must_succeed(), b"65534\n");
+    let path = mount.path();
+    let output = as_nobody(&[PROGRAM, "unmount", path.to_str().unwrap()]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    mount.server().must_end_within(TIMEOUT);
+}
