@@ -1,15 +1,15 @@
-//! The program: dispatch, print one error, exit code.
+//! The program: runs the verb, prints its error if it fails, and ends with an exit code.
 
 use std::fs::File;
 use std::process::ExitCode;
 
 use granulefs::cli::{Cli, MountArgs, Verb};
 use granulefs::commands;
-use granulefs::error::Error;
+use granulefs::error::{Error, Problem};
 use tracing_subscriber::EnvFilter;
 
-/// Blocks come and go by the hundred a second; glibc gives their pages back each time, and faults
-/// them in again.
+/// The cache allocates and frees hundreds of blocks a second. glibc's allocator returns the pages
+/// of each to the kernel, and every new block costs their page faults again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -40,7 +40,7 @@ fn log_to(args: &MountArgs) -> Result<(), Error> {
         2 => "debug",
         _ => "trace",
     };
-    // Other crates at these levels would log request headers, and in them secrets.
+    // Only granulefs itself logs: other crates would log request headers, which hold secrets.
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("off,granulefs={level}")))
         .with_target(false);
@@ -48,12 +48,13 @@ fn log_to(args: &MountArgs) -> Result<(), Error> {
         Some(path) => {
             let file = File::options().create(true).append(true).open(path);
             let file = file.map_err(|e| {
-                Error::usage(format!("cannot write the log file {}: {e}", path.display()))
+                let problem = Problem::new("cannot write the log file");
+                Error::usage(problem.about(path.display()).caused_by(e))
             })?;
             log.with_ansi(false).with_writer(file).init();
         }
         None if args.foreground => log.with_writer(std::io::stderr).init(),
-        // The terminal gets one message, about what went wrong.
+        // The terminal gets one error message, and no log.
         None => {}
     }
     Ok(())

@@ -1,10 +1,10 @@
-//! A least-recently-used map bounded by weight. The only door to the `lru` crate.
+//! A least-recently-used map bounded by weight. Only this module imports the `lru` crate.
 
 use std::hash::Hash;
 
 use lru::LruCache;
 
-/// Keeps what was used last, as much as fits.
+/// A map that drops what was not used for longest when its weight exceeds a limit.
 #[derive(Debug)]
 pub struct WeightedLru<K: Hash + Eq, V> {
     entries: LruCache<K, (V, usize)>,
@@ -13,13 +13,13 @@ pub struct WeightedLru<K: Hash + Eq, V> {
 }
 
 impl<K: Hash + Eq, V> WeightedLru<K, V> {
-    /// An empty map for a total weight of `limit`, in whatever unit the caller counts.
+    /// Returns an empty map for a total weight of `limit`, in whatever unit the caller counts.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { entries: LruCache::unbounded(), weight: 0, limit }
     }
 
-    /// The value of `key`, which counts as used.
+    /// Returns the value of `key`, which counts as a use.
     pub fn get<Q>(&mut self, key: &Q) -> Option<&V>
     where
         K: std::borrow::Borrow<Q>,
@@ -28,7 +28,7 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         self.entries.get(key).map(|(value, _)| value)
     }
 
-    /// Whether `key` is kept. Does not count as a use.
+    /// Returns whether `key` is in the map. Does not count as a use.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: std::borrow::Borrow<Q>,
@@ -37,8 +37,8 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         self.entries.contains(key)
     }
 
-    /// Puts `value` in, and drops what was not used for longest until the rest fits. What does not
-    /// fit by itself is not kept, and costs no other its place.
+    /// Inserts `value`, and drops what was not used for longest until the rest fits. A value that
+    /// is heavier than the limit is not kept, and nothing is dropped for it.
     pub fn insert(&mut self, key: K, value: V, weight: usize) {
         if weight > self.limit {
             self.remove(&key);
@@ -51,7 +51,7 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         while self.weight > self.limit && self.pop().is_some() {}
     }
 
-    /// Takes `key` out.
+    /// Removes `key` and returns its value.
     pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
         K: std::borrow::Borrow<Q>,
@@ -62,29 +62,29 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         Some(value)
     }
 
-    /// Takes out every entry whose key `is_gone`.
-    pub fn remove_where(&mut self, is_gone: impl Fn(&K) -> bool) -> Vec<(K, V)>
+    /// Removes and returns the entries whose keys match.
+    pub fn remove_where(&mut self, matches: impl Fn(&K) -> bool) -> Vec<(K, V)>
     where
         K: Clone,
     {
-        let gone: Vec<K> =
-            self.entries.iter().map(|(key, _)| key).filter(|key| is_gone(key)).cloned().collect();
-        gone.into_iter().filter_map(|key| self.remove(&key).map(|value| (key, value))).collect()
+        let matching: Vec<K> =
+            self.entries.iter().map(|(key, _)| key).filter(|key| matches(key)).cloned().collect();
+        matching.into_iter().filter_map(|key| self.remove(&key).map(|value| (key, value))).collect()
     }
 
-    /// Takes out what was not used for longest.
+    /// Removes and returns the entry that was not used for longest.
     pub fn pop(&mut self) -> Option<(K, V)> {
         let (key, (value, weight)) = self.entries.pop_lru()?;
         self.weight -= weight;
         Some((key, value))
     }
 
-    /// All that is kept, last used first.
+    /// Returns all entries, last used first. Does not count as a use.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, (value, _))| (key, value))
     }
 
-    /// The weight of all that is kept.
+    /// Returns the weight of all entries.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.weight

@@ -1,21 +1,28 @@
-//! One limiter in bytes for every block in memory: kept, on its way, or in the hands of a reader.
+//! One limit in bytes for every block in memory: kept, in flight, or in the hands of a reader.
+//!
+//! The queue is kept by hand because two rules need what the first in it waits for: eviction makes
+//! room for exactly that, and it passes over the limit when nothing is in flight. A
+//! `tokio::sync::Semaphore` tells neither who waits nor for how much, its waiters queue up when
+//! they are first polled and not when their blocks are claimed, and it reports no free permits
+//! while the first waiter has taken a part of what it needs.
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::STALL_TIMEOUT;
 use crate::error::Error;
 
-/// Fetches on their way at once: with what S3 brings over a connection (90 MiB/s) more than the
-/// wire takes. Each costs up to 400 KiB beside its bytes while the processor cannot keep up.
-const CONNECTIONS: usize = 128;
+/// The most fetches at once. With what S3 brings over a connection (90 MiB/s), this is more than
+/// the wire takes. Each costs up to 400 KiB beside its bytes while the processor cannot keep up.
+const MAX_FETCHES: usize = 128;
 
-/// Bytes promised before they are fetched, and counted until the last reader lets go of them.
+/// Grants bytes before they are fetched, and counts them until the last reader drops them.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     capacity: usize,
@@ -24,16 +31,17 @@ pub(super) struct MemoryLimiter {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Bytes in memory, and bytes granted to fetches.
     held: usize,
-    /// Of these, what is promised to ranges and has not landed.
+    /// Of these, bytes granted to fetches that have not arrived.
     in_flight: usize,
-    /// Fetches on their way.
-    flights: usize,
-    queue: VecDeque<Waiting>,
+    /// Fetches that hold a permit and have not lent it.
+    fetches: usize,
+    queue: VecDeque<Queued>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Queued {
     bytes: usize,
     granted: oneshot::Sender<()>,
 }
@@ -47,68 +55,65 @@ impl MemoryLimiter {
         self.capacity
     }
 
-    /// A place in line for `bytes`.
-    pub(super) fn ask(self: &Arc<Self>, bytes: usize) -> Waiter {
-        let (granted, receiver) = oneshot::channel();
-        self.settle(|state| state.queue.push_back(Waiting { bytes, granted }));
-        Waiter { limiter: self.clone(), bytes, granted: receiver }
+    /// Takes a place in the queue, for a fetch of `bytes`.
+    pub(super) fn enqueue(self: &Arc<Self>, bytes: usize) -> Waiter {
+        let (sender, granted) = oneshot::channel();
+        self.change(|state| state.queue.push_back(Queued { bytes, granted: sender }));
+        Waiter { limiter: self.clone(), bytes, granted }
     }
 
-    /// Whether `bytes` have room within the capacity, after whoever waits first.
+    /// Whether `bytes` fit within the capacity beside what is held and what the first in the queue
+    /// waits for.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.state().wanted() + bytes <= self.capacity
+        self.state.lock().with_first() + bytes <= self.capacity
     }
 
-    /// Whether something should be let go of: the first in line does not fit, or more is held than
-    /// should be.
-    pub(super) fn is_short(&self) -> bool {
+    /// Whether something should be evicted: the first in the queue does not fit, or more is held
+    /// than the capacity.
+    pub(super) fn is_over(&self) -> bool {
         !self.has_room(0)
     }
 
-    /// Whether somebody waits in line, or would have to.
-    pub(super) fn is_busy(&self) -> bool {
-        let state = self.state();
-        state.flights >= CONNECTIONS || !state.queue.is_empty()
+    /// Whether a fetch would have to wait, however small: there are too many, or others wait.
+    pub(super) fn would_wait(&self) -> bool {
+        let state = self.state.lock();
+        state.fetches >= MAX_FETCHES || !state.queue.is_empty()
     }
 
-    /// Bytes held or promised.
+    /// Bytes in memory and in flight.
     pub(super) fn held(&self) -> usize {
-        self.state().held
+        self.state.lock().held
     }
 
-    /// Changes the state, and grants in turn what fits now. When nothing is on its way, nothing
-    /// that is waited for would make room, so the first in line passes whatever is held: readers
-    /// who hold one block and wait for another cannot lock up.
-    fn settle(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state();
+    /// Makes a change, and grants in turn what fits after it. When nothing is in flight, nothing
+    /// that is waited for would make room, so the first in the queue passes whatever is held:
+    /// readers who hold one block and wait for another cannot lock each other up.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
         change(&mut state);
         while let Some(first) = state.queue.front()
             && (first.granted.is_closed()
-                || (state.flights < CONNECTIONS && state.wanted() <= self.capacity)
+                || (state.fetches < MAX_FETCHES && state.with_first() <= self.capacity)
                 || state.in_flight == 0)
         {
             let bytes = first.bytes;
             if state.queue.pop_front().is_some_and(|first| first.granted.send(()).is_ok()) {
                 state.held += bytes;
                 state.in_flight += bytes;
-                state.flights += 1;
+                state.fetches += 1;
             }
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Bytes held, and what the first in line waits for.
-    fn wanted(&self) -> usize {
+    /// Bytes held, and those that the first in the queue waits for.
+    fn with_first(&self) -> usize {
         self.held + self.queue.front().map_or(0, |first| first.bytes)
     }
 }
 
-/// A place in line. Dropped, it is given up.
+/// A place in the queue. Dropped, it is given up.
 #[derive(Debug)]
 pub(super) struct Waiter {
     limiter: Arc<MemoryLimiter>,
@@ -117,12 +122,12 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    /// Waits for its turn. Safe to cancel.
-    pub(super) async fn turn(&mut self) -> Result<Permit, Error> {
+    /// Waits for its turn. Safe to cancel. Returns one permit; there is no second.
+    pub(super) async fn permit(&mut self) -> Result<Permit, Error> {
         (&mut self.granted)
             .await
-            .map_err(|_| Error::transient("a fetch lost its place in line"))?;
-        Ok(Permit { limiter: self.limiter.clone(), rest: self.bytes, lent: None })
+            .map_err(|_| Error::transient("a fetch lost its place in the queue for memory"))?;
+        Ok(Permit { limiter: self.limiter.clone(), in_flight: self.bytes, lent: None })
     }
 }
 
@@ -130,57 +135,58 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         self.granted.close();
         if self.granted.try_recv().is_ok() {
-            drop(Permit { limiter: self.limiter.clone(), rest: self.bytes, lent: None });
+            // Granted, and not taken.
+            drop(Permit { limiter: self.limiter.clone(), in_flight: self.bytes, lent: None });
         } else {
-            self.limiter.settle(|_| {});
+            self.limiter.change(|_| {});
         }
     }
 }
 
-/// Bytes promised to a range_. Dropped, it gives back what has not landed.
+/// Bytes granted to one fetch. Dropped, it gives back what has not arrived.
 #[derive(Debug)]
 pub(super) struct Permit {
     limiter: Arc<MemoryLimiter>,
-    rest: usize,
-    /// What was promised, and is with others together with the connection while the range_ stands
-    /// still.
+    /// Bytes that have not arrived and are not lent.
+    in_flight: usize,
+    /// Bytes that are lent to others, together with the place among the fetches.
     lent: Option<usize>,
 }
 
 impl Permit {
-    /// A block that has landed: counted until its last clone is gone.
-    pub(super) fn hold(&mut self, block: BytesMut) -> Bytes {
-        self.rest -= block.len();
-        self.limiter.state().in_flight -= block.len();
-        Bytes::from_owner(Held { limiter: self.limiter.clone(), block })
+    /// Makes a block that has arrived countable: it counts until its last clone is dropped.
+    pub(super) fn count(&mut self, block: BytesMut) -> Bytes {
+        self.in_flight -= block.len();
+        self.limiter.state.lock().in_flight -= block.len();
+        Bytes::from_owner(CountedBlock { limiter: self.limiter.clone(), block })
     }
 
-    /// Waits for `work`. Where that takes long, what has not landed goes to others meanwhile, and
-    /// is waited for in line when `work` is done: the ranges of a bucket that stands still must not
-    /// keep the whole limiter from the others.
-    pub(super) async fn lend_during<T>(
+    /// Waits for `work`. Where that takes long, what has not arrived is lent to others meanwhile,
+    /// and waited for in the queue when `work` is done: the fetches of a bucket that stalls must
+    /// not keep the memory from those of other buckets.
+    pub(super) async fn lend_while_stalled<T>(
         &mut self,
         work: impl Future<Output = T>,
     ) -> Result<T, Error> {
         let mut work = pin!(work);
-        if let Ok(done) = timeout(PATIENCE, &mut work).await {
+        if let Ok(done) = timeout(STALL_TIMEOUT, &mut work).await {
             return Ok(done);
         }
         let lent = self.lent.unwrap_or(0) + self.give_back();
         self.lent = Some(lent);
         let done = work.await;
-        *self = self.limiter.ask(lent).turn().await?;
+        *self = self.limiter.enqueue(lent).permit().await?;
         Ok(done)
     }
 
     fn give_back(&mut self) -> usize {
-        let rest = std::mem::take(&mut self.rest);
-        self.limiter.settle(|state| {
-            state.in_flight -= rest;
-            state.held -= rest;
-            state.flights -= usize::from(self.lent.is_none());
+        let bytes = std::mem::take(&mut self.in_flight);
+        self.limiter.change(|state| {
+            state.in_flight -= bytes;
+            state.held -= bytes;
+            state.fetches -= usize::from(self.lent.is_none());
         });
-        rest
+        bytes
     }
 }
 
@@ -190,20 +196,20 @@ impl Drop for Permit {
     }
 }
 
-struct Held {
+struct CountedBlock {
     limiter: Arc<MemoryLimiter>,
     block: BytesMut,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for CountedBlock {
     fn as_ref(&self) -> &[u8] {
         &self.block
     }
 }
 
-impl Drop for Held {
+impl Drop for CountedBlock {
     fn drop(&mut self) {
-        self.limiter.settle(|state| state.held -= self.block.len());
+        self.limiter.change(|state| state.held -= self.block.len());
     }
 }
 
@@ -215,18 +221,18 @@ mod tests {
     use super::*;
 
     fn granted(waiter: &mut Waiter) -> Option<Permit> {
-        waiter.turn().now_or_never().map(Result::unwrap)
+        waiter.permit().now_or_never().map(Result::unwrap)
     }
 
     #[test]
-    fn whoever_finds_no_room_waits_in_turn_and_bytes_count_until_the_last_reader_lets_go() {
+    fn waiters_pass_in_turn_and_bytes_count_until_the_last_reader_drops_them() {
         let limiter = MemoryLimiter::new(10);
-        let mut first = granted(&mut limiter.ask(8)).unwrap();
-        let (mut second, mut third) = (limiter.ask(4), limiter.ask(1));
-        assert!(!limiter.has_room(1) && limiter.is_short());
+        let mut first = granted(&mut limiter.enqueue(8)).unwrap();
+        let (mut second, mut third) = (limiter.enqueue(4), limiter.enqueue(1));
+        assert!(!limiter.has_room(1) && limiter.is_over());
         // The third would fit, but it is not its turn.
         assert!(granted(&mut second).is_none() && granted(&mut third).is_none());
-        let block = first.hold(BytesMut::from(&b"12345678"[..]));
+        let block = first.count(BytesMut::from(&b"12345678"[..]));
         let reader = block.slice(2..3);
         drop(block);
         assert!(granted(&mut second).is_none());
@@ -236,78 +242,82 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_whole_budget_passes_when_nothing_is_on_its_way() {
+    fn more_than_the_whole_capacity_passes_when_nothing_is_in_flight() {
         let limiter = MemoryLimiter::new(10);
-        let mut first = granted(&mut limiter.ask(10)).unwrap();
-        let mut second = limiter.ask(100);
-        let pinned = first.hold(BytesMut::from(&b"1234567890"[..]));
+        let mut first = granted(&mut limiter.enqueue(10)).unwrap();
+        let mut second = limiter.enqueue(100);
+        let pinned = first.count(BytesMut::from(&b"1234567890"[..]));
         assert!(granted(&mut second).is_none());
         drop(first);
-        assert_eq!((granted(&mut second).map(|seat| seat.rest), limiter.held()), (Some(100), 10));
+        let passed = granted(&mut second).map(|permit| permit.in_flight);
+        assert_eq!((passed, limiter.held()), (Some(100), 10));
         drop(pinned);
         assert_eq!(limiter.held(), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_stands_still_lends_its_promise_and_waits_in_line_for_it_again() {
+    async fn a_stalled_fetch_lends_its_bytes_and_queues_for_them_again() {
         let limiter = MemoryLimiter::new(10);
-        let mut first = granted(&mut limiter.ask(8)).unwrap();
-        drop(first.hold(BytesMut::from(&b"123"[..])));
+        let mut first = granted(&mut limiter.enqueue(8)).unwrap();
+        drop(first.count(BytesMut::from(&b"123"[..])));
         let (moves, stall) = oneshot::channel();
-        let mut stalled = Box::pin(first.lend_during(stall));
-        assert!(timeout(PATIENCE / 2, &mut stalled).await.is_err());
+        let mut stalled = Box::pin(first.lend_while_stalled(stall));
+        assert!(timeout(STALL_TIMEOUT / 2, &mut stalled).await.is_err());
         assert_eq!(limiter.held(), 5);
-        assert!(timeout(PATIENCE, &mut stalled).await.is_err());
-        let second = granted(&mut limiter.ask(10)).unwrap();
+        assert!(timeout(STALL_TIMEOUT, &mut stalled).await.is_err());
+        let second = granted(&mut limiter.enqueue(10)).unwrap();
         moves.send(()).unwrap();
-        assert!(timeout(PATIENCE, &mut stalled).await.is_err(), "passed without its turn");
+        assert!(timeout(STALL_TIMEOUT, &mut stalled).await.is_err(), "passed out of turn");
         drop(second);
         assert!(matches!((&mut stalled).await, Ok(Ok(()))));
         drop(stalled);
-        assert_eq!((first.rest, first.lent, limiter.held()), (5, None, 5));
+        assert_eq!((first.in_flight, first.lent, limiter.held()), (5, None, 5));
         drop(first);
         assert_eq!(limiter.held(), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_so_many_fly_at_once_and_one_that_stands_still_lends_its_place() {
-        let limiter = MemoryLimiter::new(10 * CONNECTIONS);
-        let mut flying: Vec<_> =
-            (1..CONNECTIONS).map(|_| granted(&mut limiter.ask(1)).unwrap()).collect();
-        // So many in a row are all that tokio lets one task take.
+    async fn fetches_at_once_are_limited_and_a_stalled_one_lends_its_place() {
+        let limiter = MemoryLimiter::new(10 * MAX_FETCHES);
+        let mut fetches: Vec<_> =
+            (1..MAX_FETCHES).map(|_| granted(&mut limiter.enqueue(1)).unwrap()).collect();
+        // Tokio lets one task take only so many in a row.
         tokio::task::yield_now().await;
-        assert!(!limiter.is_busy());
-        let mut last = granted(&mut limiter.ask(1)).unwrap();
-        let mut next = limiter.ask(1);
-        assert!(limiter.is_busy() && !limiter.is_short() && granted(&mut next).is_none());
-        flying.pop();
-        let mut further = limiter.ask(1);
+        assert!(!limiter.would_wait());
+        let mut last = granted(&mut limiter.enqueue(1)).unwrap();
+        let mut next = limiter.enqueue(1);
+        assert!(limiter.would_wait() && !limiter.is_over() && granted(&mut next).is_none());
+        fetches.pop();
+        let mut further = limiter.enqueue(1);
         drop(granted(&mut next).unwrap());
         drop(granted(&mut further).unwrap());
-        flying.push(granted(&mut limiter.ask(1)).unwrap());
-        let mut stalled = Box::pin(last.lend_during(std::future::pending::<()>()));
-        assert!(timeout(2 * PATIENCE, &mut stalled).await.is_err());
-        assert!(!limiter.is_busy());
+        fetches.push(granted(&mut limiter.enqueue(1)).unwrap());
+        let mut stalled = Box::pin(last.lend_while_stalled(std::future::pending::<()>()));
+        assert!(timeout(2 * STALL_TIMEOUT, &mut stalled).await.is_err());
+        assert!(!limiter.would_wait());
         drop(stalled);
-        drop((last, flying));
-        let flights = limiter.state().flights;
-        assert_eq!((flights, limiter.held()), (0, 0));
+        drop((last, fetches));
+        let fetches = limiter.state.lock().fetches;
+        assert_eq!((fetches, limiter.held()), (0, 0));
     }
 
     proptest! {
         #[test]
-        fn whoever_gives_up_leaves_nothing_behind(asked in prop::collection::vec((1..40_usize, any::<bool>()), 1..30)) {
+        fn waiters_that_give_up_leave_nothing_behind(
+            asked in prop::collection::vec((1..40_usize, any::<bool>()), 1..30),
+        ) {
             let limiter = MemoryLimiter::new(50);
-            let mut tickets: Vec<_> = asked.iter().map(|(bytes, stays)| (limiter.ask(*bytes), *stays)).collect();
+            let mut waiters: Vec<_> =
+                asked.iter().map(|(bytes, stays)| (limiter.enqueue(*bytes), *stays)).collect();
             prop_assert!(limiter.held() <= 50);
-            tickets.retain(|(_, stays)| *stays);
-            for (mut waiter, _) in tickets {
+            waiters.retain(|(_, stays)| *stays);
+            for (mut waiter, _) in waiters {
                 prop_assert!(granted(&mut waiter).is_some(), "stuck");
                 prop_assert!(limiter.held() <= 50);
             }
-            let in_flight = limiter.state().in_flight;
-            let flights = limiter.state().flights;
-            prop_assert_eq!((limiter.held(), in_flight, flights, limiter.is_busy()), (0, 0, 0, false));
+            prop_assert!(!limiter.would_wait());
+            let state = limiter.state.lock();
+            prop_assert_eq!((state.held, state.in_flight, state.fetches), (0, 0, 0));
         }
     }
 }

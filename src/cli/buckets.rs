@@ -2,20 +2,20 @@
 
 use clap::Args;
 
-use super::BucketsFile;
+use super::BucketTableArg;
 
 /// `granulefs buckets`
 #[derive(Debug, Args)]
 pub struct BucketsArgs {
-    /// Only those of a data center (PODAAC, LP DAAC, ...), or with this text in name, endpoint or
-    /// provider
+    /// List only the buckets of a data center (PODAAC, LP DAAC, ...), or those that have this text
+    /// in their name, endpoint or provider
     pub wanted: Option<String>,
 
-    /// As JSON, in the shape that --buckets-file reads
+    /// Print JSON, in the form that --buckets-file reads
     #[arg(long)]
     pub json: bool,
 
     /// The table of buckets.
     #[command(flatten)]
-    pub buckets: BucketsFile,
+    pub table: BucketTableArg,
 }

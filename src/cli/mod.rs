@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use access::{BucketsFile, EarthdataArgs, RegionArg, StoreArgs};
+pub use access::{BucketTableArg, EarthdataArgs, StoreArgs};
 pub use buckets::BucketsArgs;
 pub use credentials::{CredentialsArgs, Format};
 pub use doctor::DoctorArgs;
@@ -25,7 +25,14 @@ pub use values::timestamp;
 
 /// NASA's Earthdata buckets as a folder.
 #[derive(Debug, Parser)]
-#[command(name = "granulefs", version, about, long_about = LONG_ABOUT, after_long_help = AFTER_HELP, max_term_width = 110)]
+#[command(
+    name = "granulefs",
+    version,
+    about,
+    long_about = LONG_ABOUT,
+    after_long_help = AFTER_HELP,
+    max_term_width = 110
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -33,8 +40,8 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the program's own arguments. Help and complaints are printed here, and end the
-    /// program.
+    /// Reads the program's own arguments. Where they ask for help or are wrong, prints the help or
+    /// what is wrong, and ends the program.
     #[must_use]
     pub fn read() -> Self {
         Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -48,7 +55,7 @@ impl Cli {
     }
 }
 
-/// A complaint that repeats a value, without what stands before the host of a URL there.
+/// Removes user name and password from a URL that the error message repeats.
 fn without_password(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && let Some((before, host)) = value.rsplit_once('@')
@@ -62,17 +69,19 @@ fn without_password(mut error: clap::Error) -> clap::Error {
 }
 
 const LONG_ABOUT: &str = "\
-granulefs mounts a bucket of NASA's Earthdata Cloud, or a prefix of it, as a read-only folder. It logs in to Earthdata by \
-itself, gets the temporary credentials that the data center hands out, and swaps them before they expire, so that a job may \
-read for days.";
+granulefs mounts a bucket of NASA's Earthdata Cloud, or a prefix of it, as a read-only folder. It \
+logs in to Earthdata by itself, gets the temporary credentials that the data center hands out, and \
+renews them before they expire, so that a job may read for days.";
 
 const AFTER_HELP: &str = "\
 Identity (looked for in this order, for the Earthdata Login host):
-  EARTHDATA_TOKEN                            a bearer token from https://urs.earthdata.nasa.gov/ (they live 60 days)
+  EARTHDATA_TOKEN
+        a bearer token from https://urs.earthdata.nasa.gov/ (tokens live 60 days)
   EARTHDATA_USERNAME and EARTHDATA_PASSWORD
-  the file that NETRC names, or ~/.netrc     machine urs.earthdata.nasa.gov login USER password PASSWORD
-Where there is a token and a password, the password is used when the token is refused. Neither can be given as a flag: \
-the process list would show it.
+  the file that NETRC names, or ~/.netrc
+        machine urs.earthdata.nasa.gov login USER password PASSWORD
+Where there are a token and a password, the password is used when the token is refused. Neither \
+can be given as a flag: the list of processes would show it.
 
 Examples:
   granulefs mount podaac-ops-cumulus-protected/MUR-JPL-L4-GLOB-v4.1 ~/mur
@@ -83,18 +92,18 @@ SOURCE is one of
   BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX/
         a bucket, or what is below a prefix of it
   s3://BUCKET/KEY.nc
-        the directory of that file; its path in the mount is printed
+        the directory of that file; mount prints the file's path
   https://HOST/BUCKET/KEY.nc
         the same, from the link on a granule's page
   collection:SHORT_NAME[@VERSION], collection:C1996881146-POCLOUD
-        where CMR says that it is, the newest version unless one is named
+        where the collection is, as CMR says; the newest version unless one is named
         (a directory for each bucket when its granules are in several)
   podaac, LPDAAC, GES_DISC, ...
         every bucket of a data center
   earthdata
         every known bucket
-A word that is a bucket in the table is that bucket, also where it is a data \
-center's name; BUCKET/ is always a bucket.";
+A word that is both a bucket in the table and the name of a data center means the bucket. BUCKET/ \
+always means a bucket.";
 
 /// What granulefs can do.
 #[derive(Debug, Subcommand)]
@@ -104,26 +113,26 @@ pub enum Verb {
     Mount(Box<MountArgs>),
     /// List the buckets that are known, with data center, endpoint and region
     Buckets(BucketsArgs),
-    /// Print where in a mount an s3:// or https link lies
+    /// Print the path in a mount of an s3:// URL or a granule's https link
     Path(PathArgs),
     /// Print S3 credentials for other programs
     #[command(long_about = credentials::ABOUT)]
     Credentials(Box<CredentialsArgs>),
-    /// Look at everything that a mount needs, and say what to do about what does not work
+    /// Check everything that a mount needs, and say what to do about what does not work
     #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
-    /// Forget what is known of names, so that they are asked for anew (SIGHUP to the mount's
-    /// process does it as well)
+    /// Forget the names that a mount has seen, so that it asks for them again (SIGHUP to the
+    /// mount's process does the same)
     Refresh {
-        /// The directory it is mounted on
+        /// The directory of the mount
         mountpoint: PathBuf,
-        /// Only what is at and below this path, relative to the mount point
+        /// Forget only the names at and below this path, relative to the mount point
         path: Option<PathBuf>,
     },
-    /// End a mount, also while files are open there
+    /// End a mount, even while files are open there
     #[command(alias = "umount")]
     Unmount {
-        /// The directory it is mounted on
+        /// The directory of the mount
         mountpoint: PathBuf,
     },
 }
@@ -153,16 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_repeats_no_password() {
+    fn an_error_message_repeats_no_password() {
         for given in [
             ["mount", "https://jane:secret@h:99999/", "/mnt"],
             ["mount", "--earthdata-host=jane:secret@h", "b"],
             ["mount", "--credentials-endpoint=https://jane:secret@h/", "b"],
         ] {
-            let complaint = Cli::of(["granulefs"].into_iter().chain(given).map(OsString::from))
+            let message = Cli::of(["granulefs"].into_iter().chain(given).map(OsString::from))
                 .unwrap_err()
                 .to_string();
-            assert!(!complaint.contains("secret"), "{complaint}");
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 }

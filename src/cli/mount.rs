@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{cache_size, duration, patience, read_only_mode};
+use super::values::{cache_size, duration, read_only_mode, time_limit};
 use super::{EarthdataArgs, SOURCES, StoreArgs};
 use crate::catalog::Source;
+use crate::connect::Settings;
+use crate::error::Error;
+use crate::filesystem::{CacheSettings, OwnerAndModes};
+use crate::fuse::MountSettings;
 
 /// `granulefs mount`
 #[derive(Debug, Args)]
@@ -16,78 +20,147 @@ pub struct MountArgs {
     /// What to mount: BUCKET/PREFIX, a granule's link, a collection, ... (see below)
     pub source: Source,
 
-    /// An existing directory; what a killed granulefs left there is replaced
+    /// An existing directory. What a killed granulefs left mounted there is replaced
     pub mountpoint: PathBuf,
 
     /// Serve from this process until the mount ends, instead of from one in the background
     #[arg(long)]
     pub foreground: bool,
 
-    /// How Earthdata is spoken to.
+    /// How Earthdata is asked.
     #[command(flatten)]
-    pub earthdata: EarthdataArgs,
+    earthdata: EarthdataArgs,
 
-    /// How S3 is spoken to.
+    /// How S3 is asked.
     #[command(flatten)]
-    pub store: StoreArgs,
+    store: StoreArgs,
 
-    /// Memory for file data, shared by all files (like 256MiB or 2GB)
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = cache_size, help_heading = "Caches")]
-    pub cache_size: usize,
+    /// Memory for file data, shared by all files (256MiB, 2GB, ...)
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "256MiB",
+        value_parser = cache_size,
+        help_heading = "Caches"
+    )]
+    cache_size: usize,
 
-    /// How long names and attributes are believed (like 5m or 90s); absence for a tenth of it, 30 s
-    /// at most
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration, help_heading = "Caches")]
-    pub metadata_ttl: Duration,
+    /// How long names and attributes are believed before they are asked for again (5m, 90s, ...);
+    /// that a name is not there is believed for a tenth of it, 30 s at most
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = duration,
+        help_heading = "Caches"
+    )]
+    metadata_ttl: Duration,
 
     /// How long one operation may take before it fails with ETIMEDOUT
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = patience, help_heading = "Caches")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = time_limit,
+        help_heading = "S3"
+    )]
     pub timeout: Duration,
 
-    /// Let other users in (for those who are not root, /etc/fuse.conf must say user_allow_other)
-    #[arg(long, help_heading = "OwnerAndModes")]
-    pub allow_other: bool,
+    /// Let other users use the mount (unless root mounts, /etc/fuse.conf must say user_allow_other)
+    #[arg(long, help_heading = "Owner and permissions")]
+    allow_other: bool,
 
-    /// Owner of everything [default: who mounts]
-    #[arg(long, help_heading = "OwnerAndModes")]
-    pub uid: Option<u32>,
+    /// Owner of everything [default: the user who mounts]
+    #[arg(long, help_heading = "Owner and permissions")]
+    uid: Option<u32>,
 
-    /// Group of everything [default: that of who mounts]
-    #[arg(long, help_heading = "OwnerAndModes")]
-    pub gid: Option<u32>,
+    /// Group of everything [default: the group of the user who mounts]
+    #[arg(long, help_heading = "Owner and permissions")]
+    gid: Option<u32>,
 
     /// Permissions of files, octal, without write bits
-    #[arg(long, value_name = "MODE", default_value = "0444", value_parser = read_only_mode, help_heading = "OwnerAndModes")]
-    pub file_mode: u16,
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "0444",
+        value_parser = read_only_mode,
+        help_heading = "Owner and permissions"
+    )]
+    file_mode: u16,
 
     /// Permissions of directories, octal, without write bits
-    #[arg(long, value_name = "MODE", default_value = "0555", value_parser = read_only_mode, help_heading = "OwnerAndModes")]
-    pub dir_mode: u16,
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "0555",
+        value_parser = read_only_mode,
+        help_heading = "Owner and permissions"
+    )]
+    dir_mode: u16,
 
     /// Let nobody execute files
-    #[arg(long, help_heading = "OwnerAndModes")]
-    pub noexec: bool,
+    #[arg(long, help_heading = "Owner and permissions")]
+    noexec: bool,
 
     /// Append the log to this file; without it only --foreground logs, to standard error
     #[arg(long, value_name = "FILE", help_heading = "Log")]
     pub log_file: Option<PathBuf>,
 
-    /// Log more: -v credential swaps, -vv requests, -vvv everything. Never a secret
+    /// Log more: -v renewed credentials, -vv requests, -vvv everything. Secrets are never logged
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Log")]
     pub verbose: u8,
 
     /// Options as mount(8) passes them: any long option of this page (cache_size=1GiB,allow_other),
-    /// and ro, noauto, _netdev and their like, which change nothing
-    // Taken apart by `arguments` before clap sees them; here for the help only.
+    /// and ro, noauto, _netdev and the like, which change nothing
+    // `options::expanded` replaces these before clap sees them: the field is here for the help.
     #[arg(short = 'o', value_name = "OPTION,...")]
-    pub options: Vec<String>,
+    options: Vec<String>,
+}
+
+impl MountArgs {
+    /// Returns how the source is found, logged in to and asked.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the table of buckets cannot be read.
+    pub fn connect_settings(&self) -> Result<Settings, Error> {
+        Ok(Settings { earthdata: self.earthdata.settings()?, s3: self.store.settings() })
+    }
+
+    /// Returns whose everything is, and with which permissions.
+    #[must_use]
+    pub fn owner_and_modes(&self) -> OwnerAndModes {
+        OwnerAndModes {
+            uid: self.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
+            gid: self.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
+            file_mode: self.file_mode,
+            dir_mode: self.dir_mode,
+        }
+    }
+
+    /// Returns what is kept in memory, and for how long.
+    #[must_use]
+    pub fn limits(&self) -> CacheSettings {
+        CacheSettings { metadata_ttl: self.metadata_ttl, cache_size: self.cache_size }
+    }
+
+    /// Returns how the kernel is asked to mount `source`, as mount(8) is to show it.
+    #[must_use]
+    pub fn mount_settings(&self, source: String) -> MountSettings {
+        MountSettings {
+            source,
+            allow_other: self.allow_other,
+            no_exec: self.noexec,
+            deadline: self.timeout,
+        }
+    }
 }
 
 pub(super) const ABOUT: &str = "\
-Mounts a bucket, a prefix of it, or a directory of several buckets. Returns when the mount can be used, and for one bucket when the \
-login is done and the first listing is there; several log in when something below them is needed. A background process serves it \
-until `granulefs unmount`, umount(8), fusermount3 -u, SIGTERM or SIGINT. When anything of that fails it says why, exits with status 1 \
-and leaves nothing behind.";
+Mounts a bucket, a prefix of it, or a directory of several buckets. Returns when the mount can be \
+used; for one bucket that is when the login is done and the first listing is there, while several \
+log in when something below them is needed. A background process serves the mount until \
+`granulefs unmount`, umount(8), fusermount3 -u, SIGTERM or SIGINT. When any of that fails, it says \
+why, exits with status 1 and leaves nothing behind.";
 
 #[cfg(test)]
 mod tests {

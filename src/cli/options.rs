@@ -1,11 +1,11 @@
-//! `-o` as mount(8) passes it.
+//! The options of `-o`, as mount(8) passes them.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// What mount(8) and fstab(5) pass that changes nothing here: the mount is read-only, nosuid and
+/// Options of mount(8) and fstab(5) that change nothing here: the mount is read-only, nosuid and
 /// nodev in any case.
-const PASSIVE: [&str; 22] = [
+const IGNORED: [&str; 22] = [
     "ro",
     "rw",
     "defaults",
@@ -30,8 +30,8 @@ const PASSIVE: [&str; 22] = [
     "default_permissions",
 ];
 
-/// The arguments with `-o name=value` written as `--name=value`, and `mount.granulefs SOURCE
-/// MOUNTPOINT`, as mount(8) calls its helper, as `granulefs mount SOURCE MOUNTPOINT`.
+/// Writes `-o name=value` as `--name=value`, and `mount.granulefs SOURCE MOUNTPOINT`, as mount(8)
+/// calls its helper, as `granulefs mount SOURCE MOUNTPOINT`.
 pub(super) fn expanded(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut given = given.into_iter();
     let program = given.next().unwrap_or_else(|| "granulefs".into());
@@ -48,7 +48,7 @@ pub(super) fn expanded(given: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
                 Some(options) => expand(&options, &mut arguments),
                 None => arguments.push(argument),
             },
-            // mount(8)'s "do not write /etc/mtab" and "be sloppy".
+            // mount(8) passes "do not write /etc/mtab" and "tolerate unknown options" like this.
             Some("-n" | "-s") if is_helper => {}
             Some(text) if text.starts_with("-o") => expand(OsStr::new(&text[2..]), &mut arguments),
             _ => arguments.push(argument),
@@ -59,7 +59,7 @@ pub(super) fn expanded(given: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
 
 fn expand(options: &OsStr, arguments: &mut Vec<OsString>) {
     for option in options.to_string_lossy().split(',').filter(|option| !option.is_empty()) {
-        if PASSIVE.contains(&option) || option.starts_with("x-") {
+        if IGNORED.contains(&option) || option.starts_with("x-") {
             continue;
         }
         let (name, value) =

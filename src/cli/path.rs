@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::BucketsFile;
+use super::BucketTableArg;
 use crate::catalog::Source;
 
 /// `granulefs path`
@@ -13,10 +13,10 @@ pub struct PathArgs {
     /// An s3:// URL, or a granule's https link
     pub url: Source,
 
-    /// Where a bucket is mounted that has it, or a directory in there
+    /// A directory where its bucket is mounted, or one in such a mount
     pub mountpoint: PathBuf,
 
     /// The table of buckets.
     #[command(flatten)]
-    pub buckets: BucketsFile,
+    pub table: BucketTableArg,
 }

@@ -1,12 +1,12 @@
-//! Values as people write them.
+//! Values of flags, in the forms that people write.
 
 use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 
-/// A size that a cache can have, bytes.
+/// The size of a cache, bytes.
 pub(super) fn cache_size(text: &str) -> Result<usize, String> {
-    // Below this a single reader's window does not fit.
+    // The read-ahead of a single stream would not fit in less.
     const LEAST: ByteSize = ByteSize::mib(16);
     let size: ByteSize = text.parse()?;
     if size < LEAST {
@@ -15,7 +15,7 @@ pub(super) fn cache_size(text: &str) -> Result<usize, String> {
     usize::try_from(size.as_u64()).map_err(|e| e.to_string())
 }
 
-/// A plain number is seconds, as in other programs' mount options.
+/// A time. A plain number means seconds, as in other programs' mount options.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     text.parse()
         .map(Duration::from_secs)
@@ -23,19 +23,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|e| e.to_string())
 }
 
-/// A time in which something can happen.
-pub(super) fn patience(text: &str) -> Result<Duration, String> {
+/// A time in which something can happen: not zero.
+pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("everything would fail at once".into()),
-        patience => Ok(patience),
+        Duration::ZERO => Err("with no time at all, everything would fail".into()),
+        limit => Ok(limit),
     }
 }
 
 /// Permission bits, octal.
 pub(super) fn read_only_mode(text: &str) -> Result<u16, String> {
-    let mode = u16::from_str_radix(text, 8).map_err(|_| "not an octal number".to_owned())?;
+    let mode = u16::from_str_radix(text, 8).map_err(|_| "this is no octal number".to_owned())?;
     match mode {
-        mode if mode > 0o777 => Err("more than 0777".into()),
+        mode if mode > 0o777 => Err("this is more than 0777".into()),
         mode if mode & 0o222 != 0 => Err("the mount is read-only: no write bits".into()),
         mode => Ok(mode),
     }

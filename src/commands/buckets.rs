@@ -7,12 +7,12 @@ use crate::catalog::{BucketInfo, BucketTable};
 use crate::cli::BucketsArgs;
 use crate::error::Error;
 
-/// Prints the buckets that are wanted.
+/// Prints the buckets that are asked for.
 ///
 /// # Errors
 /// [`Error::Usage`] when there are none, or when the table cannot be read.
 pub fn run(args: &BucketsArgs) -> Result<(), Error> {
-    let mut table = args.buckets.table()?;
+    let mut table = args.table.read()?;
     if let Some(wanted) = &args.wanted {
         table = table.matching(wanted);
         if table.is_empty() {

@@ -4,13 +4,11 @@ use std::io::IsTerminal;
 
 use aws_credential_types::Credentials;
 use serde_json::json;
-use tokio::runtime::Runtime;
 
-use super::{logins, output, reach};
-use crate::catalog::{ResolvedBucket, ResolvedSource};
+use super::{output, process};
 use crate::cli::{CredentialsArgs, Format, timestamp};
-use crate::credentials::{CredentialsCache, Provider};
-use crate::error::Error;
+use crate::connect::{Connection, connect};
+use crate::error::{Error, Problem};
 
 /// Prints credentials, or a profile that fetches them.
 ///
@@ -18,49 +16,38 @@ use crate::error::Error;
 /// [`Error::Usage`] when the output is a terminal, or when the source has more than one endpoint;
 /// those of the login.
 pub fn run(args: &CredentialsArgs) -> Result<(), Error> {
-    reach::hide_memory();
+    process::hide_memory();
     let is_secret = args.format != Format::AwsProfile;
     if is_secret && !args.show && std::io::stdout().is_terminal() {
         return Err(Error::usage(
             "that would print secrets to the terminal; send it elsewhere, or add --show",
         ));
     }
-    let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
-    let text = runtime.block_on(text(args))?;
+    let text = process::runtime()?.block_on(text(args))?;
     output::print(&text)
 }
 
 async fn text(args: &CredentialsArgs) -> Result<String, Error> {
-    let resolved = reach::resolved(&args.source, &args.earthdata).await?;
-    let place = one_endpoint(&resolved, args)?;
-    let login = logins::login(place, &resolved, &args.earthdata)?;
-    let region = args.region.of(place);
+    let connections = connect(&args.source, &args.settings()?).await?;
+    output::notes(&connections.notes);
+    let connection = of_one_endpoint(&connections.buckets)?;
     if args.format == Format::AwsProfile {
-        return profile(place, login.endpoint(), &region, args);
+        return profile(connection, &args.earthdata.earthdata_host);
     }
-    let session =
-        logins::first_session(&CredentialsCache::new(Provider::Earthdata(Box::new(login)))).await?;
-    written(session.keys(), &region, args.format)
+    let first = connection.log_in(output::progress).await?;
+    written(first.credentials.keys(), &connection.region, args.format)
 }
 
-/// A place to have credentials for; all others there are have the same endpoint.
-fn one_endpoint<'h>(
-    resolved: &'h ResolvedSource,
-    args: &CredentialsArgs,
-) -> Result<&'h ResolvedBucket, Error> {
-    let endpoint = |place| args.earthdata.endpoint(place, resolved);
-    let [first, others @ ..] = &resolved.buckets[..] else {
+/// The first of `connections`. All of them have the same endpoint.
+fn of_one_endpoint(connections: &[Connection]) -> Result<&Connection, Error> {
+    let [first, others @ ..] = connections else {
         return Err(Error::usage("that is no bucket"));
     };
-    if others.iter().any(|other| endpoint(other) != endpoint(first)) {
-        let names = resolved
-            .buckets
-            .iter()
-            .map(|place| place.location.bucket.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
+    if others.iter().any(|other| other.endpoint != first.endpoint) {
+        let names = connections.iter().map(|connection| connection.location.bucket.as_str());
         return Err(Error::usage(format!(
-            "credentials are for one endpoint, and those are several; name a bucket: {names}"
+            "credentials are for one endpoint, and those are several; name a bucket: {}",
+            names.collect::<Vec<_>>().join(", ")
         )));
     }
     Ok(first)
@@ -72,11 +59,19 @@ fn written(keys: &Credentials, region: &str, format: Format) -> Result<String, E
     let expiration = keys.expiry().map(timestamp);
     match format {
         Format::Json => output::json(&json!({
-            "accessKeyId": key, "secretAccessKey": secret, "sessionToken": token, "expiration": expiration, "region": region,
+            "accessKeyId": key,
+            "secretAccessKey": secret,
+            "sessionToken": token,
+            "expiration": expiration,
+            "region": region,
         })),
         // https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-sourcing-external.html
         Format::Process => output::json(&json!({
-            "Version": 1, "AccessKeyId": key, "SecretAccessKey": secret, "SessionToken": token, "Expiration": expiration,
+            "Version": 1,
+            "AccessKeyId": key,
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+            "Expiration": expiration,
         })),
         Format::Env | Format::AwsProfile => {
             let variables = [
@@ -86,7 +81,7 @@ fn written(keys: &Credentials, region: &str, format: Format) -> Result<String, E
                 ("AWS_REGION", region),
                 ("AWS_DEFAULT_REGION", region),
             ];
-            // No quote is in any of them; a shell must not read on if one were.
+            // None of them holds a quote; if one did, the shell must not run what follows it.
             Ok(variables
                 .iter()
                 .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
@@ -95,32 +90,37 @@ fn written(keys: &Credentials, region: &str, format: Format) -> Result<String, E
     }
 }
 
-/// A section of ~/.aws/config. All that is not in the user's environment for ever is written out.
-fn profile(
-    place: &ResolvedBucket,
-    endpoint: &str,
-    region: &str,
-    args: &CredentialsArgs,
-) -> Result<String, Error> {
-    let failed =
-        |e: std::io::Error| Error::store(format!("cannot find the program's own path: {e}"));
-    let program = std::env::current_exe().map_err(failed)?;
-    let bucket = &place.location.bucket;
-    let mut words = vec![program.display().to_string()];
+/// A section of ~/.aws/config. Whatever uses the profile may run without the variables that are set
+/// now, so the command names what they say.
+fn profile(connection: &Connection, login_host: &str) -> Result<String, Error> {
+    let program = std::env::current_exe().map_err(|e| {
+        Error::store(Problem::new("cannot find the path of granulefs itself").caused_by(e))
+    })?;
+    let program = program.display().to_string();
+    let endpoint = connection.login_endpoint()?;
+    let bucket = &connection.location.bucket;
     let source = format!("s3://{bucket}/");
-    words.extend(
-        ["credentials", &source, "--format", "process", "--credentials-endpoint", endpoint]
-            .map(Into::into),
-    );
-    words.extend(["--earthdata-host", &args.earthdata.earthdata_host].map(Into::into));
-    let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    let name = format!("earthdata-{bucket}");
+    let words = [
+        &program,
+        "credentials",
+        &source,
+        "--format",
+        "process",
+        "--credentials-endpoint",
+        endpoint,
+        "--earthdata-host",
+        login_host,
+    ];
+    let command = words.map(quoted).join(" ");
+    let (name, region) = (format!("earthdata-{bucket}"), &connection.region);
     Ok(format!(
-        "# For ~/.aws/config; then: aws --profile {name} s3 ls {source}\n[profile {name}]\nregion = {region}\ncredential_process = {command}\n"
+        "# For ~/.aws/config; then: aws --profile {name} s3 ls {source}\n\
+         [profile {name}]\nregion = {region}\ncredential_process = {command}\n"
     ))
 }
 
-/// A word of a credential_process. The tools split it in the manner of a shell, some with one.
+/// A word of a credential_process. The AWS tools split it as a shell does, and some of them run it
+/// with one.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+=@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -148,8 +148,9 @@ mod tests {
         let text = written(&keys("se'cret"), "us-west-2", Format::Env).unwrap();
         assert_eq!(
             text,
-            "export AWS_ACCESS_KEY_ID='ASIA1'\nexport AWS_SECRET_ACCESS_KEY='se'\\''cret'\nexport AWS_SESSION_TOKEN='tok/en+='\n\
-             export AWS_REGION='us-west-2'\nexport AWS_DEFAULT_REGION='us-west-2'\n"
+            "export AWS_ACCESS_KEY_ID='ASIA1'\nexport AWS_SECRET_ACCESS_KEY='se'\\''cret'\n\
+             export AWS_SESSION_TOKEN='tok/en+='\nexport AWS_REGION='us-west-2'\n\
+             export AWS_DEFAULT_REGION='us-west-2'\n"
         );
     }
 

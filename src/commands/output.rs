@@ -1,24 +1,44 @@
-//! What verbs write to standard output.
+//! What verbs print: results to standard output, remarks to standard error.
 
+use std::fmt::Display;
 use std::io::Write;
 
-use crate::error::Error;
+use crate::connect::{Note, SlowLogin};
+use crate::error::{Error, Problem};
 
-/// Writes `text`, of which the reader may have had enough before its end.
+/// Writes `text` to standard output. A reader that closes it early has had enough, which is no
+/// error.
 pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::store(format!("cannot write the output: {e}")))
+            Err(Error::store(Problem::new("cannot write the output").caused_by(e)))
         }
         _ => Ok(()),
     }
 }
 
-/// `value` as JSON for people and programs.
+/// Tells the user something worth knowing.
+pub(super) fn notes(notes: &[Note]) {
+    for note in notes {
+        eprintln!("granulefs: note: {note}");
+    }
+}
+
+/// Warns the user of something that will not work.
+pub(super) fn warning(warning: &impl Display) {
+    eprintln!("granulefs: warning: {warning}");
+}
+
+/// Tells the user what a login waits for.
+pub(super) fn progress(login: SlowLogin) {
+    eprintln!("granulefs: {login}");
+}
+
+/// `value` as JSON that people can read as well as programs.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Error::store(format!("cannot write JSON: {e}")))?;
+        .map_err(|e| Error::store(Problem::new("cannot write JSON").caused_by(e)))?;
     Ok(text + "\n")
 }
 

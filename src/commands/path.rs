@@ -8,22 +8,23 @@ use rustix::io::Errno;
 use super::output;
 use crate::catalog::{Source, resolve_offline};
 use crate::cli::PathArgs;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::object::{Name, Prefix};
 
-/// Prints where in a mount a URL lies.
+/// Prints the path in a mount of what a URL names.
 ///
 /// # Errors
-/// [`Error::Usage`] when the mount does not have it, [`Error::NotFound`] when nobody has it.
+/// [`Error::Usage`] when the mount does not show it, [`Error::NotFound`] when the bucket has no
+/// such key.
 pub fn run(args: &PathArgs) -> Result<(), Error> {
     let (bucket, key) = match &args.url {
         Source::Prefix(_) | Source::File { .. } | Source::Link { .. } => {
-            let resolved = resolve_offline(&args.url, &args.buckets.table()?)?;
-            let [place] = &resolved.buckets[..] else {
-                return Err(Error::usage("that is several places"));
+            let resolved = resolve_offline(&args.url, &args.table.read()?)?;
+            let [bucket] = &resolved.buckets[..] else {
+                return Err(Error::usage("that is several buckets; name one file or directory"));
             };
-            let key = resolved.file.unwrap_or_else(|| place.location.prefix.as_str().to_owned());
-            (place.location.bucket.clone(), key)
+            let key = resolved.file.unwrap_or_else(|| bucket.location.prefix.as_str().to_owned());
+            (bucket.location.bucket.clone(), key)
         }
         _ => {
             return Err(Error::usage(
@@ -38,7 +39,7 @@ pub fn run(args: &PathArgs) -> Result<(), Error> {
         Ok(metadata) if metadata.is_dir() && !key.ends_with('/') => {
             output::print(&line(&beside_directory(&path).unwrap_or(path)))
         }
-        // What may not be looked at has a path all the same.
+        // A file that this user may not look at has a path all the same.
         _ => output::print(&line(&path)),
     }
 }
@@ -47,19 +48,20 @@ fn line(path: &Path) -> String {
     format!("{}\n", path.display())
 }
 
-/// The object that the directory at `path` shadows, if there is one.
+/// The object that has the same name as the directory at `path`, if there is one: the mount shows
+/// it beside the directory, under another name.
 fn beside_directory(path: &Path) -> Option<PathBuf> {
     let [_, escaped] = Name::of_object(path.file_name()?.to_str()?);
     let object = path.with_file_name(escaped);
     object.is_file().then_some(object)
 }
 
-/// The path of `key`, by what the mount says of itself: its root is a prefix, or has buckets as
-/// directories.
+/// The path of `key`. The mount says by its attributes whether its root is a prefix of a bucket or
+/// has buckets as directories.
 fn path_in(mountpoint: &Path, bucket: &str, key: &str) -> Result<PathBuf, Error> {
     let below = |directory: &Path, url: &str| {
         let rest = rest_below(url, bucket, key)?;
-        // Joined to nothing, a path gets a slash.
+        // `join` of an empty path would add a slash.
         let join = |path: String| {
             if path.is_empty() { directory.to_owned() } else { directory.join(path) }
         };
@@ -84,7 +86,7 @@ fn path_in(mountpoint: &Path, bucket: &str, key: &str) -> Result<PathBuf, Error>
     })
 }
 
-/// What `key` has behind the prefix that `url` names. `None`: it is not below.
+/// What follows the prefix that `url` names in `key`. `None`: the key is not below that prefix.
 fn rest_below<'k>(url: &str, bucket: &str, key: &'k str) -> Option<&'k str> {
     let (shown, prefix) = url.strip_prefix("s3://")?.split_once('/')?;
     let prefix = Prefix::new(prefix);
@@ -93,17 +95,19 @@ fn rest_below<'k>(url: &str, bucket: &str, key: &'k str) -> Option<&'k str> {
 
 /// The `user.s3.url` of a file or directory in a mount; `None` where there is none.
 fn url_of(path: &Path) -> Result<Option<String>, Error> {
-    // The URL of the longest key.
+    // Enough for the URL of the longest key, 1,024 bytes.
     let mut value = [0_u8; 2048];
     match rustix::fs::getxattr(path, "user.s3.url", &mut value) {
         Ok(length) => Ok(Some(String::from_utf8_lossy(&value[..length]).into_owned())),
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) if is_in_a_directory(path) => Ok(None),
-        Err(e) => Err(Error::usage(format!("cannot look at {}: {e}", path.display()))),
+        Err(e) => Err(Error::usage(
+            Problem::new("cannot look at this path").about(path.display()).caused_by(e),
+        )),
     }
 }
 
 fn is_in_a_directory(path: &Path) -> bool {
-    // Of a relative path of one component it is the empty one: where we are.
+    // The parent of a relative path of one component is empty, and means the current directory.
     path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.exists())
 }
 

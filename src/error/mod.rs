@@ -56,6 +56,9 @@ pub enum Error {
     /// An inode number or handle that is not, or no longer, known.
     #[error("stale inode or handle")]
     BadHandle,
+    /// The value of an extended attribute that is longer than the caller's buffer.
+    #[error("the value is longer than the buffer")]
+    BufferTooSmall,
     /// A directory operation on a file.
     #[error("not a directory")]
     NotADirectory,
@@ -106,6 +109,7 @@ impl Error {
             Self::NameTooLong => libc::ENAMETOOLONG,
             Self::NoAttribute => libc::ENODATA,
             Self::NotSupported => libc::EOPNOTSUPP,
+            Self::BufferTooSmall => libc::ERANGE,
             Self::BadHandle => libc::EBADF,
             Self::NotADirectory => libc::ENOTDIR,
             Self::IsADirectory => libc::EISDIR,

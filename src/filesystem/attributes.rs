@@ -1,19 +1,19 @@
-//! How entries look to stat(2).
+//! The attributes of nodes, as stat(2) shows them.
 
 use std::time::SystemTime;
 
 use crate::object::Entry;
 
-/// Owner and modes, the same for the whole tree.
+/// Owner, group and permission bits, the same for the whole filesystem.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnerAndModes {
-    /// Owner of everything.
+    /// The owner of all nodes.
     pub uid: u32,
-    /// Group of everything.
+    /// The group of all nodes.
     pub gid: u32,
-    /// Permission bits of files, without write bits.
+    /// The permission bits of files, without write bits.
     pub file_mode: u16,
-    /// Permission bits of directories, without write bits.
+    /// The permission bits of directories, without write bits.
     pub dir_mode: u16,
 }
 
@@ -22,42 +22,38 @@ pub struct OwnerAndModes {
 pub struct Attributes {
     /// Whether it is a directory; a file otherwise.
     pub is_directory: bool,
-    /// Bytes.
+    /// The size in bytes; 0 for directories.
     pub size: u64,
-    /// LastModified; the epoch for directories, of which S3 knows no time.
+    /// S3's LastModified; the epoch for directories, for which S3 has no time.
     pub modified: SystemTime,
-    /// Permission bits.
+    /// The permission bits.
     pub mode: u16,
-    /// Owner.
+    /// The owner.
     pub uid: u32,
-    /// Group.
+    /// The group.
     pub gid: u32,
 }
 
 impl OwnerAndModes {
-    /// The attributes of `entry`.
+    /// Returns the attributes of `entry`. A file that must be restored before it can be read has
+    /// no permission bits.
     #[must_use]
-    pub fn of(&self, entry: &Entry) -> Attributes {
-        match entry {
-            Entry::Directory(_) => self.of_directory(),
-            Entry::File(object) => {
-                let mode = if object.is_archived() { 0 } else { self.file_mode };
-                let Self { uid, gid, .. } = *self;
-                Attributes {
-                    is_directory: false,
-                    size: object.size,
-                    modified: object.modified,
-                    mode,
-                    uid,
-                    gid,
-                }
-            }
+    pub fn attributes(&self, entry: &Entry) -> Attributes {
+        let Entry::File(object) = entry else { return self.directory_attributes() };
+        let Self { uid, gid, file_mode, .. } = *self;
+        Attributes {
+            is_directory: false,
+            size: object.size,
+            modified: object.modified,
+            mode: if object.is_archived() { 0 } else { file_mode },
+            uid,
+            gid,
         }
     }
 
-    /// The attributes of any directory.
+    /// Returns the attributes that all directories have.
     #[must_use]
-    pub fn of_directory(&self) -> Attributes {
+    pub fn directory_attributes(&self) -> Attributes {
         let Self { uid, gid, dir_mode: mode, .. } = *self;
         Attributes { is_directory: true, size: 0, modified: SystemTime::UNIX_EPOCH, mode, uid, gid }
     }

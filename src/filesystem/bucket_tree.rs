@@ -1,12 +1,12 @@
-//! One bucket's part of a volume, and the directory above several of them.
+//! The tree of one bucket, and the directory above several of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Listed;
+use super::DirectoryEntry;
 use crate::listing::{Listings, MetadataCache};
-use crate::object::{Entry, NamedEntry, Prefix};
+use crate::object::{Entry, Prefix};
 use crate::s3::{Bucket, Counters};
 
 /// A prefix of a bucket, and what is known of its names.
@@ -17,34 +17,35 @@ pub(super) struct BucketTree {
     root: Prefix,
 }
 
-/// The trees of a volume by their numbers, in byte order of their buckets' names.
+/// The trees of a filesystem by their numbers, in byte order of their buckets' names.
 #[derive(Debug)]
 pub(super) struct BucketTrees {
     trees: Vec<BucketTree>,
-    memory: Arc<MetadataCache>,
+    metadata_cache: Arc<MetadataCache>,
+    /// Whether the directory above the buckets was opened.
     was_opened: AtomicBool,
 }
 
 impl BucketTrees {
-    /// The trees below these prefixes.
-    pub(super) fn new(mut places: Vec<(Bucket, Prefix)>, metadata_ttl: Duration) -> Self {
-        places.sort_by(|(one, _), (other, _)| one.name().cmp(other.name()));
-        let memory = MetadataCache::new();
+    /// Returns the trees below these prefixes.
+    pub(super) fn new(mut roots: Vec<(Bucket, Prefix)>, metadata_ttl: Duration) -> Self {
+        roots.sort_by(|(one, _), (other, _)| one.name().cmp(other.name()));
+        let metadata_cache = MetadataCache::new();
         let tree = |(number, (bucket, root)): (usize, (Bucket, Prefix))| {
-            let listings =
-                Listings::new(bucket.clone(), root.clone(), metadata_ttl, memory.clone(), number);
+            let (of_listings, cache) = (bucket.clone(), metadata_cache.clone());
+            let listings = Listings::new(of_listings, root.clone(), metadata_ttl, cache, number);
             BucketTree { bucket, listings, root }
         };
-        let trees = places.into_iter().enumerate().map(tree).collect();
-        Self { trees, memory, was_opened: AtomicBool::new(false) }
+        let trees = roots.into_iter().enumerate().map(tree).collect();
+        Self { trees, metadata_cache, was_opened: AtomicBool::new(false) }
     }
 
-    /// The tree with this number, which one of them gave out.
+    /// Returns the tree with this number, which must come from a node or [`Self::find`].
     pub(super) fn get(&self, number: usize) -> &BucketTree {
         &self.trees[number]
     }
 
-    /// The number of the tree that has this bucket.
+    /// Returns the number of the tree of this bucket.
     pub(super) fn find(&self, bucket: &str) -> Option<usize> {
         self.trees.binary_search_by(|tree| (**tree.bucket.name()).cmp(bucket)).ok()
     }
@@ -53,34 +54,36 @@ impl BucketTrees {
         self.trees.iter().enumerate()
     }
 
-    /// The names of the directory above them, from position `from` on.
-    pub(super) fn names(&self, from: u64) -> Vec<Listed> {
-        let listed = self.iter().map(|(number, tree)| {
-            let shown = NamedEntry { name: (**tree.bucket.name()).into(), entry: tree.top() };
-            Listed { tree: number, shown, next: number as u64 + 1 }
+    /// Returns the entries of the directory above the buckets, from `offset` on.
+    pub(super) fn root_entries(&self, offset: u64) -> Vec<DirectoryEntry> {
+        let entries = self.iter().map(|(number, tree)| DirectoryEntry {
+            tree: number,
+            name: (**tree.bucket.name()).into(),
+            entry: tree.root_entry(),
+            next_offset: number as u64 + 1,
         });
-        listed.filter(|listed| listed.next > from).collect()
+        entries.filter(|entry| entry.next_offset > offset).collect()
     }
 
-    /// Whether the directory above them was opened before.
+    /// Marks the directory above the buckets as opened. Returns whether it was before.
     pub(super) fn open_again(&self) -> bool {
         self.was_opened.swap(true, Ordering::Relaxed)
     }
 
-    /// What is remembered of all of them.
-    pub(super) fn memory(&self) -> &MetadataCache {
-        &self.memory
+    /// Returns the metadata cache that all trees share.
+    pub(super) fn metadata_cache(&self) -> &MetadataCache {
+        &self.metadata_cache
     }
 
-    /// One of the counters, over all buckets.
+    /// Returns the sum of one of the counters over all buckets.
     pub(super) fn sum(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
         self.trees.iter().map(|tree| counter(tree.bucket.counters()).load(Ordering::Relaxed)).sum()
     }
 }
 
 impl BucketTree {
-    /// Its topmost directory.
-    pub(super) fn top(&self) -> Entry {
+    /// Returns the tree's topmost directory.
+    pub(super) fn root_entry(&self) -> Entry {
         Entry::Directory(self.root.clone())
     }
 }

@@ -1,44 +1,44 @@
-//! Numbers for what the kernel has open.
+//! Handles: numbers for what the kernel has open.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Open things by number.
+use parking_lot::Mutex;
+
+/// Open files or directories by their handles.
 #[derive(Debug)]
 pub(super) struct Handles<T> {
-    open: Mutex<Open<T>>,
+    table: Mutex<Table<T>>,
 }
 
 #[derive(Debug)]
-struct Open<T> {
-    things: HashMap<u64, T>,
+struct Table<T> {
+    open: HashMap<u64, T>,
     last: u64,
 }
 
 impl<T> Default for Handles<T> {
     fn default() -> Self {
-        Self { open: Mutex::new(Open { things: HashMap::new(), last: 0 }) }
+        Self { table: Mutex::new(Table { open: HashMap::new(), last: 0 }) }
     }
 }
 
 impl<T: Clone> Handles<T> {
-    pub(super) fn put(&self, thing: T) -> u64 {
-        let mut open = self.open();
-        open.last += 1;
-        let number = open.last;
-        open.things.insert(number, thing);
-        number
+    /// Returns a handle for `value` that was never given out before.
+    pub(super) fn insert(&self, value: T) -> u64 {
+        let mut table = self.table.lock();
+        table.last += 1;
+        let handle = table.last;
+        table.open.insert(handle, value);
+        handle
     }
 
-    pub(super) fn get(&self, number: u64) -> Option<T> {
-        self.open().things.get(&number).cloned()
+    pub(super) fn get(&self, handle: u64) -> Option<T> {
+        self.table.lock().open.get(&handle).cloned()
     }
 
-    pub(super) fn take(&self, number: u64) {
-        self.open().things.remove(&number);
-    }
-
-    fn open(&self) -> MutexGuard<'_, Open<T>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn remove(&self, handle: u64) {
+        // The value is dropped after the lock is released, since closing it may take other locks.
+        let removed = self.table.lock().open.remove(&handle);
+        drop(removed);
     }
 }

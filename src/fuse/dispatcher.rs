@@ -10,78 +10,68 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::Instrument;
 
-use super::kernel_cache::KernelCache;
+use super::Refresher;
 use super::log_dedup::LogDedup;
 use crate::error::Error;
 use crate::filesystem::Filesystem;
 
-/// Answers the kernel's requests out of a [`Filesystem`].
+/// Answers the kernel's requests from a [`Filesystem`].
 #[derive(Debug)]
 pub(super) struct Dispatcher {
-    pub(super) volume: Arc<Filesystem>,
+    pub(super) filesystem: Arc<Filesystem>,
     pub(super) runtime: Handle,
     pub(super) deadline: Duration,
-    pub(super) kernel: KernelCache,
-    pub(super) repeats: Arc<LogDedup>,
+    pub(super) refresher: Refresher,
+    pub(super) log_dedup: Arc<LogDedup>,
+    /// Becomes true when the kernel has ended the session.
     pub(super) ended: watch::Sender<bool>,
 }
 
 impl Dispatcher {
     /// Runs one operation and replies.
     ///
-    /// What is known is answered at once, on the FUSE thread. What has to wait becomes a task with
-    /// a deadline; `node` then tells what it was waiting for. A panic is an error of this operation
-    /// only.
+    /// An operation that need not wait is answered at once, on the FUSE thread. One that waits
+    /// becomes a task with a deadline; the filesystem then says what the operation on `node` was
+    /// waiting for. A panic is an error of this operation only.
     pub(super) fn dispatch<T: Send + 'static>(
         &self,
         node: INodeNo,
         span: tracing::Span,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
         reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
     ) {
         let _context = self.runtime.enter();
-        // fuser answers EIO for a reply that is dropped.
+        // A reply that panics is dropped, and fuser then answers EIO.
         let reply = move |outcome| {
             if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| reply(outcome))) {
                 tracing::warn!(error = %defect(&*panic), "failed to reply");
             }
         };
-        let work = AssertUnwindSafe(work)
+        let operation = AssertUnwindSafe(operation)
             .catch_unwind()
             .map(|outcome| outcome.unwrap_or_else(|panic| Err(defect(&*panic))));
-        let mut work = Box::pin(work.instrument(span.clone()));
-        if let Some(outcome) = work.as_mut().now_or_never() {
-            return reply(span.in_scope(|| settle(outcome, &self.repeats)));
+        let mut operation = Box::pin(operation.instrument(span.clone()));
+        if let Some(outcome) = operation.as_mut().now_or_never() {
+            return reply(span.in_scope(|| to_errno(outcome, &self.log_dedup)));
         }
-        let (volume, repeats, deadline) =
-            (self.volume.clone(), self.repeats.clone(), self.deadline);
+        let (filesystem, log_dedup) = (self.filesystem.clone(), self.log_dedup.clone());
+        let deadline = self.deadline;
         self.runtime.spawn(async move {
-            let outcome = tokio::time::timeout(deadline, work).await;
+            let outcome = tokio::time::timeout(deadline, operation).await;
             reply(span.in_scope(|| {
-                settle(outcome.unwrap_or_else(|_| Err(volume.timeout_cause(node.0))), &repeats)
+                let outcome = outcome.unwrap_or_else(|_| Err(filesystem.timeout_cause(node.0)));
+                to_errno(outcome, &log_dedup)
             }));
         });
     }
-
-    /// [`Self::dispatch`] for what never waits.
-    pub(super) fn answer<T: Send + 'static>(
-        &self,
-        node: INodeNo,
-        span: tracing::Span,
-        work: impl FnOnce(&Filesystem) -> Result<T, Error> + Send + 'static,
-        reply: impl FnOnce(Result<T, Errno>) + Send + 'static,
-    ) {
-        let volume = self.volume.clone();
-        self.dispatch(node, span, async move { work(&volume) }, reply);
-    }
 }
 
-/// The one place where an operation's error is logged and becomes an errno.
-fn settle<T>(outcome: Result<T, Error>, repeats: &LogDedup) -> Result<T, Errno> {
+/// Logs the error of an operation, and makes it the errno of the reply. No other place does.
+fn to_errno<T>(outcome: Result<T, Error>, log_dedup: &LogDedup) -> Result<T, Errno> {
     outcome.map_err(|error| {
         if error.is_fault() {
-            if let Some(hidden) = repeats.note(error.dedup_key(), Instant::now()) {
-                tracing::warn!(%error, errno = error.errno(), hidden, "failed");
+            if let Some(suppressed) = log_dedup.record(error.dedup_key(), Instant::now()) {
+                tracing::warn!(%error, errno = error.errno(), suppressed, "failed");
             }
         } else {
             tracing::trace!(%error, errno = error.errno(), "answered");
@@ -91,57 +81,59 @@ fn settle<T>(outcome: Result<T, Error>, repeats: &LogDedup) -> Result<T, Errno> 
 }
 
 fn defect(panic: &(dyn std::any::Any + Send)) -> Error {
-    let words = panic
+    let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::Defect(words.unwrap_or("a panic").into())
+    Error::Defect(message.unwrap_or("a panic").into())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
+    use super::super::kernel_cache::KernelCache;
     use super::*;
     use crate::credentials::{CredentialsCache, Provider};
-    use crate::filesystem::{Limits, OwnerAndModes};
+    use crate::filesystem::{CacheSettings, OwnerAndModes};
     use crate::inodes::ROOT;
     use crate::object::Prefix;
     use crate::s3::{Bucket, BucketLocation};
 
-    async fn door(deadline: Duration) -> Dispatcher {
-        let place = BucketLocation {
+    async fn dispatcher(deadline: Duration) -> Dispatcher {
+        let location = BucketLocation {
             bucket: "bucket".into(),
             region: "us-west-2".into(),
             endpoint_url: None,
             path_style: false,
         };
         let credentials = CredentialsCache::new(Provider::environment().await);
-        let appearance = OwnerAndModes { uid: 0, gid: 0, file_mode: 0o444, dir_mode: 0o555 };
-        let limits = Limits { metadata_ttl: Duration::ZERO, cache_size: 1 << 20 };
-        let volume = Filesystem::new(
-            Bucket::new(place, credentials).unwrap(),
+        let owner_and_modes = OwnerAndModes { uid: 0, gid: 0, file_mode: 0o444, dir_mode: 0o555 };
+        let settings = CacheSettings { metadata_ttl: Duration::ZERO, cache_size: 1 << 20 };
+        let filesystem = Arc::new(Filesystem::new(
+            Bucket::new(location, credentials).unwrap(),
             Prefix::new(""),
-            appearance,
-            limits,
-        );
+            owner_and_modes,
+            settings,
+        ));
         Dispatcher {
-            volume: Arc::new(volume),
+            filesystem: filesystem.clone(),
             runtime: Handle::current(),
             deadline,
-            kernel: KernelCache::default(),
-            repeats: Arc::default(),
+            refresher: Refresher::new(filesystem, KernelCache::default()),
+            log_dedup: Arc::default(),
             ended: watch::Sender::new(false),
         }
     }
 
-    /// What a program would see of `work`.
+    /// Returns what a program would see of `operation`.
     async fn outcome_of<T: Send + 'static>(
         deadline: Duration,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, i32> {
         let (send, receive) = mpsc::channel();
-        door(deadline).await.dispatch(INodeNo(ROOT), tracing::Span::none(), work, move |outcome| {
+        let dispatcher = dispatcher(deadline).await;
+        dispatcher.dispatch(INodeNo(ROOT), tracing::Span::none(), operation, move |outcome| {
             send.send(outcome.map_err(Errno::code)).unwrap();
         });
         tokio::task::spawn_blocking(move || receive.recv().unwrap()).await.unwrap()
@@ -166,8 +158,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_in_a_reply_does_not_take_the_thread_along() {
-        door(Duration::MAX).await.dispatch(
+    async fn a_panic_in_a_reply_does_not_end_the_thread() {
+        dispatcher(Duration::MAX).await.dispatch(
             INodeNo(ROOT),
             tracing::Span::none(),
             async { Ok(()) },
@@ -176,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_that_never_ends_meets_its_deadline() {
+    async fn an_operation_that_never_ends_fails_at_its_deadline() {
         let outcome = outcome_of::<()>(Duration::from_millis(20), std::future::pending()).await;
         assert_eq!(outcome, Err(Error::Deadline("".into()).errno()));
     }

@@ -1,14 +1,11 @@
-//! What the kernel remembers of the names it was told, and how it is made to forget.
+//! The kernel's cache of names, and how it is invalidated.
 
 use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
 use fuser::{INodeNo, Notifier};
 
-use crate::error::Error;
-use crate::filesystem::Filesystem;
-
-/// The kernel's memory of one mount's names. Cheap to clone.
+/// The names of one mount that the kernel has in its cache. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KernelCache {
     /// Set as soon as there is a session.
@@ -16,36 +13,22 @@ pub(super) struct KernelCache {
 }
 
 impl KernelCache {
-    pub(super) fn reach_by(&self, notifier: Notifier) {
-        // There is one session in the life of a mount.
+    /// Sets the channel to the kernel, once in the life of a mount.
+    pub(super) fn connect(&self, notifier: Notifier) {
         let _ = self.notifier.set(notifier);
     }
 
-    /// Lets granulefs and the kernel forget what they know below the directory `number`, or of the
-    /// file `number`. Waits for whoever holds such a directory, so some other thread must be there
-    /// to answer the kernel.
+    /// Makes the kernel forget these names, each given with its directory. Returns how many it had.
     ///
-    /// # Errors
-    /// [`Error::BadHandle`].
-    pub(super) async fn refresh(&self, volume: Arc<Filesystem>, number: u64) -> Result<(), Error> {
-        let kernel = self.notifier.clone();
-        // Dropping the future does not end the thread, so that names are forgotten all the same,
-        // later.
-        let forgotten = tokio::task::spawn_blocking(move || {
-            let names = volume.refresh(number)?;
-            let Some(notifier) = kernel.get() else { return Ok(0) };
-            // Names that the kernel does not know are fine.
-            Ok::<_, Error>(
-                names
-                    .filter(|(parent, name)| {
-                        notifier.inval_entry(INodeNo(*parent), OsStr::new(name)).is_ok()
-                    })
-                    .count(),
-            )
-        });
-        let forgotten =
-            forgotten.await.map_err(|panic| Error::Defect(panic.to_string().into()))??;
-        tracing::debug!(forgotten, "names that the kernel forgot");
-        Ok(())
+    /// Blocks while an operation in one of the directories is not answered, so it must not run on
+    /// a thread that answers operations.
+    pub(super) fn invalidate(&self, names: impl Iterator<Item = (u64, String)>) -> usize {
+        let Some(notifier) = self.notifier.get() else { return 0 };
+        // The kernel refuses names that it does not have, which is fine.
+        names
+            .filter(|(parent, name)| {
+                notifier.inval_entry(INodeNo(*parent), OsStr::new(name)).is_ok()
+            })
+            .count()
     }
 }

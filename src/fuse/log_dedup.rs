@@ -1,67 +1,66 @@
-//! Faults that come again and again, and are logged now and then.
+//! Deduplication of the log: a fault that comes again and again is logged once in a while.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::weighted_lru::WeightedLru;
 
-/// A fault is logged once in this time: often enough for who looks at the log, seldom enough for
-/// who reads it.
-const PAUSE: Duration = Duration::from_secs(300);
-/// Faults that are told apart.
-const REMEMBERED: usize = 1000;
+/// A fault with the same cause is logged once in this time: often enough to be found in a log that
+/// somebody looks at now, seldom enough not to fill it.
+const INTERVAL: Duration = Duration::from_secs(300);
+/// The number of causes that are told apart; the one that was not seen for longest makes room.
+const MAX_CAUSES: usize = 1000;
 
-/// What was logged lately, by its cause.
+/// The faults that were logged lately, by their causes.
 #[derive(Debug)]
 pub(super) struct LogDedup {
-    told: Mutex<WeightedLru<String, Told>>,
+    logged: Mutex<WeightedLru<String, Logged>>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct Logged {
     at: Instant,
-    /// How often it came since, and was not logged.
-    hidden: u64,
+    /// How often the fault came since then, and was not logged.
+    suppressed: u64,
 }
 
 impl Default for LogDedup {
     fn default() -> Self {
-        Self { told: Mutex::new(WeightedLru::new(REMEMBERED)) }
+        Self { logged: Mutex::new(WeightedLru::new(MAX_CAUSES)) }
     }
 }
 
 impl LogDedup {
-    /// Takes note of a fault at `now`. Where it is to be logged, answers how often it came since it
-    /// last was.
-    pub(super) fn note(&self, cause: String, now: Instant) -> Option<u64> {
-        let mut told = self.told();
-        match told.remove(&cause) {
-            Some(Told { at, hidden }) if now.saturating_duration_since(at) < PAUSE => {
-                told.insert(cause, Told { at, hidden: hidden + 1 }, 1);
+    /// Counts a fault at `now`. If it is to be logged, returns how often it was suppressed since
+    /// it was last logged.
+    pub(super) fn record(&self, cause: String, now: Instant) -> Option<u64> {
+        let mut logged = self.logged.lock();
+        match logged.remove(&cause) {
+            Some(Logged { at, suppressed }) if now.saturating_duration_since(at) < INTERVAL => {
+                logged.insert(cause, Logged { at, suppressed: suppressed + 1 }, 1);
                 None
             }
             before => {
-                told.insert(cause, Told { at: now, hidden: 0 }, 1);
-                Some(before.map_or(0, |told| told.hidden))
+                logged.insert(cause, Logged { at: now, suppressed: 0 }, 1);
+                Some(before.map_or(0, |logged| logged.suppressed))
             }
         }
     }
 
-    /// Logs how often faults came that were not logged, when no other will come.
-    pub(super) fn end(&self) {
-        for (cause, hidden) in self.rest() {
-            tracing::warn!(cause, hidden, "came again");
+    /// Logs how often faults were suppressed, at the end of the mount.
+    pub(super) fn flush(&self) {
+        for (cause, suppressed) in self.take_suppressed() {
+            tracing::warn!(cause, suppressed, "repeated failures");
         }
     }
 
-    fn rest(&self) -> Vec<(String, u64)> {
-        let mut told = self.told();
-        let all = std::iter::from_fn(|| told.pop());
-        all.filter(|(_, told)| told.hidden > 0).map(|(cause, told)| (cause, told.hidden)).collect()
-    }
-
-    fn told(&self) -> MutexGuard<'_, WeightedLru<String, Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take_suppressed(&self) -> Vec<(String, u64)> {
+        let mut logged = self.logged.lock();
+        std::iter::from_fn(|| logged.pop())
+            .filter(|(_, logged)| logged.suppressed > 0)
+            .map(|(cause, logged)| (cause, logged.suppressed))
+            .collect()
     }
 }
 
@@ -69,22 +68,24 @@ impl LogDedup {
 mod tests {
     use super::*;
 
-    /// "A read that fails later for such a reason leaves one clear log line, not one per read"
-    /// (issue 5, item 6).
+    /// Reads that fail for one reason leave one line in the log, not one line each.
     #[test]
     fn a_fault_is_logged_once_in_a_while_with_how_often_it_came() {
-        let (repeats, start) = (LogDedup::default(), Instant::now());
-        let note =
-            |cause: &str, seconds| repeats.note(cause.into(), start + Duration::from_secs(seconds));
+        let (dedup, start) = (LogDedup::default(), Instant::now());
+        let record =
+            |cause: &str, seconds| dedup.record(cause.into(), start + Duration::from_secs(seconds));
         assert_eq!(
-            [note("a", 0), note("a", 1), note("b", 1), note("a", 299)],
+            [record("a", 0), record("a", 1), record("b", 1), record("a", 299)],
             [Some(0), None, Some(0), None]
         );
-        assert_eq!([note("a", 300), note("b", 302), note("a", 301)], [Some(2), Some(0), None]);
-        assert_eq!(repeats.rest(), [("a".into(), 1)]);
-        for number in 0..REMEMBERED {
-            note(&number.to_string(), 302);
+        assert_eq!(
+            [record("a", 300), record("b", 302), record("a", 301)],
+            [Some(2), Some(0), None]
+        );
+        assert_eq!(dedup.take_suppressed(), [("a".into(), 1)]);
+        for number in 0..MAX_CAUSES {
+            record(&number.to_string(), 302);
         }
-        assert_eq!(note("a", 302), Some(0), "what was not seen for longest makes room");
+        assert_eq!(record("a", 302), Some(0), "the cause not seen for longest makes room");
     }
 }

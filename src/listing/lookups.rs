@@ -1,70 +1,73 @@
-//! Names looked up one by one, without a listing: asked for with one round trip, and remembered.
+//! Names that are looked up one by one, without a listing: S3 is asked once, and the answer is
+//! remembered.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join;
+use parking_lot::MutexGuard;
 
-use super::{MetadataCache, Ttl, lock};
+use super::{MetadataCache, Ttl};
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, ObjectId, Prefix};
 use crate::s3::Bucket;
 use crate::single_flight::SingleFlight;
 use crate::weighted_lru::WeightedLru;
 
-/// Names that are remembered.
+/// How many names are remembered.
 const REMEMBERED: usize = 100_000;
 
-/// What was found out about a name.
+/// What S3 said of a name.
 #[derive(Clone, Debug)]
 pub(super) struct CachedLookup {
     /// `None`: there is no such name.
     pub(super) entry: Option<Entry>,
-    /// Nobody said that this directory exists; it is taken for one because it may be on the way to
-    /// a key given in full.
+    /// Whether this is taken for a directory only because S3 refused to say, and it may be on the
+    /// way to a key that is given in full.
     pub(super) is_assumed: bool,
+    /// When S3 was asked.
     pub(super) at: Instant,
 }
 
-/// A tree, a directory in it, and a name there.
-type Place = (usize, Prefix, Box<str>);
+/// The number of a tree, a directory in it, and a name there.
+type LookupKey = (usize, Prefix, Box<str>);
 
 /// The names that were looked up in one bucket.
 #[derive(Debug)]
 pub(super) struct Lookups {
     bucket: Bucket,
-    memory: Arc<MetadataCache>,
+    cache: Arc<MetadataCache>,
     tree: usize,
-    /// By the refresh that they follow as well: a question from before it does not answer one from
-    /// after it.
-    flights: SingleFlight<(u64, Place), CachedLookup>,
+    /// The key has the number of refreshes as well: a request from before a refresh does not answer
+    /// a lookup from after it.
+    in_flight: SingleFlight<(u64, LookupKey), CachedLookup>,
 }
 
 /// The names that were looked up in all trees of a mount.
 #[derive(Debug)]
-pub(super) struct Names {
-    names: WeightedLru<Place, CachedLookup>,
+pub(super) struct CachedLookups {
+    names: WeightedLru<LookupKey, CachedLookup>,
     /// How often names were forgotten on demand.
     refreshes: u64,
 }
 
-impl Names {
+impl CachedLookups {
     pub(super) fn new() -> Self {
         Self { names: WeightedLru::new(REMEMBERED), refreshes: 0 }
     }
 }
 
 impl Lookups {
-    pub(super) fn new(bucket: Bucket, memory: Arc<MetadataCache>, tree: usize) -> Self {
-        Self { bucket, memory, tree, flights: SingleFlight::default() }
+    pub(super) fn new(bucket: Bucket, cache: Arc<MetadataCache>, tree: usize) -> Self {
+        Self { bucket, cache, tree, in_flight: SingleFlight::default() }
     }
 
-    /// What is remembered of a name, if it may still be believed.
-    pub(super) fn known(&self, parent: &Prefix, name: &str, trust: Ttl) -> Option<CachedLookup> {
-        self.state()
+    /// Returns what is remembered of a name, if it may still be believed.
+    pub(super) fn cached(&self, parent: &Prefix, name: &str, ttl: Ttl) -> Option<CachedLookup> {
+        self.cached_lookups()
             .names
-            .get(&self.place(parent, name))
-            .filter(|learned| !trust.in_lookup(learned).is_zero())
+            .get(&self.key(parent, name))
+            .filter(|lookup| !ttl.of_lookup(lookup).is_zero())
             .cloned()
     }
 
@@ -72,86 +75,88 @@ impl Lookups {
     ///
     /// # Errors
     /// [`Error::Refused`] when S3 would say neither yes nor no.
-    pub(super) async fn ask(
+    pub(super) async fn fetch(
         &self,
         parent: &Prefix,
         name: &str,
         parsed: Name,
     ) -> Result<CachedLookup, Error> {
-        let place = self.place(parent, name);
+        let key = self.key(parent, name);
         let refreshes = self.refreshes();
-        let flight = self.flights.join((refreshes, place.clone()), || {
+        let request = self.in_flight.join((refreshes, key.clone()), || {
             let (bucket, parent) = (self.bucket.clone(), parent.clone());
-            async move { resolve(&bucket, &parent, &parsed).await }
+            async move { look_up(&bucket, &parent, &parsed).await }
         });
-        let learned = flight.await?;
-        let mut state = self.state();
-        if state.refreshes == refreshes {
-            state.names.insert(place, learned.clone(), 1);
+        let lookup = request.await?;
+        let mut cached = self.cached_lookups();
+        if cached.refreshes == refreshes {
+            cached.names.insert(key, lookup.clone(), 1);
         }
-        Ok(learned)
+        Ok(lookup)
     }
 
-    /// Takes note that a listing that was known when there had been so many `refreshes` says that
-    /// there is no such name, and that the kernel is told so.
-    pub(super) fn note_absence(&self, parent: &Prefix, name: &str, refreshes: u64) {
-        let learned = CachedLookup { entry: None, is_assumed: false, at: Instant::now() };
-        let mut state = self.state();
-        if state.refreshes == refreshes {
-            state.names.insert(self.place(parent, name), learned, 1);
+    /// Records that a listing has no such name, and that the kernel is told so. The listing was
+    /// known when there had been so many `refreshes`.
+    pub(super) fn record_absence(&self, parent: &Prefix, name: &str, refreshes: u64) {
+        let lookup = CachedLookup { entry: None, is_assumed: false, at: Instant::now() };
+        let mut cached = self.cached_lookups();
+        if cached.refreshes == refreshes {
+            cached.names.insert(self.key(parent, name), lookup, 1);
         }
     }
 
-    /// How often names were forgotten on demand.
+    /// Returns how often names were forgotten on demand.
     pub(super) fn refreshes(&self) -> u64 {
-        self.state().refreshes
+        self.cached_lookups().refreshes
     }
 
-    /// Forgets the names below `prefix`, and answers those that did not exist.
+    /// Forgets the names below `prefix`. Returns those that did not exist, with their directories.
     pub(super) fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
-        let mut state = self.state();
-        state.refreshes += 1;
-        let forgotten = state
+        let mut cached = self.cached_lookups();
+        cached.refreshes += 1;
+        let forgotten = cached
             .names
             .remove_where(|(tree, parent, _)| *tree == self.tree && prefix.holds(parent.as_str()));
-        let absent = forgotten.into_iter().filter(|(_, learned)| learned.entry.is_none());
+        let absent = forgotten.into_iter().filter(|(_, lookup)| lookup.entry.is_none());
         absent.map(|((_, parent, name), _)| (parent, name)).collect()
     }
 
-    /// The names of `prefix` that were looked up, exist, and may still be believed.
-    pub(super) fn present_in(&self, prefix: &Prefix, trust: Ttl) -> Vec<NamedEntry> {
-        let state = self.state();
-        let here = state.names.iter().filter(|((tree, parent, _), learned)| {
-            *tree == self.tree && parent == prefix && !trust.in_lookup(learned).is_zero()
+    /// Returns the names in `prefix` that were looked up, exist, and may still be believed.
+    pub(super) fn present_in(&self, prefix: &Prefix, ttl: Ttl) -> Vec<NamedEntry> {
+        let cached = self.cached_lookups();
+        let here = cached.names.iter().filter(|((tree, parent, _), lookup)| {
+            *tree == self.tree && parent == prefix && !ttl.of_lookup(lookup).is_zero()
         });
-        here.filter_map(|((_, _, name), learned)| {
-            Some(NamedEntry { name: name.clone(), entry: learned.entry.clone()? })
+        here.filter_map(|((_, _, name), lookup)| {
+            Some(NamedEntry { name: name.clone(), entry: lookup.entry.clone()? })
         })
         .collect()
     }
 
-    /// Forgets the name unless it is known as another version of the object.
+    /// Forgets a name, unless it is known to stand for another version of the object.
     pub(super) fn forget(&self, parent: &Prefix, name: &str, version: &ObjectId) {
-        let place = self.place(parent, name);
-        let mut state = self.state();
-        // What is asked by now may still be answered with it.
-        state.refreshes += 1;
-        if !matches!(state.names.get(&place), Some(CachedLookup { entry: Some(Entry::File(object)), .. }) if object.id != *version)
-        {
-            state.names.remove(&place);
+        let key = self.key(parent, name);
+        let mut cached = self.cached_lookups();
+        // The answer to a request in flight may still be this version.
+        cached.refreshes += 1;
+        let is_other_version = cached.names.get(&key).is_some_and(
+            |lookup| matches!(&lookup.entry, Some(Entry::File(object)) if object.id != *version),
+        );
+        if !is_other_version {
+            cached.names.remove(&key);
         }
     }
 
-    fn place(&self, parent: &Prefix, name: &str) -> Place {
+    fn key(&self, parent: &Prefix, name: &str) -> LookupKey {
         (self.tree, parent.clone(), name.into())
     }
 
-    fn state(&self) -> MutexGuard<'_, Names> {
-        lock(&self.memory.names)
+    fn cached_lookups(&self) -> MutexGuard<'_, CachedLookups> {
+        self.cache.lookups.lock()
     }
 }
 
-async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<CachedLookup, Error> {
+async fn look_up(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<CachedLookup, Error> {
     let at = Instant::now();
     let mut is_assumed = false;
     let entry = match name {
@@ -160,7 +165,7 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Cached
             object(bucket, parent, component).await?
         }
         Name::Object(component) => {
-            // Only what a directory shadows is shown like this.
+            // Such a name is shown only where a directory shadows the object.
             let (object, directory) =
                 join(object(bucket, parent, component), directory(bucket, parent, component)).await;
             directory?.and(object?)
@@ -172,7 +177,7 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Cached
                 (_, Ok(Some(directory))) => Some(directory),
                 (Ok(Some(file)), _) => Some(file),
                 (Ok(None), Ok(None)) => None,
-                // HEAD needs leave to list the whole bucket before it says that a key is missing; a
+                // HEAD denies what does not exist to those who may not list the whole bucket. A
                 // listing of just this key may be allowed.
                 (Err(Error::Refused(Refusal::Forbidden { .. })), Ok(None)) => bucket
                     .listed(&parent.key(component))
@@ -185,7 +190,7 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Cached
                     is_assumed = true;
                     Some(Entry::Directory(parent.child(component)))
                 }
-                // HEAD's answers have no words that tell this from other denials.
+                // The answer to a HEAD has no body that would tell this from other denials.
                 (_, Err(error @ Error::Refused(Refusal::OutOfRegion { .. }))) => return Err(error),
                 (Err(error), _) | (_, Err(error)) => return Err(error),
             }
@@ -196,8 +201,8 @@ async fn resolve(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Cached
 
 async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {
     let key = parent.key(component);
-    // The escaped name of nothing, at the root: there is no such key, and S3 cannot be asked for
-    // it.
+    // The escaped name of the empty component at the root: S3 has no such key, and cannot be asked
+    // for one.
     if key.is_empty() {
         return Ok(None);
     }

@@ -1,104 +1,102 @@
-//! What a mount remembers of names, whatever bucket they are in: bounded together.
+//! What a mount remembers of names, in whatever bucket they are: bounded together.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
-use super::lookups::Names;
-use super::{Directory, Escaped, lock};
+use parking_lot::Mutex;
+
+use super::lookups::CachedLookups;
+use super::{Directory, EscapedKeys};
 use crate::object::Prefix;
 use crate::weighted_lru::WeightedLru;
 
-/// MetadataCache for listings, bytes: five million names, or half a million directories of a few.
+/// Bytes of memory for listings: five million names, or half a million directories of a few names.
 const LISTINGS_SIZE: usize = 512 << 20;
-/// What a directory weighs beside its names, bytes, rounded up.
+/// Bytes of memory that a directory takes beside its names, rounded up.
 const DIRECTORY_SIZE: usize = 1024;
 
 /// The directories, and the names looked up, of all trees of a mount.
 #[derive(Debug)]
 pub struct MetadataCache {
-    /// By their tree's number.
+    /// By the number of their tree, and their prefix.
     directories: Mutex<WeightedLru<(usize, Prefix), Arc<Directory>>>,
-    pub(super) names: Mutex<Names>,
-    are_escapes_told: AtomicBool,
+    pub(super) lookups: Mutex<CachedLookups>,
+    were_escapes_reported: AtomicBool,
 }
 
 impl MetadataCache {
-    /// Nothing is known yet.
+    /// Returns a cache that knows nothing yet.
     #[must_use]
     pub fn new() -> Arc<Self> {
         let directories = Mutex::new(WeightedLru::new(LISTINGS_SIZE));
         Arc::new(Self {
             directories,
-            names: Mutex::new(Names::new()),
-            are_escapes_told: AtomicBool::new(false),
+            lookups: Mutex::new(CachedLookups::new()),
+            were_escapes_reported: AtomicBool::new(false),
         })
     }
 
-    /// How many keys do not stand under their own name.
+    /// Returns how many keys are not shown under their own name.
     #[must_use]
-    pub fn escaped(&self) -> Escaped {
+    pub fn escaped(&self) -> EscapedKeys {
         let directories: Vec<_> =
-            lock(&self.directories).iter().map(|(_, directory)| directory.clone()).collect();
-        directories.iter().map(|directory| directory.escaped()).fold(
-            Escaped::default(),
-            |sum, one| Escaped {
-                shadowed: sum.shadowed + one.shadowed,
-                unshowable: sum.unshowable + one.unshowable,
-            },
-        )
+            self.directories.lock().iter().map(|(_, directory)| directory.clone()).collect();
+        directories.iter().map(|directory| directory.escaped()).sum()
     }
 
     pub(super) fn find(&self, tree: usize, prefix: &Prefix) -> Option<Arc<Directory>> {
-        lock(&self.directories).get(&(tree, prefix.clone())).cloned()
+        self.directories.lock().get(&(tree, prefix.clone())).cloned()
     }
 
-    /// What is remembered of a directory if it `is_good`, or else a new one.
-    pub(super) fn find_or_begin(
+    /// Returns the directory that is remembered if it `is_fresh`, or else a new one.
+    pub(super) fn find_or_insert(
         &self,
         tree: usize,
         prefix: &Prefix,
-        is_good: impl FnOnce(&Directory) -> bool,
-        begin: impl FnOnce() -> Directory,
+        is_fresh: impl FnOnce(&Directory) -> bool,
+        new: impl FnOnce() -> Directory,
     ) -> Arc<Directory> {
-        // A directory that takes a page in keeps whoever looks at it waiting, and so must not be
-        // looked at under the lock of all.
+        // The lock of a directory is held while a page is taken in, so nobody may wait for it while
+        // holding the lock of all directories.
         let known = self.find(tree, prefix);
-        if let Some(directory) = known.as_ref().filter(|directory| is_good(directory)) {
+        if let Some(directory) = known.as_ref().filter(|directory| is_fresh(directory)) {
             return directory.clone();
         }
-        let place = (tree, prefix.clone());
-        let mut directories = lock(&self.directories);
+        let key = (tree, prefix.clone());
+        let mut directories = self.directories.lock();
         let is_known =
             |other: &Arc<Directory>| known.as_ref().is_some_and(|known| Arc::ptr_eq(known, other));
-        if let Some(quicker) = directories.get(&place).filter(|other| !is_known(other)) {
-            return quicker.clone();
+        // Somebody else may have put a new one there meanwhile.
+        if let Some(other) = directories.get(&key).filter(|other| !is_known(other)) {
+            return other.clone();
         }
-        let directory = Arc::new(begin());
-        directories.insert(place, directory.clone(), DIRECTORY_SIZE);
+        let directory = Arc::new(new());
+        directories.insert(key, directory.clone(), DIRECTORY_SIZE);
         directory
     }
 
     /// Counts the directory's names against the limit, if it is still remembered.
     pub(super) fn weigh(&self, tree: usize, directory: &Arc<Directory>) {
         let bytes = DIRECTORY_SIZE + directory.bytes();
-        let mut directories = lock(&self.directories);
-        let place = (tree, directory.prefix().clone());
-        if directories.get(&place).is_some_and(|kept| Arc::ptr_eq(kept, directory)) {
-            directories.insert(place, directory.clone(), bytes);
+        let mut directories = self.directories.lock();
+        let key = (tree, directory.prefix().clone());
+        if directories.get(&key).is_some_and(|kept| Arc::ptr_eq(kept, directory)) {
+            directories.insert(key, directory.clone(), bytes);
         }
     }
 
     pub(super) fn forget(&self, tree: usize, prefix: &Prefix) {
-        lock(&self.directories).remove(&(tree, prefix.clone()));
+        self.directories.lock().remove(&(tree, prefix.clone()));
     }
 
     pub(super) fn forget_below(&self, tree: usize, prefix: &Prefix) {
-        lock(&self.directories)
+        self.directories
+            .lock()
             .remove_where(|(known, below)| *known == tree && prefix.holds(below.as_str()));
     }
 
-    /// Whether this is the first time that somebody wants to say so.
-    pub(super) fn may_tell_of_escapes(&self) -> bool {
-        !self.are_escapes_told.swap(true, Ordering::Relaxed)
+    /// Returns whether nobody has asked this before, so that escaped keys are logged once.
+    pub(super) fn may_report_escapes(&self) -> bool {
+        !self.were_escapes_reported.swap(true, Ordering::Relaxed)
     }
 }

@@ -1,120 +1,140 @@
-//! What is known about prefixes: their listings, the names looked up in them, and how long that
-//! stays true.
+//! What is known about prefixes: their listings, the names looked up in them, and for how long that
+//! may be believed.
 //!
-//! A [`Directory`] is listed as far as somebody reads it: page by page, in segments side by side
-//! when it is long, or with many others by a walk when a whole tree is read. A name is looked up by
-//! itself unless a listing knows it.
+//! A [`Directory`] is listed as far as somebody reads it: page by page; in partitions side by side
+//! when it is long; or together with many others, by a recursive listing, when a whole tree is
+//! read. A name is looked up by itself unless a listing knows it.
 
 mod directory;
 mod key_interpolation;
 mod lookups;
 mod metadata_cache;
 mod name_table;
-mod ordering;
+mod ordered_entries;
+mod packed_attributes;
+mod packed_names;
+mod packed_page;
+mod page_fetcher;
 mod partitioned;
 mod recursive_listing;
 mod recursive_listings;
+mod sibling_predictor;
+mod split_planner;
+#[cfg(test)]
+mod test_objects;
 mod ttl;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::iter::Sum;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, Object, ObjectId, Prefix};
 use crate::s3::Bucket;
-pub use directory::{Directory, Reading};
+pub use directory::{Directory, DirectoryReader};
 use lookups::Lookups;
 pub use metadata_cache::MetadataCache;
-use recursive_listing::Filled;
+use recursive_listing::ListedDirectory;
 use recursive_listings::RecursiveListings;
 use ttl::Ttl;
 
 /// What a name stands for, and for how long that may be believed.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct LookupAnswer {
     /// `None`: there is no such name.
     pub entry: Option<Entry>,
-    /// From now on.
+    /// The time from now on.
     pub fresh_for: Duration,
 }
 
-/// Keys that do not stand under their own name, in the listings that are remembered.
+/// How many keys are not shown under their own name, in the listings that are remembered.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Escaped {
+pub struct EscapedKeys {
     /// Objects under an escaped name because a directory has theirs.
     pub shadowed: usize,
     /// Keys that no name can show.
     pub unshowable: usize,
 }
 
+impl Sum for EscapedKeys {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, one| Self {
+            shadowed: sum.shadowed + one.shadowed,
+            unshowable: sum.unshowable + one.unshowable,
+        })
+    }
+}
+
 /// The directories of one bucket's tree.
 #[derive(Debug)]
 pub struct Listings {
-    /// Its number among those that share the memory.
+    /// The number of the tree among those that share the cache.
     tree: usize,
     bucket: Bucket,
     root: Prefix,
-    trust: Ttl,
-    memory: Arc<MetadataCache>,
+    ttl: Ttl,
+    cache: Arc<MetadataCache>,
     lookups: Lookups,
-    walks: RecursiveListings,
-    /// What was asked for before this is not taken in.
+    recursive: RecursiveListings,
+    /// What S3 was asked for before this moment is not kept.
     refreshed: Mutex<Instant>,
 }
 
 impl Listings {
-    /// Nothing known yet of what is below `root`; what is learned is believed for `ttl`, and kept
-    /// in `memory` as that of `tree`.
+    /// Returns the directories below `root`, of which nothing is known yet. What is learned of
+    /// them is believed for `ttl`, and kept in `cache` as that of the tree with the number `tree`.
     #[must_use]
     pub fn new(
         bucket: Bucket,
         root: Prefix,
         ttl: Duration,
-        memory: Arc<MetadataCache>,
+        cache: Arc<MetadataCache>,
         tree: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             tree,
             root,
-            trust: Ttl { ttl },
-            lookups: Lookups::new(bucket.clone(), memory.clone(), tree),
-            walks: RecursiveListings::new(bucket.clone()),
-            memory,
+            ttl: Ttl(ttl),
+            lookups: Lookups::new(bucket.clone(), cache.clone(), tree),
+            recursive: RecursiveListings::new(bucket.clone()),
+            cache,
             refreshed: Mutex::new(Instant::now()),
             bucket,
         })
     }
 
-    /// Reads the directory `prefix`: the listing that is known, or a new one that has not been
-    /// asked for yet.
-    pub fn read(&self, prefix: &Prefix) -> Reading {
-        Reading::new(self.directory(prefix))
+    /// Opens the directory `prefix`: the listing that is known, or a new one for which S3 was not
+    /// asked yet.
+    pub fn open(&self, prefix: &Prefix) -> DirectoryReader {
+        DirectoryReader::new(self.directory(prefix))
     }
 
-    /// Names of `directory` from position `from` on, in byte order; none at its end. Waits for
+    /// Returns names of `directory` from `index` on, in byte order; none at its end. Waits for
     /// pages as long as it takes.
     ///
     /// # Errors
-    /// Those of [`Bucket::page`]. Where listing is not allowed, what was looked up stands in, if
-    /// there is anything.
+    /// Those of [`Bucket::page`]. Where listing is not allowed, the names that were looked up are
+    /// returned instead, if there are any.
     pub async fn names(
         self: &Arc<Self>,
         directory: &Arc<Directory>,
-        from: usize,
+        index: usize,
     ) -> Result<Vec<NamedEntry>, Error> {
-        if from == 0 {
-            self.follow(directory).await;
+        if index == 0 {
+            self.join_recursive_listing(directory).await;
         }
-        let names = match directory.names(from).await {
-            // Positions that were given out go on to mean the same: only a listing that has not
-            // begun may end like this.
+        let names = match directory.names(index).await {
+            // An index that was given out must go on to mean the same name, so only a listing that
+            // has not given out any may be replaced.
             Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) if directory.is_empty() => {
-                let known = self.lookups.present_in(directory.prefix(), self.trust);
+                let known = self.lookups.present_in(directory.prefix(), self.ttl);
                 if known.is_empty() {
                     return Err(refusal.into());
                 }
-                directory.settle_for(known);
-                directory.names(from).await?
+                directory.complete_partially(known);
+                directory.names(index).await?
             }
             names => names?,
         };
@@ -122,139 +142,135 @@ impl Listings {
         Ok(names)
     }
 
-    /// For how long the directory's names may still be believed.
+    /// Returns for how long the names of `directory` may still be believed.
     #[must_use]
     pub fn fresh_for(&self, directory: &Directory) -> Duration {
-        // Another name that is looked up belongs to those known at once.
+        // The next name that is looked up must be seen at once.
         if directory.is_partial() {
             Duration::ZERO
         } else {
-            self.trust.in_presence(directory.began())
+            self.ttl.of_presence(directory.began())
         }
     }
 
-    /// What `name` stands for in `parent`: from what is known, or with one round trip.
+    /// Returns what `name` stands for in `parent`: from what is known, or with one round trip.
     ///
     /// # Errors
     /// [`Error::NameTooLong`]; [`Error::Refused`] when S3 would say neither yes nor no.
-    pub async fn lookup(&self, parent: &Prefix, name: &str) -> Result<Answer, Error> {
+    pub async fn lookup(&self, parent: &Prefix, name: &str) -> Result<LookupAnswer, Error> {
         let Some(parsed) = Name::parse(name) else {
-            return Ok(Answer { entry: None, fresh_for: self.trust.in_absence(Instant::now()) });
+            let fresh_for = self.ttl.of_absence(Instant::now());
+            return Ok(LookupAnswer { entry: None, fresh_for });
         };
         if parent.as_str().len() + parsed.component().len() > MAX_KEY {
             return Err(Error::NameTooLong);
         }
         let refreshes = self.lookups.refreshes();
-        if let Some(answer) = self.listed(parent, name) {
+        if let Some(answer) = self.find_in_listing(parent, name) {
             if answer.entry.is_none() {
-                self.lookups.note_absence(parent, name, refreshes);
+                self.lookups.record_absence(parent, name, refreshes);
             }
             return Ok(answer);
         }
-        let learned = match self.lookups.known(parent, name, self.trust) {
-            Some(learned) => learned,
-            None => self.lookups.ask(parent, name, parsed).await?,
+        let lookup = match self.lookups.cached(parent, name, self.ttl) {
+            Some(lookup) => lookup,
+            None => self.lookups.fetch(parent, name, parsed).await?,
         };
-        Ok(Answer { fresh_for: self.trust.in_lookup(&learned), entry: learned.entry })
+        Ok(LookupAnswer { fresh_for: self.ttl.of_lookup(&lookup), entry: lookup.entry })
     }
 
-    /// At most `count` objects that a reader of one file after the other opens behind `key`, as far
-    /// as a listing tells.
+    /// Returns at most `count` objects that a reader of one file after the other opens after `key`,
+    /// as far as a listing tells.
     #[must_use]
     pub fn following(&self, key: &str, count: usize) -> Vec<Arc<Object>> {
         let (parent, name) = Prefix::of_key(key);
-        let directory = self.memory.find(self.tree, &parent);
+        let directory = self.cache.find(self.tree, &parent);
         directory.map(|directory| directory.following(name, count)).unwrap_or_default()
     }
 
     /// Forgets this version of an object, and the listing that shows it. What is known of a newer
-    /// one stays.
+    /// version stays.
     pub fn forget(&self, version: &ObjectId) {
         let (parent, component) = Prefix::of_key(&version.key);
-        let is_it = |entry: Option<Entry>| matches!(entry, Some(Entry::File(object)) if object.id == *version);
-        let directory = self.memory.find(self.tree, &parent);
+        let directory = self.cache.find(self.tree, &parent);
         for name in Name::of_object(component) {
-            if directory.as_ref().is_some_and(|directory| is_it(directory.find(&name))) {
-                self.memory.forget(self.tree, &parent);
+            let listed = directory.as_ref().and_then(|directory| directory.find(&name));
+            if matches!(listed, Some(Entry::File(object)) if object.id == *version) {
+                self.cache.forget(self.tree, &parent);
             }
             self.lookups.forget(&parent, &name, version);
         }
     }
 
-    /// Forgets all that is known below `prefix`. Answers the names that did not exist, and the
+    /// Forgets all that is known below `prefix`. Returns the names that did not exist, with the
     /// directories they are not in.
     pub fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
-        let mut refreshed = lock(&self.refreshed);
+        let mut refreshed = self.refreshed.lock();
         *refreshed = Instant::now();
-        self.memory.forget_below(self.tree, prefix);
-        self.walks.refresh();
+        self.cache.forget_below(self.tree, prefix);
+        self.recursive.refresh();
         self.lookups.refresh(prefix)
     }
 
     fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
         let is_fresh = |directory: &Directory| !self.fresh_for(directory).is_zero();
-        self.memory.find_or_begin(self.tree, prefix, is_fresh, || {
+        self.cache.find_or_insert(self.tree, prefix, is_fresh, || {
             Directory::new(self.bucket.clone(), prefix.clone())
         })
     }
 
-    /// What a listing knows of a name. One that knows all names also knows which there are not.
-    fn listed(&self, parent: &Prefix, name: &str) -> Option<Answer> {
-        let directory = self.memory.find(self.tree, parent)?;
-        let fresh_for = self.fresh_for(&directory);
+    /// Returns what a listing knows of a name. One that has all names knows of an absence as well.
+    fn find_in_listing(&self, parent: &Prefix, name: &str) -> Option<LookupAnswer> {
+        let directory = self.cache.find(self.tree, parent)?;
+        let mut fresh_for = self.fresh_for(&directory);
         let entry = directory.find(name);
-        let is_said = entry.is_some() || directory.is_whole();
-        // The kernel asks again for what is absent, and is answered here.
-        let fresh_for = if entry.is_some() {
-            fresh_for
-        } else {
-            fresh_for.min(self.trust.in_absence(Instant::now()))
-        };
-        (is_said && !fresh_for.is_zero()).then_some(Answer { entry, fresh_for })
+        if entry.is_none() {
+            if !directory.has_all_names() {
+                return None;
+            }
+            // The kernel asks again for what is absent, and is answered from here.
+            fresh_for = fresh_for.min(self.ttl.of_absence(Instant::now()));
+        }
+        (!fresh_for.is_zero()).then_some(LookupAnswer { entry, fresh_for })
     }
 
-    /// Lets a walk bring the directory's names, or the next page of it where one has.
-    async fn follow(self: &Arc<Self>, directory: &Directory) {
-        let prefix = directory.prefix();
-        if directory.is_cold() && *prefix != self.root {
-            self.walks.lead_to(&prefix.parent(), prefix, |filled| self.put(filled)).await;
-        } else if self.walks.is_halfway(prefix) {
+    /// Lets a recursive listing fill the directory, or fetch its next page where it has done so.
+    async fn join_recursive_listing(self: &Arc<Self>, directory: &Directory) {
+        let (listings, prefix) = (self.clone(), directory.prefix());
+        let keep = move |listed| listings.keep(listed);
+        if directory.is_untouched() && *prefix != self.root {
+            self.recursive.fill(&prefix.parent(), prefix, keep).await;
+        } else if self.recursive.is_trigger(prefix) {
             let (listings, prefix) = (self.clone(), prefix.clone());
-            tokio::spawn(async move {
-                listings.walks.pass(&prefix, |filled| listings.put(filled)).await
-            });
+            tokio::spawn(async move { listings.recursive.prefetch(&prefix, keep).await });
         }
     }
 
-    /// Keeps a directory that a walk has filled.
-    fn put(&self, filled: &Filled) {
-        let refreshed = lock(&self.refreshed);
-        if filled.began < *refreshed {
+    /// Keeps a directory that a recursive listing has filled.
+    fn keep(&self, listed: ListedDirectory) {
+        let refreshed = self.refreshed.lock();
+        if listed.began < *refreshed {
             return;
         }
-        let directory = self.directory(&filled.prefix);
-        if directory.is_cold() {
-            directory.fill(filled.names.clone(), filled.began);
+        let directory = self.directory(&listed.prefix);
+        if directory.is_untouched() {
+            directory.fill(listed.names, listed.began);
             self.weigh(&directory);
         }
     }
 
-    /// Counts the directory's names against the limit, and says once that some are escaped.
+    /// Counts the directory's names against the limit, and logs once that some are escaped.
     fn weigh(&self, directory: &Arc<Directory>) {
-        self.memory.weigh(self.tree, directory);
-        let Escaped { shadowed, unshowable } = directory.escaped();
-        if shadowed + unshowable > 0 && self.memory.may_tell_of_escapes() {
+        self.cache.weigh(self.tree, directory);
+        let EscapedKeys { shadowed, unshowable } = directory.escaped();
+        if shadowed + unshowable > 0 && self.cache.may_report_escapes() {
             let url = self.bucket.url(directory.prefix().as_str());
             tracing::warn!(
                 url,
                 shadowed,
                 unshowable,
-                "some keys have no plain name here; said once a mount"
+                "some keys are not shown under their own name; logged once a mount"
             );
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,134 +1,151 @@
-//! The walks under way, and who is led to one.
+//! The recursive listings of one bucket, and which directories they fill.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::recursive_listing::{Filled, Habit, RecursiveListing};
-use crate::error::Error;
+use parking_lot::Mutex;
+
+use super::recursive_listing::{ListedDirectory, RecursiveListing};
+use super::sibling_predictor::SiblingPredictor;
+use crate::error::{Error, Problem};
 use crate::object::Prefix;
 use crate::s3::Bucket;
 use crate::single_flight::SingleFlight;
 use crate::weighted_lru::WeightedLru;
 
-/// Prefixes whose children are counted, and directories that call for the next page.
+/// How many prefixes are remembered, and how many directories that call for the next page.
 const REMEMBERED: usize = 1000;
-/// RecursiveListings at once; each holds a few pages at most.
-const WALKS: usize = 8;
-/// Pages that a directory waits for: its keys may lie across the end of one, and what lies across
-/// two is better listed alone.
-const PATIENCE: usize = 2;
+/// How many recursive listings there are at once. Each holds a few pages at most.
+const LISTINGS: usize = 8;
+/// For how many pages a directory waits. Its keys may lie across the end of one page; where they
+/// lie across two, it is better listed by itself.
+const PAGES: usize = 2;
 
-/// The walks of one bucket.
+/// The recursive listings of one bucket.
 #[derive(Debug)]
 pub(super) struct RecursiveListings {
     bucket: Bucket,
     state: Arc<Mutex<State>>,
-    pages: SingleFlight<Prefix, Arc<Vec<Filled>>>,
+    /// Pages in flight, by the prefix whose subtree is listed; which directories they completed.
+    in_flight: SingleFlight<Prefix, Arc<[Prefix]>>,
 }
 
 #[derive(Debug)]
 struct State {
-    habits: WeightedLru<Prefix, Habit>,
-    /// By what they walk.
-    walks: WeightedLru<Prefix, Arc<Mutex<RecursiveListing>>>,
-    /// Directories in the middle of what a page filled: when one is read, the next page will be
-    /// wanted.
-    halfway: WeightedLru<Prefix, Arc<Mutex<RecursiveListing>>>,
+    siblings: WeightedLru<Prefix, SiblingPredictor>,
+    /// By the prefix whose subtree is listed.
+    listings: WeightedLru<Prefix, SharedListing>,
+    /// Directories in the middle of those that a page completed: when one of them is read, the
+    /// next page will be wanted.
+    triggers: WeightedLru<Prefix, SharedListing>,
 }
+
+type SharedListing = Arc<Mutex<RecursiveListing>>;
 
 impl RecursiveListings {
     pub(super) fn new(bucket: Bucket) -> Self {
-        Self { bucket, state: Arc::new(Mutex::new(State::new())), pages: SingleFlight::default() }
+        Self {
+            bucket,
+            state: Arc::new(Mutex::new(State::new())),
+            in_flight: SingleFlight::default(),
+        }
     }
 
-    /// Takes note that `prefix`, of which nothing is known, is read next among the children of
-    /// `parent`. Where a walk comes by, waits for it; `put` gets the directories that it fills.
-    pub(super) async fn lead_to(&self, parent: &Prefix, prefix: &Prefix, put: impl Fn(&Filled)) {
-        let Some(walk) = self.coming_to(parent, prefix) else { return };
-        for _ in 0..PATIENCE {
-            match self.page(&walk).await {
-                Ok(filled) => {
-                    filled.iter().for_each(&put);
-                    if filled.iter().any(|filled| filled.prefix == *prefix) {
-                        return;
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "a walk failed"),
+    /// Records that `prefix`, of which nothing is known, is read among the children of `parent`.
+    /// Where a recursive listing comes by, waits until that has filled it. Whatever is completed on
+    /// the way goes to `keep`.
+    pub(super) async fn fill<F>(&self, parent: &Prefix, prefix: &Prefix, keep: F)
+    where
+        F: Fn(ListedDirectory) + Clone + Send + 'static,
+    {
+        let Some(listing) = self.coming_to(parent, prefix) else { return };
+        for _ in 0..PAGES {
+            match self.next_page(&listing, keep.clone()).await {
+                Ok(complete) if complete.contains(prefix) => return,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "a recursive listing failed"),
             }
-            // Where the page did not come as far, whoever asks does not follow the keys.
-            if !lock(&walk).is_in(prefix) {
+            // If the page did not even come to the directory, the reader does not follow the keys.
+            if !listing.lock().is_in(prefix) {
                 break;
             }
         }
-        let top = lock(&walk).top().clone();
-        let mut state = lock(&self.state);
-        state.walks.remove(&top);
-        state.habit(&top, Habit::disappointed);
+        let top = listing.lock().top().clone();
+        let mut state = self.state.lock();
+        state.listings.remove(&top);
+        state.with_siblings(&top, SiblingPredictor::mark_wasted);
     }
 
-    /// Ends all walks. What they still bring tells of the time before.
+    /// Ends all recursive listings.
     pub(super) fn refresh(&self) {
-        *lock(&self.state) = State::new();
+        *self.state.lock() = State::new();
     }
 
-    /// Whether reading `prefix` calls for the next page of a walk.
-    pub(super) fn is_halfway(&self, prefix: &Prefix) -> bool {
-        lock(&self.state).halfway.contains(prefix)
+    /// Returns whether reading `prefix` calls for the next page of a recursive listing.
+    pub(super) fn is_trigger(&self, prefix: &Prefix) -> bool {
+        self.state.lock().triggers.contains(prefix)
     }
 
-    /// Fetches the next page when `prefix`, which is read now, lies halfway to it.
-    pub(super) async fn pass(&self, prefix: &Prefix, put: impl Fn(&Filled)) {
-        let walk = lock(&self.state).halfway.remove(prefix);
-        // Its failure is nobody's: who needs the page asks again.
-        if let Some(walk) = walk
-            && let Ok(filled) = self.page(&walk).await
-        {
-            filled.iter().for_each(put);
+    /// Fetches the next page of the recursive listing that `prefix`, which is read now, calls for.
+    pub(super) async fn prefetch<F>(&self, prefix: &Prefix, keep: F)
+    where
+        F: Fn(ListedDirectory) + Send + 'static,
+    {
+        let listing = self.state.lock().triggers.remove(prefix);
+        if let Some(listing) = listing {
+            // Nobody waits for this page. Whoever needs it asks again, and is told of a failure.
+            let _ = self.next_page(&listing, keep).await;
         }
     }
 
-    /// The walk that will fill `prefix`; a new one where the children of `parent` are read one
-    /// after the other.
-    fn coming_to(&self, parent: &Prefix, prefix: &Prefix) -> Option<Arc<Mutex<RecursiveListing>>> {
-        let mut state = lock(&self.state);
-        let is_habit = state.habit(parent, |habit| habit.note(Instant::now()));
-        let coming = state
-            .walks
-            .iter()
-            .map(|(_, walk)| walk)
-            .find(|walk| lock(walk).will_fill(prefix))
-            .cloned();
-        coming.or_else(|| {
-            let walk = is_habit
-                .then(|| Arc::new(Mutex::new(RecursiveListing::new(parent.clone(), prefix))))?;
-            state.walks.insert(parent.clone(), walk.clone(), 1);
-            Some(walk)
+    /// Returns the listing that will fill `prefix`: a new one where the children of `parent` are
+    /// read one after the other.
+    fn coming_to(&self, parent: &Prefix, prefix: &Prefix) -> Option<SharedListing> {
+        let mut state = self.state.lock();
+        let is_predicted = state.with_siblings(parent, |siblings| siblings.record(Instant::now()));
+        let mut listings = state.listings.iter().map(|(_, listing)| listing);
+        if let Some(listing) = listings.find(|listing| listing.lock().will_fill(prefix)) {
+            return Some(listing.clone());
+        }
+        drop(listings);
+        is_predicted.then(|| {
+            let listing = RecursiveListing::new(parent.clone(), prefix);
+            let listing = Arc::new(Mutex::new(listing));
+            state.listings.insert(parent.clone(), listing.clone(), 1);
+            listing
         })
     }
 
-    fn page(
+    /// Fetches the next page of a listing. Returns the directories that it completes, once they
+    /// went to `keep`: to that of whoever asked first.
+    fn next_page<F>(
         &self,
-        walk: &Arc<Mutex<RecursiveListing>>,
-    ) -> impl Future<Output = Result<Arc<Vec<Filled>>, Error>> + use<> {
-        let top = lock(walk).top().clone();
-        self.pages.join(top.clone(), || {
-            let (walk, bucket, state) = (walk.clone(), self.bucket.clone(), self.state.clone());
+        listing: &SharedListing,
+        keep: F,
+    ) -> impl Future<Output = Result<Arc<[Prefix]>, Error>> + use<F>
+    where
+        F: Fn(ListedDirectory) + Send + 'static,
+    {
+        let top = listing.lock().top().clone();
+        self.in_flight.join(top.clone(), || {
+            let (listing, bucket, state) =
+                (listing.clone(), self.bucket.clone(), self.state.clone());
             async move {
-                let Some(at) = lock(&walk).next().cloned() else { return Ok(Arc::default()) };
+                let Some(at) = listing.lock().next().cloned() else { return Ok(Arc::default()) };
                 let asked = Instant::now();
                 let page = bucket.subtree_page(&top, &at).await?;
                 if page.undecodable > 0 {
                     // Nobody knows which directory they are missing from.
-                    return Err(Error::store(format!(
-                        "{}: keys that are not UTF-8",
-                        bucket.url(top.as_str())
-                    )));
+                    let problem = Problem::new("some keys below are not UTF-8");
+                    return Err(Error::store(problem.about(bucket.url(top.as_str()))));
                 }
-                let filled = lock(&walk).absorb(page, asked);
-                if let Some(middle) = filled.get(filled.len() / 2) {
-                    lock(&state).halfway.insert(middle.prefix.clone(), walk, 1);
+                let complete = listing.lock().add(page, asked);
+                if let Some(middle) = complete.get(complete.len() / 2) {
+                    state.lock().triggers.insert(middle.prefix.clone(), listing, 1);
                 }
-                Ok(Arc::new(filled))
+                let prefixes = complete.iter().map(|directory| directory.prefix.clone()).collect();
+                complete.into_iter().for_each(keep);
+                Ok(prefixes)
             }
         })
     }
@@ -137,20 +154,20 @@ impl RecursiveListings {
 impl State {
     fn new() -> Self {
         Self {
-            habits: WeightedLru::new(REMEMBERED),
-            walks: WeightedLru::new(WALKS),
-            halfway: WeightedLru::new(REMEMBERED),
+            siblings: WeightedLru::new(REMEMBERED),
+            listings: WeightedLru::new(LISTINGS),
+            triggers: WeightedLru::new(REMEMBERED),
         }
     }
 
-    fn habit<T>(&mut self, parent: &Prefix, change: impl FnOnce(&mut Habit) -> T) -> T {
-        let mut habit = self.habits.remove(parent).unwrap_or_default();
-        let answer = change(&mut habit);
-        self.habits.insert(parent.clone(), habit, 1);
+    fn with_siblings<T>(
+        &mut self,
+        parent: &Prefix,
+        change: impl FnOnce(&mut SiblingPredictor) -> T,
+    ) -> T {
+        let mut siblings = self.siblings.remove(parent).unwrap_or_default();
+        let answer = change(&mut siblings);
+        self.siblings.insert(parent.clone(), siblings, 1);
         answer
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use fake_daac::{Content, Daac, FakeDaac, Family, Knobs, Object, Setup, Stats};
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
-use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
+use granulefs::filesystem::{CacheSettings, Filesystem, OwnerAndModes};
 use granulefs::login::{Identity, Login, Password, Token};
 use granulefs::object::Prefix;
 use granulefs::s3::{Bucket, BucketLocation};
@@ -154,7 +154,11 @@ impl TestEnvironment {
         prefix: &str,
         metadata_ttl: Duration,
     ) -> PathFilesystem {
-        Self::filesystem_with_limits(bucket, prefix, Limits { metadata_ttl, cache_size: 64 << 20 })
+        Self::filesystem_with_limits(
+            bucket,
+            prefix,
+            CacheSettings { metadata_ttl, cache_size: 64 << 20 },
+        )
     }
 
     /// Returns a filesystem over the whole bucket with a cache of `cache_size` bytes.
@@ -162,11 +166,15 @@ impl TestEnvironment {
         Self::filesystem_with_limits(
             self.bucket(),
             "",
-            Limits { metadata_ttl: Duration::from_secs(3600), cache_size },
+            CacheSettings { metadata_ttl: Duration::from_secs(3600), cache_size },
         )
     }
 
-    fn filesystem_with_limits(bucket: Bucket, prefix: &str, limits: Limits) -> PathFilesystem {
+    fn filesystem_with_limits(
+        bucket: Bucket,
+        prefix: &str,
+        limits: CacheSettings,
+    ) -> PathFilesystem {
         let owner_and_modes = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
         PathFilesystem::new(Filesystem::new(bucket, Prefix::new(prefix), owner_and_modes, limits))
     }

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod canned_server;
+mod connect;
 mod credential_fallback;
 mod credential_renewal;
 mod environment;

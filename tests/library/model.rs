@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fake_daac::{Failure, Fault, RequestKind};
 use fastrand::Rng;
-use granulefs::filesystem::Listed;
+use granulefs::filesystem::DirectoryEntry;
 use granulefs::inodes::ROOT;
 
 use crate::environment::{TestEnvironment, in_time};
@@ -109,12 +109,12 @@ fn model(keys: &[String], prefix: &str) -> Model {
     names
 }
 
-fn shown(listed: &Listed) -> (String, Option<String>) {
-    let key = match &listed.shown.entry {
+fn shown(listed: &DirectoryEntry) -> (String, Option<String>) {
+    let key = match &listed.entry {
         granulefs::object::Entry::File(object) => Some(object.id.key.to_string()),
         granulefs::object::Entry::Directory(_) => None,
     };
-    (listed.shown.name.to_string(), key)
+    (listed.name.to_string(), key)
 }
 
 /// Checks one directory by reads from random positions and by single lookups, in a random order.
@@ -125,7 +125,7 @@ async fn check_directory(
     expected: &Model,
 ) {
     let (handle, _) = filesystem.open_directory(number).unwrap();
-    let mut seen: Vec<Listed> = Vec::new();
+    let mut seen: Vec<DirectoryEntry> = Vec::new();
     let mut is_done = false;
     for _ in 0..rng.usize(5..30) {
         match rng.u8(0..10) {
@@ -136,13 +136,16 @@ async fn check_directory(
                     1 if !seen.is_empty() => rng.usize(0..seen.len()),
                     _ => seen.len(),
                 };
-                let position = if from == 0 { 0 } else { seen[from - 1].next };
+                let position = if from == 0 { 0 } else { seen[from - 1].next_offset };
                 let (more, _) = in_time(filesystem.read_directory(handle, position)).await.unwrap();
                 is_done |= more.is_empty();
                 for (at, one) in (from..).zip(more) {
                     match seen.get(at) {
                         Some(before) => {
-                            assert_eq!((shown(before), before.next), (shown(&one), one.next))
+                            assert_eq!(
+                                (shown(before), before.next_offset),
+                                (shown(&one), one.next_offset)
+                            )
                         }
                         None => seen.push(one),
                     }
@@ -163,7 +166,7 @@ async fn check_directory(
         }
     }
     while !is_done {
-        let position = seen.last().map_or(0, |last| last.next);
+        let position = seen.last().map_or(0, |last| last.next_offset);
         let (more, _) = in_time(filesystem.read_directory(handle, position)).await.unwrap();
         is_done = more.is_empty();
         seen.extend(more);
@@ -291,8 +294,8 @@ async fn unchanged_names_are_shown_once_while_others_change() {
         loop {
             let (listed, _) = in_time(filesystem.read_directory(handle, from)).await.unwrap();
             let Some(last) = listed.last() else { break };
-            from = last.next;
-            all.extend(listed.iter().map(|one| one.shown.name.to_string()));
+            from = last.next_offset;
+            all.extend(listed.iter().map(|one| one.name.to_string()));
             for _ in 0..rng.usize(0..10) {
                 let key =
                     format!("s{:03}{}", rng.u32(0..60) * 3 + 1, ["", "-", "!/z"][rng.usize(0..3)]);

@@ -215,21 +215,24 @@ async fn names_are_in_byte_order_and_every_position_is_seekable() {
     environment.fake_daac.set(|knobs| knobs.page_size = 4);
     let filesystem = environment.filesystem();
     let all = in_time(filesystem.list("d")).await.unwrap();
-    assert!(all.is_sorted_by(|a, b| a.shown.name < b.shown.name && a.next < b.next));
+    assert!(all.is_sorted_by(|a, b| a.name < b.name && a.next_offset < b.next_offset));
     assert_eq!(all.len(), keys.len());
     let (handle, _) =
         filesystem.open_directory(in_time(filesystem.number("d")).await.unwrap()).unwrap();
     for _ in 0..100 {
         let at = fastrand::usize(0..all.len());
-        let from = if at == 0 { 0 } else { all[at - 1].next };
+        let from = if at == 0 { 0 } else { all[at - 1].next_offset };
         let (listed, _) = in_time(filesystem.read_directory(handle, from)).await.unwrap();
         assert!(!listed.is_empty());
         for (one, expected) in listed.iter().zip(&all[at..]) {
-            assert_eq!((&one.shown, one.next), (&expected.shown, expected.next));
+            assert_eq!(
+                (&one.name, &one.entry, one.next_offset),
+                (&expected.name, &expected.entry, expected.next_offset)
+            );
         }
     }
     let (behind, _) =
-        in_time(filesystem.read_directory(handle, all[all.len() - 1].next)).await.unwrap();
+        in_time(filesystem.read_directory(handle, all[all.len() - 1].next_offset)).await.unwrap();
     assert!(behind.is_empty());
 }
 
@@ -249,8 +252,8 @@ async fn a_directory_that_changes_while_it_is_read_shows_unchanged_names_once() 
     loop {
         let (listed, _) = in_time(filesystem.read_directory(handle, from)).await.unwrap();
         let Some(last) = listed.last() else { break };
-        from = last.next;
-        seen.extend(listed.into_iter().map(|one| format!("d/{}", one.shown.name)));
+        from = last.next_offset;
+        seen.extend(listed.into_iter().map(|one| format!("d/{}", one.name)));
         for _ in 0..20 {
             let odd = format!("d/{:06}", fastrand::u32(0..3000) * 10 + fastrand::u32(1..10));
             if fastrand::bool() { environment.put(&odd, "new") } else { environment.delete(&odd) }
@@ -261,7 +264,7 @@ async fn a_directory_that_changes_while_it_is_read_shows_unchanged_names_once() 
     assert_eq!(seen, stays);
     environment.delete("d/000000");
     let first = async |handle| {
-        in_time(filesystem.read_directory(handle, 0)).await.unwrap().0.remove(0).shown.name
+        in_time(filesystem.read_directory(handle, 0)).await.unwrap().0.remove(0).name
     };
     assert_eq!(&*first(handle).await, "000000");
     let (anew, is_same) = filesystem.open_directory(number).unwrap();

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::ops::Deref;
 
 use granulefs::error::Error;
-use granulefs::filesystem::{Attributes, Filesystem, Listed};
+use granulefs::filesystem::{Attributes, DirectoryEntry, Filesystem};
 use granulefs::inodes::ROOT;
 
 /// A filesystem with methods that take paths.
@@ -44,11 +44,11 @@ impl PathFilesystem {
     }
 
     /// Returns the entries of a directory in the order of readdir.
-    pub(crate) async fn list(&self, path: &str) -> Result<Vec<Listed>, Error> {
+    pub(crate) async fn list(&self, path: &str) -> Result<Vec<DirectoryEntry>, Error> {
         let (handle, _) = self.open_directory(self.number(path).await?)?;
-        let mut listed: Vec<Listed> = Vec::new();
+        let mut listed: Vec<DirectoryEntry> = Vec::new();
         loop {
-            let from = listed.last().map_or(0, |last| last.next);
+            let from = listed.last().map_or(0, |last| last.next_offset);
             let (more, _) = self.read_directory(handle, from).await?;
             if more.is_empty() {
                 break;
@@ -61,9 +61,9 @@ impl PathFilesystem {
 
     /// Returns the names in a directory, with a slash after the names of directories.
     pub(crate) async fn names(&self, path: &str) -> Result<Vec<String>, Error> {
-        let name = |listed: Listed| {
-            let slash = if listed.shown.entry.is_directory() { "/" } else { "" };
-            format!("{}{slash}", listed.shown.name)
+        let name = |listed: DirectoryEntry| {
+            let slash = if listed.entry.is_directory() { "/" } else { "" };
+            format!("{}{slash}", listed.name)
         };
         Ok(self.list(path).await?.into_iter().map(name).collect())
     }

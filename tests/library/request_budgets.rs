@@ -149,15 +149,15 @@ async fn lookups_are_cached_for_the_ttl() {
     let filesystem = environment.filesystem_at("", Duration::from_secs(2));
     let lookup = |name: &'static str| in_time(filesystem.lookup(ROOT, OsStr::new(name)));
     let (there, absent) = (lookup("f").await.unwrap(), lookup("none").await.unwrap());
-    assert!(there.fresh_for > Duration::from_secs(1) && there.fresh_for <= Duration::from_secs(2));
-    assert!(absent.fresh_for <= Duration::from_millis(200));
+    assert!(there.ttl > Duration::from_secs(1) && there.ttl <= Duration::from_secs(2));
+    assert!(absent.ttl <= Duration::from_millis(200));
     take_counts(&environment);
     environment.put("none", "now it is");
-    tokio::time::sleep(absent.fresh_for).await;
+    tokio::time::sleep(absent.ttl).await;
     assert!(lookup("none").await.unwrap().node.is_some());
     lookup("f").await.unwrap();
     assert_eq!(take_counts(&environment), (1, 1, 0));
-    tokio::time::sleep(there.fresh_for).await;
+    tokio::time::sleep(there.ttl).await;
     lookup("f").await.unwrap();
     assert_eq!(take_counts(&environment), (1, 1, 0));
 }
@@ -170,8 +170,8 @@ async fn walk(filesystem: &PathFilesystem, path: &str) -> usize {
     while let Some(path) = stack.pop() {
         let listed = in_time(filesystem.list(&path)).await.unwrap();
         count += listed.len();
-        let directories = listed.iter().rev().filter(|listed| listed.shown.entry.is_directory());
-        stack.extend(directories.map(|listed| format!("{path}/{}", listed.shown.name)));
+        let directories = listed.iter().rev().filter(|listed| listed.entry.is_directory());
+        stack.extend(directories.map(|listed| format!("{path}/{}", listed.name)));
     }
     count
 }

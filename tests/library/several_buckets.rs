@@ -7,7 +7,7 @@ use fake_daac::{Content, Failure, FakeDaac, Fault, Listing, RequestKind, Setup};
 use futures_util::future::join_all;
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::{Error, Refusal};
-use granulefs::filesystem::{Filesystem, Limits, OwnerAndModes};
+use granulefs::filesystem::{CacheSettings, Filesystem, OwnerAndModes};
 use granulefs::inodes::ROOT;
 use granulefs::login::{Identity, Login, Token};
 use granulefs::object::Prefix;
@@ -43,8 +43,8 @@ fn filesystem_over(fake_daac: &FakeDaac) -> PathFilesystem {
         (Bucket::new(location, credentials).unwrap(), Prefix::new(prefix))
     };
     let owner_and_modes = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
-    let limits = Limits { metadata_ttl: Duration::from_secs(3600), cache_size: CACHE };
-    PathFilesystem::new(Filesystem::of_several(
+    let limits = CacheSettings { metadata_ttl: Duration::from_secs(3600), cache_size: CACHE };
+    PathFilesystem::new(Filesystem::of_buckets(
         BUCKETS.map(location).into(),
         owner_and_modes,
         limits,
@@ -76,7 +76,7 @@ async fn the_root_shows_the_buckets_in_byte_order_without_a_request() {
     let first = filesystem.open_directory(ROOT).unwrap();
     let (rest, _) = filesystem.read_directory(first.0, 2).await.unwrap();
     assert_eq!(
-        rest.iter().map(|listed| listed.shown.name.to_string()).collect::<Vec<_>>(),
+        rest.iter().map(|listed| listed.name.to_string()).collect::<Vec<_>>(),
         ["podaac-local-public"]
     );
     let url = |number| filesystem.xattr(number, OsStr::new("user.s3.url"));
@@ -182,14 +182,14 @@ async fn an_answer_to_a_request_from_before_a_refresh_is_not_cached() {
     for name in ["same", "absent"] {
         let refresh = async { drop(filesystem.refresh(ROOT).unwrap()) };
         let (found, ()) = tokio::join!(biased; in_time(ask(name)), refresh);
-        assert_eq!(found.unwrap().fresh_for, Duration::ZERO, "{name}");
-        assert_ne!(in_time(ask(name)).await.unwrap().fresh_for, Duration::ZERO, "{name}");
+        assert_eq!(found.unwrap().ttl, Duration::ZERO, "{name}");
+        assert_ne!(in_time(ask(name)).await.unwrap().ttl, Duration::ZERO, "{name}");
     }
     let (listed, freshness) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
-    assert_eq!(filesystem.remember(&listed[0], freshness).2, Duration::ZERO);
+    assert_eq!(filesystem.record_lookup(&listed[0], freshness).2, Duration::ZERO);
     let (handle, _) = filesystem.open_directory(bucket).unwrap();
     let (listed, freshness) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
-    assert_ne!(filesystem.remember(&listed[0], freshness).2, Duration::ZERO);
+    assert_ne!(filesystem.record_lookup(&listed[0], freshness).2, Duration::ZERO);
 }
 
 /// When stalled reads of one bucket fill the cache, another bucket can still be read.

@@ -123,7 +123,7 @@ fn the_path_of_a_url_opens_its_object() {
         ("s3://elsewhere/p/x.nc", &mountpoint, "which does not hold s3://elsewhere/p/x.nc"),
         ("s3://granules/p/missing.nc", &mountpoint, "s3://granules/p/missing.nc does not exist"),
         ("s3://granules/p/x.nc", "/", "/ is in no granulefs mount that has granules"),
-        ("s3://granules/p/x.nc", "/nowhere", "cannot look at /nowhere"),
+        ("s3://granules/p/x.nc", "/nowhere", "/nowhere/granules: cannot look at this path"),
         ("podaac", &mountpoint, "s3:// URL"),
     ] {
         let output = path(url, at);

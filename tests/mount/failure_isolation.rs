@@ -156,12 +156,16 @@ fn a_bucket_that_s3_refuses_has_one_log_line() {
         );
         environment.run_granulefs(&["unmount", &mount.path().display().to_string()]).must_succeed();
         eventually("the repetitions are counted", TIMEOUT, || {
-            mount.log_lines_with("came again").len() == 2
+            mount.log_lines_with("repeated failures").len() == 2
         });
-        let hidden = |line: &String| line.rsplit_once("hidden=").unwrap().1.parse::<u32>().unwrap();
+        let hidden =
+            |line: &String| line.rsplit_once("suppressed=").unwrap().1.parse::<u32>().unwrap();
         // The kernel may send two requests for one read that fails.
         assert!(
-            mount.log_lines_with("came again").iter().all(|line| (8..=17).contains(&hidden(line))),
+            mount
+                .log_lines_with("repeated failures")
+                .iter()
+                .all(|line| (8..=17).contains(&hidden(line))),
             "{}",
             mount.log()
         );

@@ -1,77 +1,97 @@
-//! `granulefs doctor`: what a mount needs, looked at in the order in which it needs it.
+//! `granulefs doctor`: the steps of a mount one by one, in a mount's own words.
 
 mod bucket;
-mod earthdata;
+mod identity;
+mod login;
+mod login_host;
 mod machine;
+mod region;
 mod report;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use tokio::runtime::Runtime;
-
-use self::bucket::Stores;
+use self::login::LoginChecks;
 use self::report::Report;
-use super::reach;
-use crate::catalog::{ResolvedSource, Source};
+use super::process;
+use crate::catalog::Source;
 use crate::cli::DoctorArgs;
+use crate::connect::{Connections, connect};
 use crate::error::Error;
+use crate::login::Identity;
 
-/// Looks at everything, and fails unless all that is needed works.
+/// Checks everything, and fails unless all that a mount needs works.
 ///
 /// # Errors
-/// When it cannot do its work.
+/// When a check cannot be made or printed.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
-    reach::hide_memory();
-    let runtime = Runtime::new().map_err(|e| Error::store(format!("cannot start threads: {e}")))?;
+    process::hide_memory();
+    let runtime = process::runtime()?;
     let mut report = Report::new(args.json);
-    machine::look(&mut report)?;
-    runtime.block_on(look(args, &mut report))?;
+    machine::check(&mut report)?;
+    runtime.block_on(check(args, &mut report))?;
     runtime.shutdown_background();
     report.end()
 }
 
-async fn look(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
-    let mut may_log_in = true;
+async fn check(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
     let host = &args.earthdata.earthdata_host;
-    if args.store.aws_credentials {
-        earthdata::look_at_fallback(host, report)?;
+    let (identity, may_log_in) = if args.store.aws_credentials {
+        (identity::check_fallback(host, report)?, true)
     } else {
-        may_log_in = match earthdata::look_at_identity(host, report)? {
-            Some(identity) => {
-                earthdata::look_at_host(host, identity.token.is_none(), report).await?
-            }
-            None => earthdata::look_at_host(host, true, report).await.map(|_| false)?,
-        };
-    }
+        let identity = identity::check(host, report)?;
+        // A token is shown to the data center only: a login needs no login host then.
+        let is_needed = identity.as_ref().is_none_or(|identity| identity.token.is_none());
+        let answers = login_host::check(host, is_needed, report).await?;
+        let may_log_in = identity.is_some() && (answers || !is_needed);
+        (identity, may_log_in)
+    };
     let Some(source) = &args.source else {
         return report.skipped(
             "source",
             "name what you want to mount to have the login and the bucket looked at",
         );
     };
-    let Some(resolved) = look_at_source(source, args, report).await? else { return Ok(()) };
-    let mut stores = Stores::new(args, &resolved, may_log_in);
-    for place in &resolved.buckets {
-        stores.look_at(place, report).await?;
+    let Some(connections) = check_source(source, args, identity, report).await? else {
+        return Ok(());
+    };
+    let mut logins = LoginChecks::new(args.store.aws_credentials, may_log_in);
+    let mut is_region_checked = false;
+    for connection in &connections.buckets {
+        if !logins.check(connection, report).await? {
+            let location = &connection.location;
+            let text = format!("{location}: there are no credentials to look with");
+            report.skipped("bucket", &text)?;
+            continue;
+        }
+        if !is_region_checked {
+            region::check(&connection.region, report).await?;
+            is_region_checked = true;
+        }
+        bucket::check(connection, connections.file.as_deref(), args.timeout, report).await?;
     }
     Ok(())
 }
 
-async fn look_at_source(
+async fn check_source(
     source: &Source,
     args: &DoctorArgs,
+    identity: Option<Identity>,
     report: &mut Report,
-) -> Result<Option<ResolvedSource>, Error> {
-    match reach::resolve_source(source, &args.earthdata).await {
-        Ok(resolved) => {
-            let places =
-                resolved.buckets.iter().map(|place| place.location.to_string()).collect::<Vec<_>>();
-            report.ok("source", &places.join(", "))?;
-            if let Some(note) = &resolved.note {
-                report.note("source", note)?;
-            }
-            Ok(Some(resolved))
-        }
-        Err(error) => report.failed("source", &error.to_string()).map(|()| None),
+) -> Result<Option<Connections>, Error> {
+    let connections = async {
+        let mut settings = args.settings()?;
+        settings.earthdata.identity = identity.map(Arc::new);
+        connect(source, &settings).await
+    };
+    let connections = match connections.await {
+        Ok(connections) => connections,
+        Err(error) => return report.failed("source", &error.to_string()).map(|()| None),
+    };
+    let locations = connections.buckets.iter().map(|bucket| bucket.location.to_string());
+    report.ok("source", &locations.collect::<Vec<_>>().join(", "))?;
+    for note in &connections.notes {
+        report.note("source", &note.to_string())?;
     }
+    Ok(Some(connections))
 }

@@ -1,4 +1,4 @@
-//! What was found, a line each.
+//! The findings, a line each.
 
 use std::process::ExitCode;
 
@@ -7,17 +7,17 @@ use serde::Serialize;
 use crate::commands::output;
 use crate::error::Error;
 
-/// How one thing stands.
+/// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
     /// It works.
     Ok,
-    /// Worth knowing; a mount works all the same.
+    /// The user should know it; a mount works all the same.
     Note,
     /// A mount will not work.
     Failed,
-    /// Not looked at, since something before it failed or was not given.
+    /// Not checked, since a check before it failed or something was not given.
     Skipped,
 }
 
@@ -28,17 +28,17 @@ struct Finding {
     text: String,
 }
 
-/// What was found so far. In words each finding is printed when it is made, since some take their
-/// time.
+/// The findings so far. Unless they are to be JSON, each is printed when it is made, since some
+/// checks take their time.
 #[derive(Debug)]
 pub(super) struct Report {
     as_json: bool,
-    checks: Vec<Finding>,
+    findings: Vec<Finding>,
 }
 
 impl Report {
     pub(super) fn new(as_json: bool) -> Self {
-        Self { as_json, checks: Vec::new() }
+        Self { as_json, findings: Vec::new() }
     }
 
     pub(super) fn ok(&mut self, check: &'static str, text: &str) -> Result<(), Error> {
@@ -62,16 +62,16 @@ impl Report {
         if !self.as_json {
             output::print(&finding.line())?;
         }
-        self.checks.push(finding);
+        self.findings.push(finding);
         Ok(())
     }
 
-    /// Says how it ended.
+    /// Prints what is left to print. Returns failure when any check failed.
     pub(super) fn end(self) -> Result<ExitCode, Error> {
-        let failed = self.checks.iter().filter(|finding| finding.state == State::Failed).count();
+        let failed = self.findings.iter().filter(|finding| finding.state == State::Failed).count();
         if self.as_json {
             output::print(&output::json(
-                &serde_json::json!({ "ok": failed == 0, "checks": self.checks }),
+                &serde_json::json!({ "ok": failed == 0, "checks": self.findings }),
             )?)?;
         }
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,0 +1,68 @@
+//! The first requests of a mount, made before it exists: what is wrong is told to the user, and
+//! not to the first program that reads.
+
+use std::time::Duration;
+
+use crate::catalog::Location;
+use crate::commands::output;
+use crate::error::{Error, Refusal};
+use crate::filesystem::Filesystem;
+use crate::inodes::ROOT;
+use crate::object::Name;
+
+/// Looks for the object `key`, or without one for any name below `location`, for `timeout` at most.
+/// Returns the object's path below the mount point.
+pub(super) async fn at(
+    filesystem: &Filesystem,
+    location: &Location,
+    key: Option<&str>,
+    timeout: Duration,
+) -> Result<Option<String>, Error> {
+    let look = async {
+        match key {
+            Some(key) => at_file(filesystem, location, key).await.map(Some),
+            None => at_names(filesystem, location).await.map(|()| None),
+        }
+    };
+    tokio::time::timeout(timeout, look)
+        .await
+        .unwrap_or_else(|_| Err(filesystem.timeout_cause(ROOT)))
+}
+
+async fn at_names(filesystem: &Filesystem, location: &Location) -> Result<(), Error> {
+    match filesystem.root_has_entries().await {
+        Ok(true) => Ok(()),
+        Ok(false) if location.prefix.as_str().is_empty() => {
+            tracing::warn!("the bucket is empty");
+            Ok(())
+        }
+        Ok(false) => Err(Error::usage(format!(
+            "there is nothing below {location}; check the prefix (a file is written \
+             s3://BUCKET/KEY)"
+        ))),
+        Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) => {
+            output::warning(&format_args!("{refusal}; names given in full may still open"));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn at_file(filesystem: &Filesystem, location: &Location, key: &str) -> Result<String, Error> {
+    let missing = || Error::NotFound(format!("s3://{}/{key}", location.bucket).into());
+    let name = Name::path_of(key.strip_prefix(location.prefix.as_str()).unwrap_or(key))
+        .ok_or(Error::NameTooLong)?;
+    let (number, attributes) =
+        filesystem.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
+    // A key that may be neither asked for nor listed is shown as a directory.
+    if attributes.is_directory {
+        let (handle, _) = filesystem.open_directory(number)?;
+        let listed = filesystem.read_directory(handle, 0).await;
+        filesystem.release_directory(handle);
+        if let Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) = listed {
+            output::warning(&format_args!("{refusal}; nobody knows whether it is there"));
+        }
+    }
+    filesystem.forget(number, 1);
+    Ok(name)
+}

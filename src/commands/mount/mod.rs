@@ -1,0 +1,90 @@
+//! `granulefs mount`
+
+mod first_look;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use super::signals::Signals;
+use super::{background, output, process};
+use crate::cli::MountArgs;
+use crate::connect::{UsableBuckets, connect};
+use crate::error::Error;
+use crate::filesystem::Filesystem;
+use crate::fuse::{MountSession, Mountpoint};
+
+/// Mounts, and returns when the mount can be used, or with `--foreground` when it has ended.
+///
+/// # Errors
+/// Whatever keeps the mount from being usable; nothing is left behind then.
+pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
+    process::hide_memory();
+    if !args.foreground && !background::is_child() {
+        return background::start();
+    }
+    process::raise_file_limit();
+    let runtime = process::runtime()?;
+    let served = runtime.block_on(serve(args, &runtime));
+    // Without this, the process would wait for requests that are still in flight.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
+    let mut signals = Signals::listen()?;
+    let mountpoint = Mountpoint::claim(&args.mountpoint)?;
+    let Opened { filesystem, source, file } = tokio::select! {
+        opened = open(args) => opened?,
+        () = signals.end(|| {}) => {
+            return Err(Error::mount("interrupted before the mount was ready"));
+        }
+    };
+    let settings = args.mount_settings(source.clone());
+    let mounted = MountSession::new(filesystem, mountpoint, &settings, runtime.handle().clone())?;
+    tracing::info!(source, mountpoint = %args.mountpoint.display(), "mounted");
+    let path = file.map(|file| format!("{}\n", args.mountpoint.join(file).display()));
+    let path = path.unwrap_or_default();
+    let printed = if args.foreground { output::print(&path) } else { background::ready(&path) };
+    if let Err(error) = printed {
+        mounted.unmount()?;
+        return Err(error);
+    }
+    let refresher = mounted.refresher();
+    mounted
+        .serve_until(signals.end(|| drop(tokio::spawn(refresher.clone().refresh_all()))))
+        .await?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// A filesystem that can be used.
+struct Opened {
+    filesystem: Arc<Filesystem>,
+    /// What mount(8) shows as the source.
+    source: String,
+    /// The path in the mount of the file that the user pointed at.
+    file: Option<String>,
+}
+
+/// Logs in to one bucket and asks for its first page, so that what is wrong is told in the user's
+/// terminal. Of several buckets nobody knows yet which will be needed.
+async fn open(args: &MountArgs) -> Result<Opened, Error> {
+    let connections = connect(&args.source, &args.connect_settings()?).await?;
+    output::notes(&connections.notes);
+    let [connection] = &connections.buckets[..] else {
+        let UsableBuckets { buckets, left_out } = connections.usable_buckets()?;
+        left_out.iter().for_each(output::warning);
+        let filesystem = Filesystem::of_buckets(buckets, args.owner_and_modes(), args.limits());
+        let (filesystem, source) = (Arc::new(filesystem), args.source.to_string());
+        return Ok(Opened { filesystem, source, file: None });
+    };
+    connection.log_in(output::progress).await?;
+    let (bucket, location) = (connection.bucket()?, &connection.location);
+    let prefix = location.prefix.clone();
+    let filesystem = Filesystem::new(bucket, prefix, args.owner_and_modes(), args.limits());
+    let key = connections.file.as_deref();
+    let file = first_look::at(&filesystem, location, key, args.timeout).await?;
+    Ok(Opened { filesystem: Arc::new(filesystem), source: location.to_string(), file })
+}

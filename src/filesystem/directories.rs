@@ -1,0 +1,92 @@
+//! Open directories: handles and entries.
+
+use std::sync::Arc;
+
+use super::{BUCKETS_ROOT_TTL, EntryTtl, Filesystem};
+use crate::error::Error;
+use crate::inodes::ROOT;
+use crate::listing::DirectoryReader;
+use crate::object::Entry;
+
+/// One entry of a directory.
+#[derive(Clone, Debug)]
+pub struct DirectoryEntry {
+    /// The number of the tree that it is in.
+    pub(super) tree: usize,
+    /// Its name, unique within the directory.
+    pub name: Box<str>,
+    /// What the name stands for.
+    pub entry: Entry,
+    /// The offset of the entry that follows.
+    pub next_offset: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct OpenDirectory {
+    /// The refresh epoch in which it was opened.
+    epoch: u64,
+    /// The number of its tree, and the listing that is read; `None` for the directory above the
+    /// buckets.
+    reading: Option<(usize, DirectoryReader)>,
+}
+
+impl Filesystem {
+    /// Returns a handle on the directory `number`, and whether it shows the same listing as the
+    /// last handle on it. Sends no request.
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`], [`Error::BadHandle`].
+    pub fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
+        let epoch = self.refresh_epoch.current();
+        let (reading, is_same) = match self.directory(number)? {
+            None => (None, self.trees.open_again()),
+            Some((tree, prefix)) => {
+                let reading = self.trees.get(tree).listings.open(&prefix);
+                let is_same = reading.directory().open_again();
+                (Some((tree, reading)), is_same)
+            }
+        };
+        Ok((self.directories.insert(Arc::new(OpenDirectory { epoch, reading })), is_same))
+    }
+
+    /// Returns entries from `offset` on (0 for the first, else a
+    /// [`DirectoryEntry::next_offset`]), and their time to live. No entries: the end.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where listing is not allowed and nothing is known, [`Error::BadHandle`].
+    pub async fn read_directory(
+        &self,
+        handle: u64,
+        offset: u64,
+    ) -> Result<(Vec<DirectoryEntry>, EntryTtl), Error> {
+        let opened = self.directories.get(handle).ok_or(Error::BadHandle)?;
+        let Some((tree, reading)) = &opened.reading else {
+            let ttl = EntryTtl::new(BUCKETS_ROOT_TTL, opened.epoch);
+            return Ok((self.trees.root_entries(offset), ttl));
+        };
+        let (listings, directory) = (&self.trees.get(*tree).listings, reading.directory());
+        let names =
+            listings.names(directory, usize::try_from(offset).unwrap_or(usize::MAX)).await?;
+        let entries = names.into_iter().zip(offset + 1..).map(|(named, next_offset)| {
+            DirectoryEntry { tree: *tree, name: named.name, entry: named.entry, next_offset }
+        });
+        Ok((entries.collect(), EntryTtl::new(listings.fresh_for(directory), opened.epoch)))
+    }
+
+    /// Gives a directory's handle back.
+    pub fn release_directory(&self, handle: u64) {
+        self.directories.remove(handle);
+    }
+
+    /// Returns whether the root has any entry. Fetches the first page of the root if it is in a
+    /// bucket; the directory above the buckets needs no request.
+    ///
+    /// # Errors
+    /// Those of [`Bucket::page`](crate::s3::Bucket::page).
+    pub async fn root_has_entries(&self) -> Result<bool, Error> {
+        let Some((tree, prefix)) = self.directory(ROOT)? else { return Ok(true) };
+        let listings = &self.trees.get(tree).listings;
+        let root = listings.open(&prefix);
+        Ok(!listings.names(root.directory(), 0).await?.is_empty())
+    }
+}

@@ -1,0 +1,298 @@
+//! The names of one directory while its pages come in: in byte order, each once, given out only
+//! when no later page can change them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::EscapedKeys;
+use super::name_table::NameTable;
+use super::packed_names::PackedNames;
+use super::packed_page::PackedPage;
+use crate::object::{Entry, Name, NamedEntry, Prefix, undecided_names};
+
+/// What the pages so far have told.
+#[derive(Debug)]
+pub(super) struct OrderedEntries {
+    bucket: Arc<str>,
+    prefix: Prefix,
+    /// The names that can be given out.
+    settled: NameTable,
+    /// The names behind `settled`. A later page may still precede or shadow these.
+    held_back: PackedNames,
+    /// Names that came after a name that sorts behind them was given out, in the order in which
+    /// they came. Only escaped names can.
+    late: PackedNames,
+    /// Names known not to be a directory that is still to come.
+    decided: BTreeSet<String>,
+    /// The last key so far, without the prefix.
+    last_key: String,
+    is_complete: bool,
+    /// Whether these are names that were looked up, since listing is not allowed.
+    is_partial: bool,
+    escaped: EscapedKeys,
+}
+
+impl OrderedEntries {
+    pub(super) fn new(bucket: Arc<str>, prefix: Prefix) -> Self {
+        Self {
+            bucket,
+            prefix,
+            settled: NameTable::default(),
+            held_back: PackedNames::default(),
+            late: PackedNames::default(),
+            decided: BTreeSet::new(),
+            last_key: String::new(),
+            is_complete: false,
+            is_partial: false,
+            escaped: EscapedKeys::default(),
+        }
+    }
+
+    /// Replaces everything by these entries, which are not all that there are.
+    pub(super) fn complete_partially(&mut self, entries: Vec<NamedEntry>) {
+        *self = Self { is_partial: true, ..Self::new(self.bucket.clone(), self.prefix.clone()) };
+        self.complete_with(PackedNames::of_entries(entries));
+    }
+
+    /// Returns whether no more pages come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Returns whether a name that is not here does not exist.
+    pub(super) fn has_all_names(&self) -> bool {
+        self.is_complete && !self.is_partial
+    }
+
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// Returns the bytes of memory that the names take.
+    pub(super) fn bytes(&self) -> usize {
+        self.settled.bytes() + self.held_back.bytes() + self.late.bytes()
+    }
+
+    pub(super) fn escaped(&self) -> EscapedKeys {
+        self.escaped
+    }
+
+    /// Returns up to `count` names from `index` on, of those that can be given out.
+    pub(super) fn names(&self, index: usize, count: usize) -> Vec<NamedEntry> {
+        let settled = self.settled.iter(&self.prefix, &self.bucket, index);
+        let late = index.saturating_sub(self.settled.len())..self.available_late();
+        let late = late.map(|index| self.late.unpack(index, &self.prefix, &self.bucket));
+        settled.chain(late).take(count).collect()
+    }
+
+    /// Returns how many names can be given out.
+    pub(super) fn available(&self) -> usize {
+        self.settled.len() + self.available_late()
+    }
+
+    /// The late names come last of all, so that the indices before them stay what they are.
+    fn available_late(&self) -> usize {
+        if self.is_complete { self.late.len() } else { 0 }
+    }
+
+    /// Returns what `name` stands for, if it has come and no later page can change it.
+    pub(super) fn find(&self, name: &str) -> Option<Entry> {
+        let late = || {
+            let index = self.late_index_of(name)?;
+            Some(self.late.unpack(index, &self.prefix, &self.bucket).entry)
+        };
+        self.settled.find(&self.prefix, &self.bucket, name).or_else(late)
+    }
+
+    fn late_index_of(&self, name: &str) -> Option<usize> {
+        self.late.names().position(|late| late == name)
+    }
+
+    /// Returns the names behind `name`, of those that can be given out; none when `name` is not
+    /// among them.
+    pub(super) fn following(&self, name: &str) -> impl Iterator<Item = NamedEntry> {
+        let index = self.settled.index_of(name).map_or(self.settled.len(), |index| index + 1);
+        self.settled.iter(&self.prefix, &self.bucket, index)
+    }
+
+    /// Takes the next page in. Returns whether that let any name be given out.
+    pub(super) fn add(&mut self, page: PackedPage) -> bool {
+        // An empty page does not say how far the listing has come.
+        if page.last_key > self.last_key {
+            self.last_key = page.last_key;
+        }
+        self.escaped.unshowable += page.unshowable;
+        self.merge(page.names)
+    }
+
+    /// Records that there are no more pages.
+    pub(super) fn complete(&mut self) {
+        self.complete_with(PackedNames::default());
+    }
+
+    fn complete_with(&mut self, names: PackedNames) {
+        self.is_complete = true;
+        self.merge(names);
+        self.decided = BTreeSet::new();
+    }
+
+    /// Returns the name that holds all others back: nothing that sorts behind it can be given out
+    /// until it is known whether a directory of this name exists.
+    pub(super) fn first_undecided_name(&self) -> Option<&str> {
+        undecided_names(&self.last_key).find(|name| !self.decided.contains(*name))
+    }
+
+    /// Takes in what a request of its own found out about an undecided name. Returns whether that
+    /// let any name be given out.
+    pub(super) fn decide(&mut self, component: String, is_directory: bool) -> bool {
+        let mut names = PackedNames::default();
+        // One that cannot be shown is counted when the listing comes to it.
+        if is_directory && let Some(name) = Name::shown_for_directory(&component) {
+            names.push_directory(&name);
+        }
+        self.decided.insert(component);
+        self.merge(names)
+    }
+
+    fn merge(&mut self, names: PackedNames) -> bool {
+        let names = self.set_late_names_aside(names);
+        self.held_back.merge(names);
+        self.escaped.shadowed += self.held_back.resolve_shadows();
+        let count = if self.is_complete {
+            self.held_back.len()
+        } else {
+            let undecided = self.first_undecided_name();
+            // An escaped name may sort behind names that are still to come.
+            let is_settled = |name: &str| {
+                *name <= *self.last_key && undecided.is_none_or(|undecided| name < undecided)
+            };
+            self.held_back.partition_point(is_settled)
+        };
+        if count > 0 {
+            let held_back = self.held_back.split_off(count);
+            self.settled.append(std::mem::replace(&mut self.held_back, held_back));
+        }
+        count > 0
+    }
+
+    /// Returns those of `names` that sort behind all that were given out.
+    fn set_late_names_aside(&mut self, mut names: PackedNames) -> PackedNames {
+        let Some(last) = self.settled.last_name() else { return names };
+        let in_order = names.split_off(names.partition_point(|name| name <= last));
+        for (index, name) in names.names().enumerate() {
+            if self.settled.index_of(name).is_none() && self.late_index_of(name).is_none() {
+                self.late.push_from(name, &names, index);
+            }
+        }
+        in_order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::listing::test_objects::object;
+    use crate::object::Page;
+
+    /// The pages that S3 gives of `keys` below `p/`, `size` entries each.
+    fn pages(keys: &BTreeSet<String>, size: usize) -> Vec<Page> {
+        let mut entries: Vec<String> = Vec::new();
+        for key in keys {
+            let component = &key["p/".len()..];
+            let entry = match component.find('/') {
+                Some(at) => key[..="p/".len() + at].to_owned(),
+                None => key.clone(),
+            };
+            if entries.last() != Some(&entry) {
+                entries.push(entry);
+            }
+        }
+        let count = entries.len().div_ceil(size).max(1);
+        let mut chunks = entries.chunks(size);
+        (1..=count)
+            .map(|number| {
+                let chunk = chunks.next().unwrap_or(&[]);
+                let (prefixes, objects): (Vec<_>, Vec<_>) =
+                    chunk.iter().partition(|e| e.ends_with('/') && *e != "p/");
+                Page {
+                    objects: objects.into_iter().map(|key| object(key, "e")).collect(),
+                    prefixes: prefixes.into_iter().map(|prefix| Prefix::new(prefix)).collect(),
+                    undecodable: 0,
+                    next: (number < count).then(|| Arc::from("more")),
+                }
+            })
+            .collect()
+    }
+
+    fn plain_model(keys: &BTreeSet<String>) -> BTreeSet<String> {
+        let components = keys.iter().map(|key| &key["p/".len()..]);
+        components
+            .map(|c| c.split('/').next().unwrap_or_default().to_owned())
+            .filter(|c| !c.is_empty())
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 2000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+        #[test]
+        fn names_come_once_in_byte_order_however_the_pages_are_cut(
+            keys in prop::collection::btree_set("p/[ab\\-!0]{1,4}(/[a-]{1,2})?", 0..40),
+            size in 1_usize..6,
+            probing in any::<bool>(),
+        ) {
+            check_names(&keys, size, probing)?;
+        }
+    }
+
+    fn check_names(
+        keys: &BTreeSet<String>,
+        size: usize,
+        probing: bool,
+    ) -> Result<(), TestCaseError> {
+        let components = keys.iter().map(|key| &key["p/".len()..]);
+        let directories: BTreeSet<&str> =
+            components.filter_map(|c| c.split_once('/').map(|(directory, _)| directory)).collect();
+        let prefix = Prefix::new("p");
+        let mut ordered = OrderedEntries::new("b".into(), prefix.clone());
+        let mut given = Vec::new();
+        for page in pages(keys, size) {
+            let is_last = page.next.is_none();
+            let mut progress = ordered.add(PackedPage::new(&prefix, &page));
+            if is_last {
+                ordered.complete();
+            }
+            while probing
+                && !progress
+                && !is_last
+                && let Some(name) = ordered.first_undecided_name()
+            {
+                let name = name.to_owned();
+                let is_directory = directories.contains(&*name);
+                progress = ordered.decide(name, is_directory);
+            }
+            given.extend(ordered.names(given.len(), usize::MAX));
+        }
+        let names: Vec<String> = given.iter().map(|named| named.name.to_string()).collect();
+        prop_assert!(names.is_sorted_by(|a, b| a < b), "{:?}", names);
+        let is_shadowed = |directory: &&&str| keys.contains(&format!("p/{directory}"));
+        let shadowed: Vec<&&str> = directories.iter().filter(is_shadowed).collect();
+        let mut expected = plain_model(keys);
+        expected.extend(shadowed.iter().map(|d| format!("{d}.granulefs-object")));
+        prop_assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
+        prop_assert_eq!(ordered.escaped().shadowed, shadowed.len());
+        for named in &given {
+            let found = ordered.find(&named.name);
+            prop_assert_eq!(found.as_ref(), Some(&named.entry));
+            let plain = named.name.strip_suffix(".granulefs-object").unwrap_or(&named.name);
+            let is_directory = directories.contains(plain) && plain == &*named.name;
+            prop_assert_eq!(named.entry.is_directory(), is_directory);
+        }
+        Ok(())
+    }
+}
