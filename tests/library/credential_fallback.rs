@@ -339,7 +339,7 @@ async fn a_working_role_does_not_wait_for_an_earthdata_that_is_down() {
     in_time(bucket.head("a")).await.unwrap();
     for _ in 0..3 {
         let outcome = tokio::time::timeout(Duration::from_secs(10), bucket.head("closed/b")).await;
-        let error = environment.error_of(outcome.expect("it waits"));
+        let error = environment.error_of(outcome.expect("the request waits"));
         let Error::Refused(Refusal::Forbidden { also, .. }) = &error else { panic!("{error}") };
         assert!(also.to_string().contains(&environment.endpoint()), "{error}");
     }

@@ -82,7 +82,7 @@ async fn a_failing_renewal_delays_requests_only_after_the_expiry() {
     while asked.elapsed() + SECOND / 10 < life {
         let now = within(AT_ONCE, cache.current()).await.unwrap();
         assert_eq!(now.keys().access_key_id(), first.keys().access_key_id());
-        assert!(cache.timeout_cause().is_none(), "they still work");
+        assert!(cache.timeout_cause().is_none(), "the credentials have not expired");
         tokio::time::sleep(LOOK).await;
     }
     tokio::time::sleep((life + SECOND / 10).saturating_sub(asked.elapsed())).await;
@@ -273,7 +273,10 @@ async fn a_clock_that_is_hours_off_does_not_prevent_requests() {
         environment.put("d/f", "content");
         let filesystem = environment.filesystem();
         assert_eq!(in_time(filesystem.bytes("d/f")).await.unwrap(), b"content");
-        assert!(environment.fake_daac.stats().unauthorized > 0, "the clock was right");
+        assert!(
+            environment.fake_daac.stats().unauthorized > 0,
+            "no request was refused for its clock"
+        );
         let before = environment.fake_daac.stats().s3_requests();
         in_time(environment.bucket().head("d/f")).await.unwrap();
         assert!(environment.fake_daac.stats().s3_requests() <= before + 2);

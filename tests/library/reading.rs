@@ -199,7 +199,7 @@ async fn archived_objects_are_visible_and_cannot_be_opened() {
                 class
             );
             let error = environment.error_of(filesystem.open(number));
-            assert!(matches!(&error, Error::Archived { class: said, .. } if &**said == class));
+            assert!(matches!(&error, Error::Archived { class: named, .. } if &**named == class));
         }
         for class in ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"] {
             assert_eq!(in_time(filesystem.bytes(class)).await.unwrap(), b"bytes", "{class}");

@@ -197,14 +197,14 @@ async fn an_answer_to_a_request_from_before_a_refresh_is_not_cached() {
 async fn stalled_reads_of_one_bucket_leave_memory_to_the_others() {
     let fake_daac = fake_daac();
     let filesystem = filesystem_over(&fake_daac);
-    let mut stuck = Vec::new();
+    let mut handles = Vec::new();
     for name in 0..CACHE / MIB as usize + 4 {
         fake_daac.put(
             "asf-local-products",
             &format!("{name}"),
             Content::synthetic(u64::from(2 * MIB)),
         );
-        stuck.push(
+        handles.push(
             filesystem
                 .open(filesystem.number(&format!("asf-local-products/{name}")).await.unwrap())
                 .unwrap(),
@@ -212,7 +212,7 @@ async fn stalled_reads_of_one_bucket_leave_memory_to_the_others() {
     }
     fake_daac
         .add_fault(Fault::new(Failure::Stall).on(RequestKind::Get).in_bucket("asf-local-products"));
-    let stalled_reads = join_all(stuck.iter().map(|handle| filesystem.read(*handle, 0, MIB)));
+    let stalled_reads = join_all(handles.iter().map(|handle| filesystem.read(*handle, 0, MIB)));
     let is_full = async {
         while filesystem.cached_bytes() < CACHE as u64 {
             tokio::task::yield_now().await;

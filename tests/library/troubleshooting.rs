@@ -47,17 +47,17 @@ fn first_column(document: &str, heading: &str) -> Vec<String> {
 fn every_refusal_is_in_the_table_in_its_own_words() {
     let code = messages(&read("src/error/refusal.rs"));
     assert!(code.len() >= 13, "{code:?}");
-    let told = first_column(&read("docs/troubleshooting.md"), "Every refusal");
+    let documented = first_column(&read("docs/troubleshooting.md"), "Every refusal");
     for (name, message) in &code {
         assert!(
-            told.contains(message),
+            documented.contains(message),
             "docs/troubleshooting.md has no row for Refusal::{name}: `{message}`"
         );
     }
-    for message in &told {
+    for message in &documented {
         assert!(code.iter().any(|(_, known)| known == message), "no refusal says `{message}`");
     }
-    assert_eq!(told.len(), code.len());
+    assert_eq!(documented.len(), code.len());
 }
 
 #[test]

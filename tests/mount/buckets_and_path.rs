@@ -99,8 +99,12 @@ fn the_path_of_a_url_opens_its_object() {
     for key in ["p/a b/x%+.nc", "p/blue/y.nc", "p//z.nc", "p/dark.nc", "p/dark.nc/y.nc"] {
         let link = environment.fake_daac.https_link(BUCKET, key);
         for url in [format!("s3://granules/{key}"), link] {
-            let told = String::from_utf8(path(&url, &mountpoint).must_succeed()).unwrap();
-            assert_eq!(fs::read_to_string(told.strip_suffix('\n').unwrap()).unwrap(), key, "{url}");
+            let printed = String::from_utf8(path(&url, &mountpoint).must_succeed()).unwrap();
+            assert_eq!(
+                fs::read_to_string(printed.strip_suffix('\n').unwrap()).unwrap(),
+                key,
+                "{url}"
+            );
         }
     }
     for (url, name) in [
@@ -108,9 +112,9 @@ fn the_path_of_a_url_opens_its_object() {
         ("s3://granules/p/", ""),
         ("s3://granules/p/blue/", "blue"),
     ] {
-        let told = String::from_utf8(path(url, &mountpoint).must_succeed()).unwrap();
+        let printed = String::from_utf8(path(url, &mountpoint).must_succeed()).unwrap();
         assert_eq!(
-            told.trim_end().trim_start_matches(&mountpoint).trim_start_matches('/'),
+            printed.trim_end().trim_start_matches(&mountpoint).trim_start_matches('/'),
             name,
             "{url}"
         );
@@ -118,7 +122,7 @@ fn the_path_of_a_url_opens_its_object() {
     // A directory of the mount may be given instead of the mount point.
     let within = path("s3://granules/p/a b/x%+.nc", &format!("{mountpoint}/a b"));
     assert_eq!(within.stdout_text(), format!("{mountpoint}/a b/x%+.nc\n"));
-    for (url, at, said) in [
+    for (url, at, message) in [
         ("s3://granules/q/other.nc", &*mountpoint, "which does not hold s3://granules/q/other.nc"),
         ("s3://elsewhere/p/x.nc", &mountpoint, "which does not hold s3://elsewhere/p/x.nc"),
         ("s3://granules/p/missing.nc", &mountpoint, "s3://granules/p/missing.nc does not exist"),
@@ -128,6 +132,6 @@ fn the_path_of_a_url_opens_its_object() {
     ] {
         let output = path(url, at);
         assert_eq!((output.code, output.stdout_text().as_str()), (Some(1), ""), "{url}");
-        assert!(output.stderr.contains(said), "{url}: {}", output.stderr);
+        assert!(output.stderr.contains(message), "{url}: {}", output.stderr);
     }
 }

@@ -98,7 +98,7 @@ fn readers_of_every_kind_see_one_version_each_while_the_object_is_replaced() {
                 scope.spawn(move || {
                     let (mut random, mut stale, mut late) = (Rng::with_seed(reader.seed), 0, 0);
                     while late < READS {
-                        assert!(began.elapsed() < 2 * TIMEOUT, "it is never replaced");
+                        assert!(began.elapsed() < 2 * TIMEOUT, "the object is never replaced");
                         late += u64::from(is_replaced.load(Ordering::SeqCst));
                         stale += u64::from(reader.is_stale(&mut random, old));
                         assert!(
@@ -117,7 +117,7 @@ fn readers_of_every_kind_see_one_version_each_while_the_object_is_replaced() {
                 })
             })
             .collect();
-        eventually("all read", TIMEOUT, || {
+        eventually("all readers read", TIMEOUT, || {
             let are_mapped = maps.iter_mut().all(Map::has_seen_some);
             are_mapped && readers.iter().all(|reader| reader.reads.load(Ordering::Relaxed) > 5)
         });
@@ -126,11 +126,15 @@ fn readers_of_every_kind_see_one_version_each_while_the_object_is_replaced() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     for map in maps {
-        assert_eq!(map.end(&old), Some(libc::SIGBUS), "what ends who maps the old version");
+        assert_eq!(
+            map.end(&old),
+            Some(libc::SIGBUS),
+            "the signal that ends the process that maps the old version"
+        );
     }
     let new = environment.fake_daac.expected(BUCKET, KEY).unwrap();
     let map = Map::open(path, mount.directory().home().join("seen-new"), 99, Some(READS));
-    assert_eq!(map.end(&new), None, "what ends who maps the new version");
+    assert_eq!(map.end(&new), None, "the signal that ends the process that maps the new version");
     assert!(environment.fake_daac.stats().faults > 5);
 }
 
@@ -183,9 +187,9 @@ path, size, longest, seed, count = sys.argv[1], *map(int, sys.argv[2:])
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 file = os.open(path, os.O_RDONLY)
 mapped = mmap.mmap(file, size, prot=mmap.PROT_READ)
-places = random.Random(seed)
+offsets = random.Random(seed)
 for _ in range(count):
-    at, length = places.randrange(size - longest), places.randrange(1, longest)
+    at, length = offsets.randrange(size - longest), offsets.randrange(1, longest)
     seen = mapped[at:at + length]
     os.write(1, at.to_bytes(8, "little") + length.to_bytes(8, "little") + seen)
 "#;
@@ -210,7 +214,11 @@ impl Map {
     }
 
     fn has_seen_some(&mut self) -> bool {
-        assert_eq!(self.child.try_wait().unwrap(), None, "it ended before the object was replaced");
+        assert_eq!(
+            self.child.try_wait().unwrap(),
+            None,
+            "the process ended before the object was replaced"
+        );
         fs::metadata(&self.seen).unwrap().len() > 3 * LONGEST
     }
 

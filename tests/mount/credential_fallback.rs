@@ -47,14 +47,14 @@ fn a_role_is_replaced_by_earthdata_only_in_the_buckets_that_refuse_it() {
         }
     }
     assert_eq!((refused(&environment), environment.issued()), (once, [0, 0, 1]), "remembered");
-    let told = mount.log_lines_with("preferred from now on");
-    assert_eq!((told.len(), mount.log().lines().count()), (2, 2), "{}", mount.log());
-    let is_told = |bucket: &&str| {
-        told.iter().any(|line| {
+    let log_lines = mount.log_lines_with("preferred from now on");
+    assert_eq!((log_lines.len(), mount.log().lines().count()), (2, 2), "{}", mount.log());
+    let is_logged = |bucket: &&str| {
+        log_lines.iter().any(|line| {
             line.contains(*bucket) && line.contains(&environment.fake_daac.credentials_url("ASF"))
         })
     };
-    assert!(BUCKETS[..2].iter().all(is_told), "{told:?}");
+    assert!(BUCKETS[..2].iter().all(is_logged), "{log_lines:?}");
 }
 
 /// A bucket that has fallen back to Earthdata returns to the role when Earthdata's credentials are
@@ -76,10 +76,10 @@ fn earthdata_is_replaced_by_the_role_where_it_is_refused() {
     environment.fake_daac.set(|knobs| knobs.daac("NSIDC").out_of_region = Some(true));
     let read = |file: &str| fs::read_to_string(mount.at(BUCKET).join(file)).unwrap();
     assert_eq!(read("a/y.nc"), format!("{BUCKET} a/y.nc"));
-    let told = mount.log_lines_with("preferred from now on");
-    let [_, back] = &told[..] else { panic!("{told:?}") };
-    assert!(back.contains("refusal=S3 denies"), "{told:?}");
-    assert!(back.contains("from=\"the environment\""), "{told:?}");
+    let log_lines = mount.log_lines_with("preferred from now on");
+    let [_, back] = &log_lines[..] else { panic!("{log_lines:?}") };
+    assert!(back.contains("refusal=S3 denies"), "{log_lines:?}");
+    assert!(back.contains("from=\"the environment\""), "{log_lines:?}");
     let once = refused(&environment);
     assert_eq!(read("b/z.nc"), format!("{BUCKET} b/z.nc"));
     assert_eq!((refused(&environment), environment.issued()), (once, [0, 1, 0]), "remembered");
@@ -167,9 +167,9 @@ fn a_fallback_that_is_down_is_logged_and_recovers() {
     let file = mount.at("asf-local-products/a/x.nc");
     assert_eq!(errno(fs::metadata(&file)), libc::EACCES);
     let endpoint = environment.fake_daac.credentials_url("ASF");
-    let told = mount.log_lines_with("gives none");
+    let log_lines = mount.log_lines_with("gives none");
     assert!(
-        matches!(&told[..], [line] if line.contains(&endpoint) && line.contains("no answer from")),
+        matches!(&log_lines[..], [line] if line.contains(&endpoint) && line.contains("no answer from")),
         "{}",
         mount.log()
     );

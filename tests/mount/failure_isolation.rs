@@ -200,8 +200,13 @@ fn each_deadline_names_the_cause_of_its_own_operation() {
     for (bucket, words) in
         [(products, "SlowDown"), (nsidc, "InternalError"), (protected, "S3 is slow")]
     {
-        let told = mount.log_lines_with(&format!("no answer within the deadline: s3://{bucket}/"));
-        assert!(matches!(&told[..], [line] if line.contains(words)), "{bucket}: {}", mount.log());
+        let log_lines =
+            mount.log_lines_with(&format!("no answer within the deadline: s3://{bucket}/"));
+        assert!(
+            matches!(&log_lines[..], [line] if line.contains(words)),
+            "{bucket}: {}",
+            mount.log()
+        );
     }
 }
 

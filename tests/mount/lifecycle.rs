@@ -19,7 +19,7 @@ const END: Duration = Duration::from_secs(5);
 
 #[track_caller]
 fn must_be_gone(mount: &Mount) {
-    eventually("the mount table is clean", END, || mount.directory().mounted_types().is_empty());
+    eventually("nothing is mounted", END, || mount.directory().mounted_types().is_empty());
     mount.server().must_end_within(END);
 }
 

@@ -176,7 +176,7 @@ fn secrets_are_not_sent_unencrypted() {
 #[test]
 fn a_wrong_command_line_is_refused_before_any_request() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    for (arguments, said) in [
+    for (arguments, message) in [
         (["-o", "ro,colour=blue"], "--colour"),
         (["--file-mode", "0644"], "no write bits"),
         (["--dir-mode", "0775"], "no write bits"),
@@ -186,7 +186,7 @@ fn a_wrong_command_line_is_refused_before_any_request() {
         let mount_command = environment.mount_command(BUCKET).args(&arguments);
         let output = mount_command.run();
         assert_eq!((output.code, output.stdout_text().as_str()), (Some(2), ""), "{arguments:?}");
-        assert!(output.stderr.contains(said), "{arguments:?}: {}", output.stderr);
+        assert!(output.stderr.contains(message), "{arguments:?}: {}", output.stderr);
         assert_eq!(mount_command.directory().mounted_types(), [""; 0]);
     }
     assert_eq!(environment.fake_daac.stats().credentials, 0);
@@ -225,9 +225,9 @@ fn a_slow_login_says_what_is_waited_for() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.set(|knobs| knobs.credentials_latency = Duration::from_secs(8));
     let endpoint = environment.fake_daac.credentials_url("PODAAC");
-    let said = format!("granulefs: waiting for credentials from {endpoint}: no answer from ");
-    let (mount, told) = environment.mount_command(BUCKET).mount_with_warning();
-    assert!(told.starts_with(&said) && told.matches('\n').count() == 1, "{told}");
+    let message = format!("granulefs: waiting for credentials from {endpoint}: no answer from ");
+    let (mount, warning) = environment.mount_command(BUCKET).mount_with_warning();
+    assert!(warning.starts_with(&message) && warning.matches('\n').count() == 1, "{warning}");
     assert_eq!(mount.log(), "");
     let doctor = environment.run_granulefs(&[
         "doctor",
@@ -235,7 +235,7 @@ fn a_slow_login_says_what_is_waited_for() {
         "--buckets-file",
         &environment.buckets_file_path(),
     ]);
-    assert!(doctor.code == Some(0) && doctor.stderr.starts_with(&said), "{}", doctor.stderr);
+    assert!(doctor.code == Some(0) && doctor.stderr.starts_with(&message), "{}", doctor.stderr);
 }
 
 /// The message of an endpoint's failure says that it may pass, and what to do.

@@ -67,7 +67,7 @@ fn a_mount_point_must_be_an_existing_directory() {
     File::create(mount_command.directory().mountpoint()).unwrap();
     let message = mount_command.must_fail();
     assert!(message.contains("not a directory"), "{message}");
-    assert_eq!(environment.fake_daac.stats().credentials, 0, "a login for nothing");
+    assert_eq!(environment.fake_daac.stats().credentials, 0, "a login happened");
 }
 
 /// `granulefs unmount` ends only granulefs mounts.

@@ -35,13 +35,13 @@ fn the_identity_comes_from_the_first_source_that_has_one() {
         netrc(fake_daac, &path);
         mount_command
     };
-    let nobody =
+    let without_token =
         || environment.mount_command(BUCKET).without_env("EARTHDATA_TOKEN").env("NETRC", "");
-    let home = nobody();
+    let home = without_token();
     let path = home.directory().home().join(".netrc");
-    let named = nobody();
+    let named = without_token();
     let elsewhere = named.directory().home().join("elsewhere");
-    let wrong = nobody();
+    let wrong = without_token();
     let wrong_path = wrong.directory().home().join(".netrc");
     fs::write(&wrong_path, "machine localhost login ada password guess\n").unwrap();
     for (origin, mount_command, logins) in [
@@ -193,17 +193,17 @@ fn aws_credentials_need_no_earthdata() {
 #[test]
 fn options_set_owner_and_modes() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    let look = |mount_command: MountCommand| {
+    let owner_and_modes = |mount_command: MountCommand| {
         let mount = mount_command.mount();
         ["folder", "folder/one.txt"].map(|name| {
             let metadata = fs::metadata(mount.at(name)).unwrap();
             (metadata.uid(), metadata.gid(), metadata.permissions().mode() & 0o7777)
         })
     };
-    assert_eq!(look(environment.mount_command(BUCKET)), [(0, 0, 0o555), (0, 0, 0o444)]);
+    assert_eq!(owner_and_modes(environment.mount_command(BUCKET)), [(0, 0, 0o555), (0, 0, 0o444)]);
     let asked = ["--uid=1234", "--gid=2345", "--file-mode=0440", "--dir-mode=550"];
     assert_eq!(
-        look(environment.mount_command(BUCKET).args(&asked)),
+        owner_and_modes(environment.mount_command(BUCKET).args(&asked)),
         [(1234, 2345, 0o550), (1234, 2345, 0o440)]
     );
 }

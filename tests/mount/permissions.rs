@@ -100,11 +100,11 @@ fn a_refused_role_falls_back_to_earthdata() {
         .without_env("EARTHDATA_TOKEN")
         .mount_with_warning();
     assert!(warning.contains("denies access to s3://granules/"), "{warning}");
-    let nobody = environment
+    let without_keys = environment
         .mount_command(BUCKET)
         .args(&["--aws-credentials"])
         .env("AWS_EC2_METADATA_DISABLED", "true");
-    assert_eq!(fs::read_to_string(nobody.mount().at("closed/c.nc")).unwrap(), "closed/c.nc");
+    assert_eq!(fs::read_to_string(without_keys.mount().at("closed/c.nc")).unwrap(), "closed/c.nc");
 }
 
 /// Two users of one bucket with different permissions see different files.

@@ -116,7 +116,7 @@ fn the_page_cache_is_kept_while_the_etag_is_the_same() {
     eventually("the new version is read", TIMEOUT, || match fs::read(&path) {
         Ok(bytes) if bytes == new.read(0..SIZE).unwrap() => true,
         Ok(bytes) => {
-            assert!(bytes == old.read(0..SIZE).unwrap(), "neither version");
+            assert!(bytes == old.read(0..SIZE).unwrap(), "bytes of neither version");
             false
         }
         Err(error) => {

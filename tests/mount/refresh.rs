@@ -144,11 +144,11 @@ fn a_path_that_cannot_be_refreshed_is_an_error_that_names_it() {
         "{}",
         elsewhere.stderr
     );
-    let nowhere = run(Command::new(PROGRAM).args(["refresh", "/no/such/place"]));
+    let missing = run(Command::new(PROGRAM).args(["refresh", "/no/such/place"]));
     assert!(
-        nowhere.code == Some(1) && nowhere.stderr.contains("/no/such/place"),
+        missing.code == Some(1) && missing.stderr.contains("/no/such/place"),
         "{}",
-        nowhere.stderr
+        missing.stderr
     );
     let listed: Vec<_> = xattr::list(mount.path()).unwrap().collect();
     assert!(!listed.iter().any(|name| name.to_string_lossy().contains("refresh")), "{listed:?}");

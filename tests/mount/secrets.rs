@@ -78,14 +78,14 @@ fn a_verbose_log_and_the_process_list_hold_no_secret() {
     let mount = verbose(&environment).mount();
     provoke_every_log_line(&environment, &mount);
     let log = mount.log();
-    for told in [
+    for words in [
         "new S3 credentials",
         "the token was refused",
         "no new S3 credentials",
         "AccessDenied",
         "TRACE",
     ] {
-        assert!(log.contains(told), "the log does not contain {told:?}");
+        assert!(log.contains(words), "the log does not contain {words:?}");
     }
     assert!(secrets(&environment.fake_daac).len() > 8, "there were no renewals");
     must_hold_no_secret(&environment.fake_daac, "the log", log.as_bytes());

@@ -55,8 +55,8 @@ fn the_root_costs_no_request_and_credentials_are_fetched_at_the_first_access_bel
         run(environment.granulefs(&["path", "s3://asf-local-browse/a/x.nc", at]).current_dir(from))
             .stdout_text()
     };
-    let told = path(&mount.path().display().to_string(), Path::new("/"));
-    assert_eq!(told, format!("{}\n", mount.at("asf-local-browse/a/x.nc").display()));
+    let printed = path(&mount.path().display().to_string(), Path::new("/"));
+    assert_eq!(printed, format!("{}\n", mount.at("asf-local-browse/a/x.nc").display()));
     let (parent, name) =
         (mount.path().parent().unwrap().to_owned(), mount.path().file_name().unwrap().to_owned());
     let name = name.to_str().unwrap();
@@ -89,14 +89,14 @@ fn buckets_of_both_families_are_copied_and_dumped_while_credentials_expire() {
     for bucket in BUCKETS {
         environment.fake_daac.put_folder(bucket, "g/", granules[0].parent().unwrap()).unwrap();
     }
-    let told = |folder: &Path, script: &str| {
+    let run_script = |folder: &Path, script: &str| {
         run_tool(folder, "bash", ["-o", "pipefail", "-c", script]).must_succeed()
     };
     let dump =
         "for file in $(find . -name '*.nc' -size +1k | sort); do ncdump $file | md5sum; done";
     let sums = "find . -type f -exec md5sum {} + | sort";
     let original = granules[0].parent().unwrap();
-    let expected = [told(original, dump), told(original, sums)];
+    let expected = [run_script(original, dump), run_script(original, sums)];
     environment.fake_daac.set(|knobs| {
         (knobs.credential_life, knobs.first_byte_latency) =
             (Duration::from_secs(2), Duration::from_millis(10));
@@ -107,8 +107,10 @@ fn buckets_of_both_families_are_copied_and_dumped_while_credentials_expire() {
         let to = copy.path().display().to_string();
         run_tool(&mount.path(), "cp", ["-r", ".", &to]).must_succeed();
         for bucket in BUCKETS {
-            let seen =
-                [told(&mount.at(bucket), dump), told(&copy.path().join(bucket).join("g"), sums)];
+            let seen = [
+                run_script(&mount.at(bucket), dump),
+                run_script(&copy.path().join(bucket).join("g"), sums),
+            ];
             assert!(seen == expected, "{bucket}");
             mount.must_read_file_of(bucket);
         }
@@ -153,18 +155,19 @@ fn a_wrong_password_is_sent_once_for_all_endpoints() {
         .env("EARTHDATA_USERNAME", environment.fake_daac.user())
         .env("EARTHDATA_PASSWORD", "guess")
         .mount();
-    let look = |bucket: &str| {
+    let list = |bucket: &str| {
         errno(fs::read_dir(mount.at(bucket).join("a")).and_then(|mut names| names.next().unwrap()))
     };
     for _ in 0..2 {
         thread::scope(|scope| {
-            let looks = BUCKETS.map(|bucket| scope.spawn(move || look(bucket)));
-            assert_eq!(looks.map(|look| look.join().unwrap()), [libc::EACCES; 5]);
+            let outcomes = BUCKETS.map(|bucket| scope.spawn(move || list(bucket)));
+            assert_eq!(outcomes.map(|outcome| outcome.join().unwrap()), [libc::EACCES; 5]);
         });
     }
     assert_eq!((environment.fake_daac.stats().rejected, environment.issued()), (1, [0; 3]));
-    let told = mount.log_lines_with("refused the user name or password from EARTHDATA_USERNAME");
-    assert_eq!(told.len(), mount.log().lines().count(), "{}", mount.log());
+    let log_lines =
+        mount.log_lines_with("refused the user name or password from EARTHDATA_USERNAME");
+    assert_eq!(log_lines.len(), mount.log().lines().count(), "{}", mount.log());
     drop(mount);
 
     environment.fake_daac.reset_stats();
@@ -180,7 +183,7 @@ fn a_wrong_password_is_sent_once_for_all_endpoints() {
     assert_eq!(
         (output.code, count("FAILED   login"), count("skipped  login")),
         (Some(1), 1, 2),
-        "told once: {}",
+        "shown once: {}",
         output.stdout_text()
     );
     assert_eq!(environment.fake_daac.stats().rejected, 1);

@@ -172,12 +172,12 @@ fn an_endpoint_from_cmr_is_refused_unless_it_is_nasas_or_given_by_the_user() {
         let collection = ["collection:MUR", "--cmr-host", &cmr];
         for verb in ["doctor", "credentials"] {
             let output = environment.run_granulefs(&[&[verb], &collection[..]].concat());
-            let said = format!("{}{}", output.stdout_text(), output.stderr);
+            let printed = format!("{}{}", output.stdout_text(), output.stderr);
             assert!(
                 output.code == Some(1)
-                    && said.contains(endpoint)
-                    && said.contains("--credentials-endpoint"),
-                "{verb}: {said}"
+                    && printed.contains(endpoint)
+                    && printed.contains("--credentials-endpoint"),
+                "{verb}: {printed}"
             );
         }
         let mount_command = environment.mount_command(collection[0]).args(&collection[1..]);

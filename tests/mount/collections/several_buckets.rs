@@ -80,9 +80,9 @@ fn a_collection_in_several_buckets_has_a_directory_for_each_bucket_of_its_granul
             let name = url.rsplit('/').next().unwrap();
             let path = mount.at(bucket_of(url)).join(name);
             assert_eq!(fs::read_to_string(&path).unwrap(), *url);
-            let told =
+            let printed =
                 environment.run_granulefs(&["path", url, &mount.path().display().to_string()]);
-            assert_eq!(told.stdout_text(), format!("{}\n", path.display()));
+            assert_eq!(printed.stdout_text(), format!("{}\n", path.display()));
         }
         assert!(
             mount.directory().mountinfo_lines()[0].contains(" collection:WIDE "),

@@ -101,11 +101,11 @@ fn a_login_that_leaves_its_hosts_or_never_ends_is_found() {
 #[test]
 fn a_missing_identity_and_hosts_that_are_down_are_found_before_the_login() {
     let Some(environment) = TestEnvironment::with_family(Family::Cumulus) else { return };
-    let mut nobody = doctor(&environment, &["granules"]);
-    nobody.env_remove("EARTHDATA_TOKEN");
+    let mut without_identity = doctor(&environment, &["granules"]);
+    without_identity.env_remove("EARTHDATA_TOKEN");
     must_find(
         &environment,
-        nobody,
+        without_identity,
         "identity",
         &["EARTHDATA_TOKEN", "machine", &format!("{}/.netrc", home(&environment))],
     );
@@ -153,11 +153,11 @@ fn a_login_host_that_is_not_needed_and_another_endpoint_are_notes() {
     ] {
         let output = run(doctor(&environment, &["granules"]).env(variable, value));
         let lines = lines(&environment, &output);
-        let is_told = |(state, found, text): &(String, String, String)| {
+        let is_shown = |(state, found, text): &(String, String, String)| {
             state == "note" && found == check && text.contains(words)
         };
         assert!(
-            output.code == Some(0) && lines.iter().any(is_told),
+            output.code == Some(0) && lines.iter().any(is_shown),
             "{variable}={value}: {lines:#?}"
         );
     }
@@ -183,8 +183,8 @@ fn the_remaining_days_of_a_token_are_shown() {
     ] {
         let output = run(doctor(&environment, &[]).env("EARTHDATA_TOKEN", token));
         let lines = lines(&environment, &output);
-        let told = lines.iter().find(|(_, check, _)| check == "token").unwrap();
-        assert_eq!((told.0.as_str(), told.2.starts_with(words)), (state, true), "{told:?}");
+        let line = lines.iter().find(|(_, check, _)| check == "token").unwrap();
+        assert_eq!((line.0.as_str(), line.2.starts_with(words)), (state, true), "{line:?}");
         assert_eq!(output.code, Some(i32::from(state == "FAILED")));
     }
 }

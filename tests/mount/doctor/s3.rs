@@ -94,12 +94,13 @@ fn a_refused_role_is_shown_with_the_fallback() {
         command.env("AWS_ACCESS_KEY_ID", &key).env("AWS_SECRET_ACCESS_KEY", &secret);
         change(&mut command);
         let output = run(&mut command);
-        let told = lines(&environment, &output).into_iter().filter(|(state, check, _)| {
+        let shown = lines(&environment, &output).into_iter().filter(|(state, check, _)| {
             state == "FAILED" || ["identity", "fallback"].contains(&&**check)
         });
         (
             output.code.unwrap(),
-            told.map(|(state, check, text)| format!("{state} {check}: {text}"))
+            shown
+                .map(|(state, check, text)| format!("{state} {check}: {text}"))
                 .collect::<Vec<_>>()
                 .join("\n"),
         )
@@ -201,11 +202,11 @@ fn the_region_of_the_machine_is_shown_as_a_note() {
             .env_remove("AWS_EC2_METADATA_DISABLED")
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance_in(region));
         let output = run(&mut command);
-        let told = lines(&environment, &output)
+        let line = lines(&environment, &output)
             .into_iter()
             .find(|(_, check, _)| check == "region")
             .unwrap();
-        assert_eq!((told.0.as_str(), told.2.as_str(), output.code), (state, words, Some(0)));
+        assert_eq!((line.0.as_str(), line.2.as_str(), output.code), (state, words, Some(0)));
     }
 }
 
@@ -224,14 +225,14 @@ fn a_failing_endpoint_is_shown_beside_those_that_work() {
     }
     environment.fake_daac.set(|knobs| knobs.daac("NSIDC").bearer = Some(BearerAnswer::Refuse));
     let output = run(&mut doctor(&environment, &["earthdata"]));
-    let told = lines(&environment, &output);
+    let lines = lines(&environment, &output);
     let count = |state: &str, check: &str| {
-        told.iter().filter(|line| line.0 == state && line.1 == check).count()
+        lines.iter().filter(|line| line.0 == state && line.1 == check).count()
     };
     assert_eq!(
         (output.code, count("ok", "read"), count("FAILED", "login"), count("skipped", "bucket")),
         (Some(1), 4, 1, 1),
-        "{told:#?}"
+        "{lines:#?}"
     );
     assert_eq!(["PODAAC", "ASF"].map(|daac| environment.fake_daac.daac_stats(daac).issued), [1, 1]);
 }

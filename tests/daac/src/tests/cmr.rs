@@ -136,7 +136,7 @@ fn the_next_page_needs_the_header_and_identical_parameters() {
         }
         let other = query.replace("page_size=2", "page_size=3");
         assert_eq!(get(&fake_daac, &other, &[("CMR-Search-After", &next)]).status, 400);
-        assert!(sizes.len() < 9, "it never ends");
+        assert!(sizes.len() < 9, "the pages never end");
         after = next;
     }
     assert_eq!(sizes, [2, 2, 1, 0]);
