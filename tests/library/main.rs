@@ -10,6 +10,7 @@ mod environment;
 mod fetch_failures;
 mod hedging;
 mod login;
+mod login_hosts;
 mod login_refusals;
 mod model;
 mod names;
