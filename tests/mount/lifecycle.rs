@@ -117,7 +117,6 @@ fn signalled(mount: &Mount, signal: Signal) -> CommandOutput {
 type Ending = (&'static str, fn(&Mount) -> CommandOutput);
 
 /// The endings that succeed while a file is open.
-
 const LAZY_ENDINGS: [Ending; 5] = [
     ("granulefs unmount", granulefs_unmount),
     ("umount -l", |mount| run_tool(Path::new("/"), "umount", [Path::new("-l"), &mount.path()])),
