@@ -285,7 +285,7 @@ fn mount_options_are_the_long_options() {
         );
     };
     is_as_asked(environment.mount_command(BUCKET).args(&["-o", options]));
-    is_as_asked(environment.mount_command(BUCKET).by_mount_helper(options));
+    is_as_asked(environment.mount_command(BUCKET).called_as_mount_helper(options));
 }
 
 /// A link in /sbin, which is removed when this is dropped.

@@ -69,7 +69,7 @@ fn the_environment_of_both_processes_is_hidden_from_their_user() {
     environment.fake_daac.set(|knobs| knobs.credentials_latency = Duration::from_secs(30));
     let directory = MountDirectory::new();
     run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
-    let mount_command = environment.mount_command_at(directory, BUCKET).by_user(NOBODY);
+    let mount_command = environment.mount_command_at(directory, BUCKET).run_as_user(NOBODY);
     let mut child = mount_command.spawn_with("--timeout=60s");
     assert!(environment.fake_daac.wait_for(|stats| stats.credentials > 0, TIMEOUT));
     let processes = Process::serving(&mount_command.directory().mountpoint());
@@ -93,7 +93,7 @@ fn an_ordinary_user_mounts_and_unmounts() {
     }
     let directory = MountDirectory::new();
     run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
-    let mount = environment.mount_command_at(directory, BUCKET).by_user(NOBODY).mount();
+    let mount = environment.mount_command_at(directory, BUCKET).run_as_user(NOBODY).mount();
     let file = mount.at("folder/one.txt");
     assert_eq!(as_nobody(&["cat", file.to_str().unwrap()]).must_succeed(), b"one\n");
     assert_eq!(as_nobody(&["stat", "-c", "%u", file.to_str().unwrap()]).must_succeed(), b"65534\n");

@@ -54,7 +54,7 @@ impl MountCommand {
     }
 
     /// Calls the program as the helper of mount(8): through a link named `mount.granulefs`.
-    pub(crate) fn by_mount_helper(mut self, options: &str) -> Self {
+    pub(crate) fn called_as_mount_helper(mut self, options: &str) -> Self {
         let helper = self.directory.home().join("mount.granulefs");
         symlink(PROGRAM, &helper).unwrap();
         self.words = vec![helper.into()];
@@ -76,8 +76,7 @@ impl MountCommand {
     }
 
     /// Runs as another user than root, who must own the directory already.
-    pub(crate) fn by_user(mut self, id: &str) -> Self {
-        self.words[0] = self.directory.program().into();
+    pub(crate) fn run_as_user(mut self, id: &str) -> Self {
         let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
