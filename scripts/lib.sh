@@ -5,7 +5,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
-# Installs the Debian packages of the given commands, where they are missing. Usage: need command=package...
+# Installs the Debian packages of the given commands, where they are missing. Where it may not, it
+# says what to install and exits. Usage: need command=package...
 need() {
     local missing=() pair sudo=()
     for pair in "$@"; do
@@ -13,9 +14,21 @@ need() {
     done
     if [ ${#missing[@]} -eq 0 ]; then return; fi
     if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+    if ! command -v apt-get >/dev/null || ! command -v "${sudo[@]:-true}" >/dev/null; then
+        echo "$0 needs packages that only root can install. As root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
     say "installing ${missing[*]}"
     "${sudo[@]}" apt-get update -qq
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Exits, and says what to do, where no file system can be mounted.
+need_fuse() {
+    if [ -e /dev/fuse ]; then return; fi
+    echo "$0 mounts a file system, and this machine has no /dev/fuse." >&2
+    echo "As root: modprobe fuse. In a container: start it with --device /dev/fuse --cap-add SYS_ADMIN." >&2
+    exit 1
 }
 
 # Waits up to 20 seconds for a condition.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::Bucket;
 use super::backoff::Backoff;
 use super::parse::unquoted;
+use super::punctual_timeout::punctual_timeout;
 use crate::error::{Error, Problem};
 use crate::object::ObjectId;
 
@@ -89,10 +90,10 @@ impl Bucket {
         &self,
         body: &mut ByteStream,
     ) -> Result<Option<Result<Bytes, ByteStreamError>>, Duration> {
-        match tokio::time::timeout(PAUSE, body.next()).await {
-            Ok(frame) => Ok(frame),
-            Err(_) if self.inner.hedger.may_hedge() => Err(PAUSE),
-            Err(_) => tokio::time::timeout(STALL - PAUSE, body.next()).await.map_err(|_| STALL),
+        match punctual_timeout(PAUSE, body.next()).await {
+            Some(frame) => Ok(frame),
+            None if self.inner.hedger.may_hedge() => Err(PAUSE),
+            None => punctual_timeout(STALL - PAUSE, body.next()).await.ok_or(STALL),
         }
     }
 }

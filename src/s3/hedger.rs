@@ -7,6 +7,8 @@ use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::punctual_timeout::punctual_timeout;
+
 /// How many answer times the median is taken of, and how few of them say nothing yet.
 const REMEMBERED: usize = 64;
 const LEAST: usize = 8;
@@ -58,7 +60,7 @@ impl Hedger {
     {
         // The futures of the SDK are large.
         let mut first = Box::pin(send());
-        if let Ok(answer) = tokio::time::timeout(self.delay(), &mut first).await {
+        if let Some(answer) = punctual_timeout(self.delay(), &mut first).await {
             return answer;
         }
         if !self.may_hedge() {

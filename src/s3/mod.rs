@@ -11,6 +11,7 @@ mod concurrency_limit;
 mod download;
 mod hedger;
 mod parse;
+mod punctual_timeout;
 mod request;
 
 use std::ops::Range;

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    BUCKET, CommandOutput, MountDirectory, PROGRAM, Process, TIMEOUT, TestEnvironment, run,
-    run_tool, wait_for_exit,
+    BUCKET, CommandOutput, MountDirectory, Process, TIMEOUT, TestEnvironment, run, run_tool,
+    wait_for_exit,
 };
 
 /// The id of an ordinary user that every Linux system has.
@@ -97,8 +97,8 @@ fn an_ordinary_user_mounts_and_unmounts() {
     let file = mount.at("folder/one.txt");
     assert_eq!(as_nobody(&["cat", file.to_str().unwrap()]).must_succeed(), b"one\n");
     assert_eq!(as_nobody(&["stat", "-c", "%u", file.to_str().unwrap()]).must_succeed(), b"65534\n");
-    let path = mount.path();
-    let output = as_nobody(&[PROGRAM, "unmount", path.to_str().unwrap()]);
+    let (program, path) = (mount.directory().program(), mount.path());
+    let output = as_nobody(&[program.to_str().unwrap(), "unmount", path.to_str().unwrap()]);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     mount.server().must_end_within(TIMEOUT);
 }

@@ -3,12 +3,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::Process;
+use super::{PROGRAM, Process, run};
 
 /// A temporary directory with a mount point, which is also the home of the mounting user.
 #[derive(Debug)]
@@ -33,6 +34,16 @@ impl MountDirectory {
 
     pub(crate) fn home(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Returns a copy of the program that every user can reach: the clone may lie in a home that is
+    /// closed to others.
+    pub(crate) fn program(&self) -> PathBuf {
+        let program = self.folder.path().join("granulefs");
+        // Another process writes it. While this one had it open for writing, a child of another test
+        // would inherit it for a moment, and nobody could run it (ETXTBSY).
+        run(Command::new("install").args(["-m", "755", PROGRAM]).arg(&program)).must_succeed();
+        program
     }
 
     pub(crate) fn log(&self) -> PathBuf {
