@@ -212,7 +212,7 @@ fn cmr_fails_as_its_knobs_say_and_recovers() {
 #[test]
 fn recorded_answers_are_repeated_with_every_endpoint_replaced() {
     let fake_daac = with_granules(0);
-    let endpoint = "https://fake_daac.podaac.earthdata.nasa.gov/s3credentials";
+    let endpoint = "https://archive.podaac.earthdata.nasa.gov/s3credentials";
     let direct_distribution = "podaac-ops-cumulus-protected/OPERA_L3_DSWX-HLS_PROVISONAL_V1";
     let collection = json!({
         "meta": { "concept-id": "C2617126679-POCLOUD", "provider-id": "POCLOUD" },
