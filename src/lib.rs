@@ -25,9 +25,9 @@
 //! | [`fuse`] | dispatch, the kernel's caches, mount and unmount | fuser |
 //! | [`cli`], [`commands`] | flags, environment, defaults; one file a verb | clap |
 //!
-//! Where to start reading: [`fuse`] shows how a request of the kernel comes in and how its error goes
-//! out, [`filesystem::Filesystem`] what is done about it. `docs/architecture.md` follows one read, one
-//! listing and one swap of credentials through all of it.
+//! Where to start reading: [`fuse`] shows how a request of the kernel comes in and how its error
+//! goes out, [`filesystem::Filesystem`] what is done about it. `docs/architecture.md` follows one
+//! read, one listing and the renewal of credentials through all of it.
 
 pub mod cache;
 pub mod catalog;

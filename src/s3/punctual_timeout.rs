@@ -51,8 +51,8 @@ mod tests {
     /// How long this process runs before it is held up again.
     const TURN: Duration = Duration::from_millis(3);
 
-    /// Work that takes `time`, and then some turns of this process, as an answer of S3 passes through
-    /// its connection's task.
+    /// Work that takes `time`, and then some turns of this process, as an answer of S3 passes
+    /// through its connection's task.
     fn work(time: Duration, turns: usize) -> impl Future<Output = bool> {
         let task = tokio::spawn(async move {
             sleep(time).await;

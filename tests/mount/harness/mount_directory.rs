@@ -40,8 +40,8 @@ impl MountDirectory {
     /// closed to others.
     pub(crate) fn program(&self) -> PathBuf {
         let program = self.folder.path().join("granulefs");
-        // Another process writes it. While this one had it open for writing, a child of another test
-        // would inherit it for a moment, and nobody could run it (ETXTBSY).
+        // Another process writes it. While this one had it open for writing, a child of another
+        // test would inherit it for a moment, and nobody could run it (ETXTBSY).
         run(Command::new("install").args(["-m", "755", PROGRAM]).arg(&program)).must_succeed();
         program
     }
