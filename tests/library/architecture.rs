@@ -1,4 +1,4 @@
-//! The environment is built as `docs/architecture.md` draws it.
+//! The code is built as `docs/architecture.md` draws it.
 
 use std::fs;
 use std::path::Path;
@@ -190,7 +190,7 @@ fn every_dependency_has_its_place() {
         let name = line.split([' ', '=', '.']).next().unwrap().replace('-', "_");
         assert!(
             DOORS.iter().any(|(known, _)| *known == name) || COMMON.contains(&&*name),
-            "{name} has no place in the environment"
+            "{name} has no module"
         );
     }
 }

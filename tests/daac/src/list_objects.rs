@@ -307,9 +307,13 @@ mod tests {
             url: true,
             ..Parameters::default()
         };
-        let started = Instant::now();
-        assert!(answer("b", bucket, &parameters, &Knobs::default()).is_ok());
-        // A release build needs less than 3 ms; this bound is for debug builds on a busy machine.
-        assert!(started.elapsed().as_millis() < 200, "{:?}", started.elapsed());
+        let took = |_| {
+            let started = Instant::now();
+            assert!(answer("b", bucket, &parameters, &Knobs::default()).is_ok());
+            started.elapsed()
+        };
+        // A release build needs well under 3 ms; this bound is for debug builds. A busy machine may
+        // be late once, but not always.
+        assert!((0..5).map(took).any(|taken| taken.as_millis() < 200));
     }
 }

@@ -12,6 +12,10 @@ use jiff::Timestamp;
 use crate::sigv4::{CanonicalRequest, CredentialScope, EMPTY_PAYLOAD};
 use crate::{Content, Daac, FakeDaac, Family, Knobs, Setup};
 
+/// The longest pause within an answer that still comes, also on a machine that is busy with other
+/// things.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 pub(super) const SOON: Duration = Duration::from_secs(5);
 
 /// An answer as far as it was received.
@@ -70,7 +74,7 @@ pub(super) fn ask_on(
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n{headers}\r\n{body}",
         body.len()
     );
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.set_read_timeout(Some(LONGEST_PAUSE)).unwrap();
     if stream.write_all(request.as_bytes()).is_err() {
         return Answer { status: 0, head: String::new(), body: Vec::new(), end: End::Reset };
     }

@@ -119,18 +119,23 @@ fn a_server_that_is_down_resets_open_and_new_connections_until_it_is_up() {
 
 #[test]
 fn bandwidth_is_kept_on_average() {
-    let (fake_daac, key) = with_one_object(Knobs { bandwidth: 20_000_000, ..Knobs::default() });
-    fake_daac.put("b", "big", Content::synthetic(10_000_000));
-    let started = Instant::now();
-    assert_eq!(s3(&fake_daac, &key, "GET", "/b/big", &[]).body.len(), 10_000_000);
-    let taken = started.elapsed().as_secs_f64();
-    assert!((0.5..0.65).contains(&taken), "{taken}");
+    let (fake_daac, key) = with_one_object(Knobs { bandwidth: 5_000_000, ..Knobs::default() });
+    fake_daac.put("b", "big", Content::synthetic(5_000_000));
+    let took = |_| {
+        let started = Instant::now();
+        assert_eq!(s3(&fake_daac, &key, "GET", "/b/big", &[]).body.len(), 5_000_000);
+        let taken = started.elapsed().as_secs_f64();
+        assert!(taken >= 1.0, "{taken}");
+        taken
+    };
+    // A machine that is busy with other things may be late once, but not always.
+    assert!((0..5).map(took).any(|taken| taken < 1.3));
 }
 
 #[test]
 fn a_slow_request_delays_no_other_request() {
     let (fake_daac, key) =
-        with_one_object(Knobs { list_latency: Duration::from_millis(400), ..Knobs::default() });
+        with_one_object(Knobs { list_latency: Duration::from_secs(1), ..Knobs::default() });
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -138,9 +143,8 @@ fn a_slow_request_delays_no_other_request() {
             });
         }
         assert!(fake_daac.wait_for(|stats| stats.lists == 8, SOON));
-        let started = Instant::now();
         assert_eq!(s3(&fake_daac, &key, "HEAD", "/b/k", &[]).status, 200);
-        assert!(started.elapsed() < Duration::from_millis(200));
+        assert!(fake_daac.stats().in_flight >= 8, "it waited for the others");
     });
     assert_eq!(fake_daac.stats().most_in_flight, 9);
 }
