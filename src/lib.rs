@@ -12,7 +12,7 @@
 //! | [`single_flight`] | one fetch at a time for a key; everyone who waits shares its answer | |
 //! | [`http`] | the one client for NASA's web services, and which hosts may see a secret | reqwest, httpdate |
 //! | [`login`] | who the user is, and the conversation that ends in temporary credentials | base64, jiff |
-//! | [`catalog`] | what NASA has and where: bucket table, data centers, CMR, what a source means | |
+//! | [`catalog`] | what NASA has and where: bucket table, data centers, CMR, what a source means | strsim |
 //! | [`credentials`] | a provider, one cache that renews in time, one fallback chain | aws-config |
 //! | [`s3`] | one bucket: a page, a HEAD, a byte range; retries, hedges, resumed downloads | aws-sdk-s3 |
 //! | [`connect`] | from a source and settings to buckets that answer | |

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::daac;
 use super::location::{invalid_bucket_name, is_bucket_name};
+use super::{daac, similar};
 use crate::error::{Error, Problem};
 use crate::http::Url;
 use crate::http::host::host_of;
@@ -17,6 +17,9 @@ use crate::http::host::host_of;
 pub struct BucketInfo {
     /// The /s3credentials URL.
     pub endpoint: String,
+    /// The /s3credentials URL of another host that hands out credentials for the bucket as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_endpoint: Option<String>,
     /// CMR's ids of the providers that publish there.
     #[serde(default)]
     pub providers: Vec<String>,
@@ -112,6 +115,12 @@ impl BucketTable {
         Self(meant.map(|(bucket, info)| (bucket.to_owned(), info.clone())).collect())
     }
 
+    /// Returns the bucket or the data center that `word` is almost the name of.
+    #[must_use]
+    pub fn similar_to(&self, word: &str) -> Option<String> {
+        similar::source(word, self)
+    }
+
     /// Returns whether it has no bucket.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -126,7 +135,7 @@ mod tests {
     #[test]
     fn the_built_in_table_is_readable() {
         let table = BucketTable::built_in();
-        assert_eq!(table.iter().count(), 36);
+        assert_eq!(table.iter().count(), 37);
         assert!(
             table.iter().all(
                 |(_, info)| info.endpoint.starts_with("https://") && info.region == "us-west-2"

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::granule::is_concept_id;
 use crate::error::Error;
 
 /// A collection in CMR, as a user names it.
@@ -33,21 +34,11 @@ impl FromStr for Collection {
                  collection:CONCEPT_ID",
             ));
         }
-        if version.is_none() && is_concept_id(text) {
+        if version.is_none() && is_concept_id(text, 'C') {
             return Ok(Self::Concept(text.into()));
         }
         Ok(Self::Named { short_name: short_name.into(), version: version.map(Into::into) })
     }
-}
-
-/// Returns whether `text` is `C`, digits, `-` and a provider.
-fn is_concept_id(text: &str) -> bool {
-    let parts = text.strip_prefix('C').and_then(|rest| rest.split_once('-'));
-    parts.is_some_and(|(digits, provider)| {
-        !digits.is_empty()
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
-            && !provider.is_empty()
-    })
 }
 
 impl fmt::Display for Collection {

@@ -1,15 +1,18 @@
 //! From a [`Source`] to the buckets that it means.
 
 use super::bucket_table::{BucketInfo, BucketTable};
-use super::location::{Location, is_bucket_name, parse_bucket_name};
+use super::cmr::Cmr;
+use super::collection::Collection;
+use super::location::{Location, is_bucket_name};
+use super::resolve_link::{resolve_link, unknown_link};
 use super::resolved::{ResolvedBucket, ResolvedSource};
 use super::source::Source;
-use super::{cmr, daac};
-use crate::error::Error;
+use super::{daac, locate, similar};
+use crate::error::{Error, Problem};
 use crate::object::Prefix;
 
-/// Looks `source` up in `table`, and a collection in CMR at `cmr_host` (`host` or `host:port`).
-/// Only a collection costs requests.
+/// Looks `source` up in `table`; what CMR alone knows, at `cmr_host` (`host` or `host:port`); and a
+/// link that no rule knows, at its own host, if that is one of NASA's. Nothing else costs requests.
 ///
 /// # Errors
 /// [`Error::Usage`] when it means nothing that is known; [`Error::Transient`] when CMR is needed
@@ -20,15 +23,51 @@ pub async fn resolve(
     cmr_host: &str,
 ) -> Result<ResolvedSource, Error> {
     match source {
-        Source::Collection(collection) => cmr::Cmr::new(cmr_host)?.resolve(collection, table).await,
+        Source::Collection(collection) => Cmr::new(cmr_host)?.resolve(collection, table).await,
+        Source::Granule(granule) => Cmr::new(cmr_host)?.resolve_granule(granule, table).await,
+        Source::Word(word) => match resolve_word(word, table) {
+            Err(neither) if may_be_collection(word, table) => {
+                word_as_collection(word, table, cmr_host, &neither).await
+            }
+            outcome => outcome,
+        },
+        Source::Link { host, path } => match resolve_link(host, path, table)? {
+            Some(found) => Ok(found),
+            None => locate::at(host, path, table).await?.ok_or_else(|| unknown_link(host, path)),
+        },
         other => resolve_offline(other, table),
+    }
+}
+
+/// Returns whether a word that is no source might be the short name of a collection: those are
+/// written with capitals, and no bucket is.
+fn may_be_collection(word: &str, table: &BucketTable) -> bool {
+    !is_bucket_name(word)
+        && daac::name_of(word).is_none()
+        && table.get(&word.to_lowercase()).is_none()
+}
+
+/// Takes a word that is neither a bucket nor a data center for a collection. `neither` says so.
+async fn word_as_collection(
+    word: &str,
+    table: &BucketTable,
+    cmr_host: &str,
+    neither: &Error,
+) -> Result<ResolvedSource, Error> {
+    let Ok(collection) = word.parse::<Collection>() else { return Err(neither.clone()) };
+    match Cmr::new(cmr_host)?.resolve(&collection, table).await {
+        Err(Error::Usage(too)) => Err(Error::usage(format!("{neither}; {too}"))),
+        Err(Error::Transient(too)) => {
+            Err(Error::transient(Problem::new(neither.to_string()).caused_by(too)))
+        }
+        outcome => outcome,
     }
 }
 
 /// [`resolve`] for every source that needs no CMR.
 ///
 /// # Errors
-/// [`Error::Usage`] when it means nothing that is known, or is a collection.
+/// [`Error::Usage`] when it means nothing that is known without CMR.
 pub fn resolve_offline(source: &Source, table: &BucketTable) -> Result<ResolvedSource, Error> {
     match source {
         Source::Earthdata => several(table.iter(), "the table of buckets is empty"),
@@ -37,7 +76,12 @@ pub fn resolve_offline(source: &Source, table: &BucketTable) -> Result<ResolvedS
             Ok(ResolvedBucket::new(bucket, prefix.as_str(), table.get(bucket)).into())
         }
         Source::File { bucket, key } => Ok(directory_of(bucket, key, table.get(bucket))),
-        Source::Link { host, path } => resolve_link(host, path, table),
+        Source::Link { host, path } => {
+            resolve_link(host, path, table)?.ok_or_else(|| unknown_link(host, path))
+        }
+        Source::Granule(granule) => {
+            Err(Error::usage(format!("only CMR knows where the granule {granule} is")))
+        }
         Source::Collection(collection) => {
             Err(Error::usage(format!("only CMR knows where the collection {collection} is")))
         }
@@ -60,8 +104,14 @@ fn resolve_word(word: &str, table: &BucketTable) -> Result<ResolvedSource, Error
     if table.get(&lowercase).is_some() {
         return Err(Error::usage(format!("{word} is no bucket; {lowercase} is one")));
     }
-    let names = daac::names().collect::<Vec<_>>().join(", ");
-    Err(Error::usage(format!("{word} is neither a bucket nor a data center; those are {names}")))
+    let neither = format!("{word} is neither a bucket nor a data center");
+    Err(Error::usage(match similar::source(word, table) {
+        Some(similar) => format!("{neither}; did you mean {similar}?"),
+        None => {
+            let names = daac::names().collect::<Vec<_>>().join(", ");
+            format!("{neither}; those are {names}")
+        }
+    }))
 }
 
 fn several<'t>(
@@ -78,35 +128,10 @@ fn several<'t>(
 }
 
 /// Returns the directory that holds `key`, with `key` as the file unless it is a directory itself.
-fn directory_of(bucket: &str, key: &str, info: Option<&BucketInfo>) -> ResolvedSource {
+pub(super) fn directory_of(bucket: &str, key: &str, info: Option<&BucketInfo>) -> ResolvedSource {
     let (prefix, name) = Prefix::of_key(key);
     let file = (!name.is_empty()).then(|| key.to_owned());
     ResolvedSource { file, ..ResolvedBucket::new(bucket, prefix.as_str(), info).into() }
-}
-
-/// Data centers write the bucket as the first part of a link's path, or a word for it: ORNL
-/// `protected`, GES DISC `data`.
-fn resolve_link(host: &str, path: &str, table: &BucketTable) -> Result<ResolvedSource, Error> {
-    let (first, key) = path.split_once('/').unwrap_or((path, ""));
-    if let Some(info) = table.get(first) {
-        return Ok(directory_of(first, key, Some(info)));
-    }
-    let at_host = table.iter().filter(|(_, info)| info.host() == host).collect::<Vec<_>>();
-    let suffix = format!("-{first}");
-    let ending_in_it =
-        at_host.iter().filter(|(bucket, _)| bucket.ends_with(&suffix)).collect::<Vec<_>>();
-    match (&at_host[..], &ending_in_it[..]) {
-        (_, [(bucket, info)]) => Ok(directory_of(bucket, key, Some(info))),
-        // A bucket newer than the table has the endpoint of its neighbours at the same host.
-        ([(_, neighbour), ..], _) if is_bucket_name(first) && first.contains('-') => {
-            Ok(directory_of(first, key, Some(*neighbour)))
-        }
-        ([(bucket, info)], _) => Ok(directory_of(bucket, key, Some(info))),
-        ([], _) if first.contains('-') => Ok(directory_of(&parse_bucket_name(first)?, key, None)),
-        _ => Err(Error::usage(format!(
-            "which bucket has https://{host}/{path}? Give the granule's s3:// link"
-        ))),
-    }
 }
 
 #[cfg(test)]
@@ -135,13 +160,19 @@ mod tests {
         assert_eq!(resolved("prod-lads").unwrap().0, ["s3://prod-lads/"]);
         assert_eq!(resolved("laads").unwrap().0, ["s3://prod-lads/"]);
         assert_eq!(resolved("LP DAAC").unwrap().0.len(), 4);
-        assert_eq!(resolved("earthdata").unwrap().0.len(), 36);
+        assert_eq!(resolved("earthdata").unwrap().0.len(), 37);
         assert_eq!(resolved("no-such-bucket").unwrap().0, ["s3://no-such-bucket/"]);
         assert_eq!(endpoint("no-such-bucket"), None);
         // A slash says that a bucket is meant, also when a data center has that name.
         assert_eq!(resolved("podaac/").unwrap().0, ["s3://podaac/"]);
-        for unknown in ["NOAA", "GES DISCO"] {
-            assert!(resolved(unknown).unwrap_err().to_string().contains("GES_DISC"), "{unknown}");
+        for (unknown, words) in [
+            ("NOAA", "a data center; those are ASDC, "),
+            ("GES DISCO", "did you mean GES_DISC?"),
+            ("PODACC", "did you mean PODAAC?"),
+            ("Lp-Prod-Protecte", "did you mean lp-prod-protected?"),
+        ] {
+            let message = resolved(unknown).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
         }
     }
 
@@ -152,7 +183,7 @@ mod tests {
         let (production, uat, own) =
             ("urs.earthdata.nasa.gov", "uat.urs.earthdata.nasa.gov", "localhost:8080");
         for (source, host, count) in [
-            ("earthdata", production, 34),
+            ("earthdata", production, 35),
             ("GHRC", production, 1),
             ("OB.DAAC", production, 1),
             ("PODAAC", production, 5),
@@ -162,7 +193,7 @@ mod tests {
             ("GHRC", uat, 1),
             ("PODAAC", uat, 0),
             ("podaac-ops-cumulus-protected", uat, 1),
-            ("earthdata", own, 36),
+            ("earthdata", own, 37),
         ] {
             let mut resolved =
                 resolve_offline(&source.parse().unwrap(), &BucketTable::built_in()).unwrap();
@@ -193,74 +224,5 @@ mod tests {
             resolve_offline(&"podaac".parse().unwrap(), &serde_json::from_str(table).unwrap())
                 .unwrap_err();
         assert_eq!(none.to_string(), "the table of buckets has none of podaac");
-    }
-
-    /// The links are from recorded CMR answers, or of their shape.
-    #[test]
-    fn a_granule_is_its_directory_and_the_file_in_it() {
-        for (source, location, file) in [
-            ("s3://prod-lads/a/b/x.hdf", "s3://prod-lads/a/b/", Some("a/b/x.hdf")),
-            ("s3://prod-lads/x.hdf", "s3://prod-lads/", Some("x.hdf")),
-            (
-                "https://archive.podaac.earthdata.nasa.gov/podaac-ops-cumulus-protected/T/\
-                 GRD-3_v04.nc",
-                "s3://podaac-ops-cumulus-protected/T/",
-                Some("T/GRD-3_v04.nc"),
-            ),
-            (
-                "https://data.gesdisc.earthdata.nasa.gov/data/GPM_L3/GPM_3IMERGHH.06/2019/051/\
-                 3B.V06B.HDF5",
-                "s3://gesdisc-cumulus-prod-protected/GPM_L3/GPM_3IMERGHH.06/2019/051/",
-                Some("GPM_L3/GPM_3IMERGHH.06/2019/051/3B.V06B.HDF5"),
-            ),
-            (
-                "https://data.ornldaac.earthdata.nasa.gov/protected/daymet/Daymet_Daily_V4R1/data/\
-                 d.nc",
-                "s3://ornl-cumulus-prod-protected/daymet/Daymet_Daily_V4R1/data/",
-                Some("daymet/Daymet_Daily_V4R1/data/d.nc"),
-            ),
-            (
-                "https://data.ornldaac.earthdata.nasa.gov/public/daymet/d.nc.sha256",
-                "s3://ornl-cumulus-prod-public/daymet/",
-                Some("daymet/d.nc.sha256"),
-            ),
-            (
-                "https://elsewhere.org/lp-prod-protected/a/x.tif",
-                "s3://lp-prod-protected/a/",
-                Some("a/x.tif"),
-            ),
-            (
-                "https://data.lpdaac.earthdatacloud.nasa.gov/lp-new-bucket/a/x.tif",
-                "s3://lp-new-bucket/a/",
-                Some("a/x.tif"),
-            ),
-            ("https://elsewhere.org/a-bucket/x.tif", "s3://a-bucket/", Some("x.tif")),
-            ("https://data.lpdaac.earthdatacloud.nasa.gov/lp-public/", "s3://lp-public/", None),
-            ("https://data.lpdaac.earthdatacloud.nasa.gov/lp-public/a/", "s3://lp-public/a/", None),
-        ] {
-            assert_eq!(
-                resolved(source).unwrap(),
-                (vec![location.to_owned()], file.map(Into::into)),
-                "{source}"
-            );
-        }
-        for unknown in [
-            "https://elsewhere.org/data/x.nc",
-            "https://data.lpdaac.earthdatacloud.nasa.gov/data/x.nc",
-        ] {
-            assert!(resolved(unknown).unwrap_err().to_string().contains("s3:// link"), "{unknown}");
-        }
-    }
-
-    /// A link may be pasted from anywhere, so its host is not trusted with a token.
-    #[test]
-    fn a_link_to_an_unknown_host_names_no_endpoint() {
-        assert_eq!(endpoint("https://elsewhere.org/a-bucket/x.tif"), None);
-        let known = endpoint("https://elsewhere.org/lp-prod-protected/a/x.tif").unwrap();
-        assert_eq!(known, "https://data.lpdaac.earthdatacloud.nasa.gov/s3credentials");
-        assert_eq!(
-            endpoint("https://data.lpdaac.earthdatacloud.nasa.gov/lp-new-bucket/a/x.tif").unwrap(),
-            known
-        );
     }
 }

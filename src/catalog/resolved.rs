@@ -13,6 +13,8 @@ pub struct ResolvedBucket {
     pub location: Location,
     /// The /s3credentials URL, if the bucket table has the bucket.
     pub endpoint: Option<String>,
+    /// Another /s3credentials URL for when that one has no answer.
+    pub fallback_endpoint: Option<String>,
     /// The endpoint that CMR names, if the bucket table does not have the bucket.
     pub catalog_endpoint: Option<UntrustedEndpoint>,
     /// The AWS region, if it is known.
@@ -26,6 +28,7 @@ impl ResolvedBucket {
         Self {
             location: Location::new(bucket, prefix),
             endpoint: info.map(|info| info.endpoint.clone()),
+            fallback_endpoint: info.and_then(|info| info.fallback_endpoint.clone()),
             catalog_endpoint: None,
             region: info.map(|info| info.region.clone()),
         }

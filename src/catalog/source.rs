@@ -3,13 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
-
 use super::collection::Collection;
+use super::granule::Granule;
+use super::link;
 use super::location::{Location, parse_bucket_name};
-use crate::error::{Error, Problem};
-use crate::http::Url;
-use crate::http::host::host_of;
+use crate::error::Error;
 use crate::object::Prefix;
 
 /// What the user typed. Only a bucket table, or CMR, can tell which buckets it means:
@@ -36,7 +34,9 @@ pub enum Source {
         /// The path, decoded, without its first slash.
         path: String,
     },
-    /// `collection:...`
+    /// A granule that CMR knows.
+    Granule(Granule),
+    /// `collection:...`, or a collection's concept id.
     Collection(Collection),
 }
 
@@ -48,12 +48,13 @@ impl fmt::Display for Source {
             Self::Prefix(location) => write!(f, "{location}"),
             Self::File { bucket, key } => write!(f, "s3://{bucket}/{key}"),
             Self::Link { host, path } => write!(f, "https://{host}/{path}"),
+            Self::Granule(granule) => write!(f, "{granule}"),
             Self::Collection(collection) => write!(f, "collection:{collection}"),
         }
     }
 }
 
-const FORMS: &str = "write it as BUCKET/PREFIX, s3://BUCKET/PREFIX/, s3://BUCKET/KEY, a granule's \
+pub(super) const FORMS: &str = "write it as BUCKET/PREFIX, s3://BUCKET/PREFIX/, s3://BUCKET/KEY, a granule's \
                      https link, earthdata, a data center's name, or collection:SHORT_NAME";
 
 impl FromStr for Source {
@@ -73,7 +74,19 @@ impl FromStr for Source {
             });
         }
         if text.contains("://") {
-            return parse_link(text);
+            return link::parse(text);
+        }
+        if link::is_link_without_scheme(text) {
+            return link::parse(&format!("https://{text}"));
+        }
+        if is_path(text) {
+            return Err(Error::usage(format!(
+                "{text} is a path on this machine; what to mount comes first: granulefs mount \
+                 SOURCE MOUNTPOINT"
+            )));
+        }
+        if let Some(concept) = link::concept(text) {
+            return Ok(concept);
         }
         match text.split_once('/') {
             Some((bucket, prefix)) => {
@@ -86,6 +99,12 @@ impl FromStr for Source {
             None => Err(Error::usage(FORMS)),
         }
     }
+}
+
+/// Returns whether `text` is written as a path, which no source is.
+fn is_path(text: &str) -> bool {
+    ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start))
+        || matches!(text, "." | ".." | "~")
 }
 
 /// Returns whether the last part of `key` reads as a file's name rather than a directory's: it has
@@ -101,23 +120,6 @@ fn has_file_name(key: &str) -> bool {
         extension.len() <= 8 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let has_letter = extension.bytes().any(|byte| byte.is_ascii_alphabetic());
     !stem.is_empty() && is_short_word && has_letter && !is_version
-}
-
-fn parse_link(text: &str) -> Result<Source, Error> {
-    let url = Url::parse(text)
-        .map_err(|e| Error::usage(Problem::new("the link is not a URL").caused_by(e)))?;
-    // Plain http is as good as https here, since nothing is fetched from the link.
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(Error::usage(FORMS));
-    }
-    let path = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8();
-    let path = path.map_err(|e| {
-        Error::usage(Problem::new("the link holds a name that is not UTF-8").caused_by(e))
-    })?;
-    if path.is_empty() {
-        return Err(Error::usage("the link names no granule"));
-    }
-    Ok(Source::Link { host: host_of(&url), path: path.into() })
 }
 
 #[cfg(test)]

@@ -28,6 +28,18 @@ pub struct EarthdataArgs {
     )]
     pub earthdata_host: String,
 
+    /// The catalogue.
+    #[command(flatten)]
+    cmr: CmrArg,
+
+    /// The table of buckets.
+    #[command(flatten)]
+    bucket_table: BucketTableArg,
+}
+
+/// The catalogue.
+#[derive(Debug, Args)]
+pub struct CmrArg {
     /// The catalogue that knows where a collection is (UAT: cmr.uat.earthdata.nasa.gov)
     #[arg(
         long,
@@ -36,11 +48,7 @@ pub struct EarthdataArgs {
         value_parser = parse_host,
         help_heading = "Earthdata"
     )]
-    cmr_host: String,
-
-    /// The table of buckets.
-    #[command(flatten)]
-    bucket_table: BucketTableArg,
+    pub cmr_host: String,
 }
 
 /// The table of buckets.
@@ -83,7 +91,7 @@ impl EarthdataArgs {
     pub fn settings(&self) -> Result<EarthdataSettings, Error> {
         Ok(EarthdataSettings {
             login_host: self.earthdata_host.clone(),
-            cmr_host: self.cmr_host.clone(),
+            cmr_host: self.cmr.cmr_host.clone(),
             credentials_endpoint: not_empty(self.credentials_endpoint.as_ref()),
             bucket_table: self.bucket_table.read()?,
             identity: None,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use access::{BucketTableArg, EarthdataArgs, StoreArgs};
+pub use access::{BucketTableArg, CmrArg, EarthdataArgs, StoreArgs};
 pub use buckets::BucketsArgs;
 pub use credentials::{CredentialsArgs, Format};
 pub use doctor::DoctorArgs;

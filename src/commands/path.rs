@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::output;
-use crate::catalog::{Source, resolve_offline};
+use super::{output, process};
+use crate::catalog::{Source, resolve};
 use crate::cli::PathArgs;
 use crate::error::{Error, Problem};
 use crate::object::{Name, Prefix};
@@ -18,8 +18,10 @@ use crate::object::{Name, Prefix};
 /// such key.
 pub fn run(args: &PathArgs) -> Result<(), Error> {
     let (bucket, key) = match &args.url {
-        Source::Prefix(_) | Source::File { .. } | Source::Link { .. } => {
-            let resolved = resolve_offline(&args.url, &args.table.read()?)?;
+        Source::Prefix(_) | Source::File { .. } | Source::Link { .. } | Source::Granule(_) => {
+            let table = args.table.read()?;
+            let resolving = resolve(&args.url, &table, &args.cmr.cmr_host);
+            let resolved = process::runtime()?.block_on(resolving)?;
             let [bucket] = &resolved.buckets[..] else {
                 return Err(Error::usage("that is several buckets; name one file or directory"));
             };

@@ -3,7 +3,7 @@
 use super::credentials::{BucketCredentials, FirstCredentials, Logins};
 use super::notes::SlowLogin;
 use super::settings::S3Settings;
-use crate::catalog::{Location, ResolvedBucket};
+use crate::catalog::{BucketPrefixes, Location, ResolvedBucket};
 use crate::error::Error;
 use crate::s3;
 
@@ -16,6 +16,8 @@ pub struct Connection {
     pub endpoint: Option<String>,
     /// The AWS region that requests are signed for.
     pub region: String,
+    /// Where the names in directories that may not be listed are asked from.
+    pub prefixes: BucketPrefixes,
     endpoint_url: Option<String>,
     path_style: bool,
     /// Or why there are none.
@@ -26,16 +28,21 @@ impl Connection {
     pub(super) fn new(
         bucket: &ResolvedBucket,
         endpoint: Result<&str, Error>,
+        prefixes: BucketPrefixes,
         logins: &mut Logins<'_>,
         s3: &S3Settings,
     ) -> Self {
+        // The endpoint that the user names has nobody to stand in for it.
+        let named = endpoint.as_ref().ok().copied() != bucket.endpoint.as_deref();
+        let other = bucket.fallback_endpoint.as_deref().filter(|_| !named);
         Self {
             location: bucket.location.clone(),
             endpoint: endpoint.as_ref().ok().map(|&endpoint| endpoint.to_owned()),
             region: s3.region.of(bucket).to_owned(),
+            prefixes,
             endpoint_url: s3.endpoint_url.clone(),
             path_style: s3.path_style,
-            credentials: logins.credentials(endpoint),
+            credentials: logins.credentials(endpoint, other),
         }
     }
 

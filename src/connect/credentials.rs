@@ -23,8 +23,11 @@ pub(super) struct Logins<'a> {
     /// `None`: no login needed one yet.
     identity: Option<Result<Arc<Identity>, Error>>,
     environment: Option<Arc<CredentialsCache>>,
-    by_endpoint: BTreeMap<String, Result<Arc<CredentialsCache>, Error>>,
+    by_endpoint: BTreeMap<Endpoint, Result<Arc<CredentialsCache>, Error>>,
 }
+
+/// An endpoint, and another one for when it has no answer.
+type Endpoint = (String, Option<String>);
 
 impl<'a> Logins<'a> {
     pub(super) async fn new(settings: &'a Settings) -> Self {
@@ -37,8 +40,8 @@ impl<'a> Logins<'a> {
         Self { earthdata, identity, environment, by_endpoint: BTreeMap::new() }
     }
 
-    /// The credentials for a bucket of `endpoint`: Earthdata's, or the environment's with
-    /// Earthdata's to fall back on.
+    /// The credentials for a bucket of `endpoint`, which `other` stands in for: Earthdata's, or the
+    /// environment's with Earthdata's to fall back on.
     ///
     /// # Errors
     /// Where Earthdata's are the only ones, and cannot be asked for: why there is no endpoint,
@@ -46,8 +49,9 @@ impl<'a> Logins<'a> {
     pub(super) fn credentials(
         &mut self,
         endpoint: Result<&str, Error>,
+        other: Option<&str>,
     ) -> Result<BucketCredentials, Error> {
-        let login = endpoint.and_then(|endpoint| self.at(endpoint));
+        let login = endpoint.and_then(|endpoint| self.at(endpoint, other));
         match &self.environment {
             Some(environment) => {
                 Ok(BucketCredentials { first: environment.clone(), fallback: Some(login) })
@@ -56,16 +60,22 @@ impl<'a> Logins<'a> {
         }
     }
 
-    fn at(&mut self, endpoint: &str) -> Result<Arc<CredentialsCache>, Error> {
-        if let Some(known) = self.by_endpoint.get(endpoint) {
+    fn at(&mut self, endpoint: &str, other: Option<&str>) -> Result<Arc<CredentialsCache>, Error> {
+        let key = (endpoint.to_owned(), other.map(str::to_owned));
+        if let Some(known) = self.by_endpoint.get(&key) {
             return known.clone();
         }
+        let cache = self.provider(endpoint, other).map(CredentialsCache::new);
+        self.by_endpoint.entry(key).or_insert(cache).clone()
+    }
+
+    fn provider(&mut self, endpoint: &str, other: Option<&str>) -> Result<Provider, Error> {
         let host = &self.earthdata.login_host;
         let identity =
-            self.identity.get_or_insert_with(|| Identity::find(host).map(Arc::new)).clone();
-        let login = identity.and_then(|identity| Login::new(endpoint, host, identity));
-        let cache = login.map(|login| CredentialsCache::new(Provider::Earthdata(Box::new(login))));
-        self.by_endpoint.entry(endpoint.to_owned()).or_insert(cache).clone()
+            self.identity.get_or_insert_with(|| Identity::find(host).map(Arc::new)).clone()?;
+        let login = Login::new(endpoint, host, identity.clone())?;
+        let Some(other) = other else { return Ok(Provider::Earthdata(Box::new(login))) };
+        Ok(Provider::EitherEndpoint(Box::new([login, Login::new(other, host, identity)?])))
     }
 }
 

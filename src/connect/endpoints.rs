@@ -1,7 +1,7 @@
 //! Which endpoint hands out the credentials for a bucket, and by whose word.
 
 use super::notes::Note;
-use crate::catalog::{ResolvedBucket, UntrustedEndpoint, daac};
+use crate::catalog::{BucketTable, ResolvedBucket, UntrustedEndpoint, daac};
 use crate::error::Error;
 
 /// The endpoints of the buckets of one source.
@@ -10,11 +10,16 @@ pub(super) struct Endpoints<'a> {
     /// The one that the user names.
     named: Option<&'a str>,
     buckets: &'a [ResolvedBucket],
+    table: &'a BucketTable,
 }
 
 impl<'a> Endpoints<'a> {
-    pub(super) fn new(named: Option<&'a str>, buckets: &'a [ResolvedBucket]) -> Self {
-        Self { named, buckets }
+    pub(super) fn new(
+        named: Option<&'a str>,
+        buckets: &'a [ResolvedBucket],
+        table: &'a BucketTable,
+    ) -> Self {
+        Self { named, buckets, table }
     }
 
     /// The endpoint for `bucket`, one of the source's. What the user names is for the one bucket
@@ -38,10 +43,16 @@ impl<'a> Endpoints<'a> {
                     "{name}/ is a bucket that no table knows; without the slash, {name} is every \
                      bucket there"
                 ),
-                None => format!(
-                    "which data center has the bucket {name}? Name its URL with \
-                     --credentials-endpoint; `granulefs buckets` lists those that are known"
-                ),
+                None => match self.table.similar_to(name) {
+                    Some(similar) => format!(
+                        "no table knows the bucket {name}; did you mean {similar}? If not, name \
+                         its data center's URL with --credentials-endpoint"
+                    ),
+                    None => format!(
+                        "which data center has the bucket {name}? Name its URL with \
+                         --credentials-endpoint; `granulefs buckets` lists those that are known"
+                    ),
+                },
                 Some(untrusted) => format!(
                     "CMR names {:?} as the endpoint for the bucket {name}, which is neither in \
                      the table of buckets nor an https URL of nasa.gov: nothing was sent there. \
@@ -103,7 +114,9 @@ mod tests {
     #[test]
     fn a_named_endpoint_is_for_the_one_bucket_asked_for() {
         let endpoint = |bucket: &ResolvedBucket, all: &[ResolvedBucket]| {
-            Endpoints::new(Some("named"), all).of(bucket).map(str::to_owned)
+            Endpoints::new(Some("named"), all, &BucketTable::built_in())
+                .of(bucket)
+                .map(str::to_owned)
         };
         assert_eq!(endpoint(&known(), &[known()]).as_deref(), Some("named"));
         assert_eq!(endpoint(&known(), &[known(), unknown()]).as_deref(), Some("known"));
@@ -112,7 +125,9 @@ mod tests {
 
     #[test]
     fn a_named_endpoint_is_told_where_it_differs_and_where_it_is_not_used() {
-        let notes = |named, all: &[ResolvedBucket]| Endpoints::new(named, all).notes();
+        let notes = |named, all: &[ResolvedBucket]| {
+            Endpoints::new(named, all, &BucketTable::built_in()).notes()
+        };
         let differs = Note::NamedEndpointDiffers { bucket: "b-1".into(), known: "known".into() };
         for (named, all, expected) in [
             (None, vec![known()], vec![]),
@@ -128,11 +143,16 @@ mod tests {
 
     #[test]
     fn a_bucket_without_an_endpoint_says_how_to_name_one() {
-        let bucket = unknown();
-        let error = Endpoints::new(None, std::slice::from_ref(&bucket)).required(&bucket);
-        assert!(error.unwrap_err().to_string().contains("--credentials-endpoint"));
-        let bucket = ResolvedBucket::new("podaac", "", None);
-        let error = Endpoints::new(None, std::slice::from_ref(&bucket)).required(&bucket);
-        assert!(error.unwrap_err().to_string().contains("without the slash"));
+        let table = BucketTable::built_in();
+        for (name, words) in [
+            ("b-2", "--credentials-endpoint"),
+            ("podaac", "without the slash"),
+            ("lp-prod-protectd", "did you mean lp-prod-protected?"),
+        ] {
+            let bucket = ResolvedBucket::new(name, "", None);
+            let endpoints = Endpoints::new(None, std::slice::from_ref(&bucket), &table);
+            let message = endpoints.required(&bucket).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        }
     }
 }

@@ -52,7 +52,9 @@ mod endpoints;
 mod notes;
 mod settings;
 
-use crate::catalog::{Source, resolve};
+use std::sync::Arc;
+
+use crate::catalog::{BucketPrefixes, Source, resolve};
 use crate::error::Error;
 use crate::object::Prefix;
 use crate::s3;
@@ -98,11 +100,15 @@ pub async fn connect(source: &Source, settings: &Settings) -> Result<Connections
     let Settings { earthdata, s3 } = settings;
     let mut resolved = resolve(source, &earthdata.bucket_table, &earthdata.cmr_host).await?;
     resolved.keep_system_of(&earthdata.login_host)?;
-    let endpoints = Endpoints::new(earthdata.credentials_endpoint.as_deref(), &resolved.buckets);
+    let (named, table) = (earthdata.credentials_endpoint.as_deref(), &earthdata.bucket_table);
+    let endpoints = Endpoints::new(named, &resolved.buckets, table);
+    let shared_table = Arc::new(table.clone());
     let mut logins = Logins::new(settings).await;
     let buckets = resolved.buckets.iter().map(|bucket| {
         let endpoint = endpoints.required(bucket);
-        Connection::new(bucket, endpoint, &mut logins, s3)
+        let name = &bucket.location.bucket;
+        let prefixes = BucketPrefixes::new(&earthdata.cmr_host, name, shared_table.clone());
+        Connection::new(bucket, endpoint, prefixes, &mut logins, s3)
     });
     Ok(Connections {
         buckets: buckets.collect(),

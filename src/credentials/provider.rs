@@ -13,6 +13,8 @@ use crate::login::Login;
 pub enum Provider {
     /// Earthdata Login, through one data center's endpoint.
     Earthdata(Box<Login>),
+    /// Earthdata Login, through the first of two endpoints that gives any.
+    EitherEndpoint(Box<[Login; 2]>),
     /// The environment's own AWS credentials.
     Environment(SharedCredentialsProvider),
 }
@@ -30,6 +32,7 @@ impl Provider {
     pub fn name(&self) -> &str {
         match self {
             Self::Earthdata(login) => login.endpoint(),
+            Self::EitherEndpoint(logins) => logins[0].endpoint(),
             Self::Environment(_) => "the environment",
         }
     }
@@ -39,6 +42,9 @@ impl Provider {
         match self {
             Self::Earthdata(login) => {
                 Problem::new(format!("no answer from {} yet", login.current_host()))
+            }
+            Self::EitherEndpoint(logins) => {
+                Problem::new(format!("no answer from {} yet", logins[0].current_host()))
             }
             Self::Environment(_) => Problem::new("no answer from the credential chain yet"),
         }
@@ -51,6 +57,7 @@ impl Provider {
     pub(super) async fn credentials(&self) -> Result<Credentials, Error> {
         let provided = match self {
             Self::Earthdata(login) => login.provide_credentials().await,
+            Self::EitherEndpoint(logins) => return of_either(logins).await,
             Self::Environment(chain) => chain.provide_credentials().await,
         };
         provided.map_err(|error| match own_error(&error) {
@@ -58,6 +65,17 @@ impl Provider {
             None => Refusal::NoEnvironmentCredentials { cause: error.into() }.into(),
         })
     }
+}
+
+/// Asks the second endpoint where the first has no answer, or none that is in its form. A refusal of
+/// the user would be the same there.
+async fn of_either([first, second]: &[Login; 2]) -> Result<Credentials, Error> {
+    let error = match first.temporary_credentials().await {
+        Err(error @ (Error::Transient(_) | Error::Refused(Refusal::Conversation { .. }))) => error,
+        outcome => return outcome.map(Into::into),
+    };
+    tracing::info!(%error, asked = second.endpoint(), "asking the other endpoint of these buckets");
+    second.temporary_credentials().await.map(Into::into).map_err(|_| error)
 }
 
 /// Returns the error of granulefs that one of the SDK's carries.

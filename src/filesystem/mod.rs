@@ -23,6 +23,7 @@ pub use refresh::EntryTtl;
 use refresh::RefreshEpoch;
 
 use crate::cache::BlockCache;
+use crate::catalog::BucketPrefixes;
 use crate::error::Error;
 use crate::inodes::{Inodes, Node};
 use crate::object::{Entry, Prefix};
@@ -75,6 +76,16 @@ impl Filesystem {
         settings: CacheSettings,
     ) -> Self {
         Self::with_root(Node::BucketsRoot, roots, owner_and_modes, settings)
+    }
+
+    /// Lets the directories of `bucket` that may not be listed show the prefixes that the catalog
+    /// knows.
+    #[must_use]
+    pub fn asking_for_prefixes(self, bucket: &str, catalog: BucketPrefixes) -> Self {
+        if let Some(tree) = self.trees.find(bucket) {
+            self.trees.get(tree).listings.ask_for_prefixes(catalog);
+        }
+        self
     }
 
     fn with_root(

@@ -114,6 +114,11 @@ impl Response {
         self.url().join(location).ok()
     }
 
+    /// Returns the value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers().get(name)?.to_str().ok()
+    }
+
     /// Returns the time by the server's clock.
     pub(crate) fn server_time(&self) -> Option<SystemTime> {
         let date = self.0.headers().get(DATE)?.to_str().ok()?;

@@ -20,6 +20,7 @@ mod recursive_listing;
 mod recursive_listings;
 mod sibling_predictor;
 mod split_planner;
+mod stated_prefixes;
 #[cfg(test)]
 mod test_objects;
 mod ttl;
@@ -28,8 +29,10 @@ use std::iter::Sum;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 
+use crate::catalog::BucketPrefixes;
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, Object, ObjectId, Prefix};
 use crate::s3::Bucket;
@@ -38,6 +41,7 @@ use lookups::Lookups;
 pub use metadata_cache::MetadataCache;
 use recursive_listing::ListedDirectory;
 use recursive_listings::RecursiveListings;
+use stated_prefixes::StatedPrefixes;
 use ttl::Ttl;
 
 /// What a name stands for, and for how long that may be believed.
@@ -78,6 +82,7 @@ pub struct Listings {
     cache: Arc<MetadataCache>,
     lookups: Lookups,
     recursive: RecursiveListings,
+    stated: StatedPrefixes,
     /// What S3 was asked for before this moment is not kept.
     refreshed: Mutex<Instant>,
 }
@@ -99,10 +104,16 @@ impl Listings {
             ttl: Ttl(ttl),
             lookups: Lookups::new(bucket.clone(), cache.clone(), tree),
             recursive: RecursiveListings::new(bucket.clone()),
+            stated: StatedPrefixes::default(),
             cache,
             refreshed: Mutex::new(Instant::now()),
             bucket,
         })
+    }
+
+    /// Lets directories that may not be listed show what the catalog knows of them.
+    pub fn ask_for_prefixes(&self, catalog: BucketPrefixes) {
+        self.stated.ask_from(catalog);
     }
 
     /// Opens the directory `prefix`: the listing that is known, or a new one for which S3 was not
@@ -115,8 +126,8 @@ impl Listings {
     /// pages as long as it takes.
     ///
     /// # Errors
-    /// Those of [`Bucket::page`]. Where listing is not allowed, the names that were looked up are
-    /// returned instead, if there are any.
+    /// Those of [`Bucket::page`]. Where listing is not allowed, the names that were looked up and
+    /// those that the catalog knows are returned instead, if there are any.
     pub async fn names(
         self: &Arc<Self>,
         directory: &Arc<Directory>,
@@ -129,7 +140,7 @@ impl Listings {
             // An index that was given out must go on to mean the same name, so only a listing that
             // has not given out any may be replaced.
             Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) if directory.is_empty() => {
-                let known = self.lookups.present_in(directory.prefix(), self.ttl);
+                let known = self.known_names(directory.prefix()).await;
                 if known.is_empty() {
                     return Err(refusal.into());
                 }
@@ -140,6 +151,27 @@ impl Listings {
         };
         self.weigh(directory);
         Ok(names)
+    }
+
+    /// Returns the names in a directory that may not be listed, as far as they are known. What the
+    /// catalog states is looked up, since it may be wrong.
+    async fn known_names(&self, prefix: &Prefix) -> Vec<NamedEntry> {
+        const AT_ONCE: usize = 8;
+        let stated = self.stated.children_of(prefix, self.ttl).await;
+        let shown = |component: &String| Name::shown_for_directory(component).map(String::from);
+        let names = stated.iter().filter_map(shown).collect::<Vec<_>>();
+        let lookups = names.into_iter().map(|name: String| async move {
+            let entry = self.lookup(prefix, &name).await.ok()?.entry?;
+            Some(NamedEntry { name: name.into(), entry })
+        });
+        let lookups = futures_util::stream::iter(lookups).buffer_unordered(AT_ONCE);
+        let mut known = lookups.filter_map(std::future::ready).collect::<Vec<_>>().await;
+        for named in self.lookups.present_in(prefix, self.ttl) {
+            if known.iter().all(|other| other.name != named.name) {
+                known.push(named);
+            }
+        }
+        known
     }
 
     /// Returns for how long the names of `directory` may still be believed.
@@ -209,6 +241,7 @@ impl Listings {
         *refreshed = Instant::now();
         self.cache.forget_below(self.tree, prefix);
         self.recursive.refresh();
+        self.stated.refresh();
         self.lookups.refresh(prefix)
     }
 

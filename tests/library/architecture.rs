@@ -28,7 +28,7 @@ const ROOMS: [&str; 20] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 17] = [
+const DOORS: [(&str, &str); 18] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "weighted_lru"),
@@ -36,6 +36,7 @@ const DOORS: [(&str, &str); 17] = [
     ("httpdate", "http"),
     ("jiff", "login"),
     ("reqwest", "http"),
+    ("strsim", "catalog"),
     ("aws_config", "credentials"),
     ("aws_sdk_s3", "s3"),
     ("aws_smithy_http_client", "s3"),

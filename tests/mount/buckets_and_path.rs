@@ -63,7 +63,7 @@ fn the_built_in_table_is_printed_without_a_request() {
             .unwrap()
             .lines()
             .count(),
-        37
+        38
     );
     assert_eq!(environment.fake_daac.stats().s3_requests(), 0);
 }

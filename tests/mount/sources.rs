@@ -73,7 +73,10 @@ fn a_granule_that_may_not_be_read_mounts_with_a_warning() {
         knobs.unreadable = vec!["MUR".into()];
     });
     let url = format!("s3://podaac-local-protected/{KEY}");
-    let (_mount, output) = environment.mount_command_with_table(&url).mount_with_output();
+    let (_mount, output) = environment
+        .mount_command_with_table(&url)
+        .args(&["--cmr-host", &environment.fake_daac.cmr_host()])
+        .mount_with_output();
     assert!(
         output.stderr.contains("warning: ") && output.stderr.contains(&url),
         "{}",
@@ -108,6 +111,7 @@ fn a_buckets_file_replaces_the_built_in_table() {
         .must_fail_with(&["the table of buckets has none of LP DAAC"]);
     environment
         .mount_command_with_table("NOAA")
+        .args(&["--cmr-host", &environment.fake_daac.cmr_host()])
         .must_fail_with(&["neither a bucket nor a data center", "PODAAC"]);
     let no_file =
         environment.mount_command("podaac").args(&["--buckets-file", "/nowhere/buckets.json"]);

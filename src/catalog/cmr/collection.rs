@@ -1,11 +1,13 @@
 //! From a collection to the buckets that hold its data.
 
 use super::direct_distribution::DirectDistribution;
-use super::{Cmr, NEWEST_FIRST, OLDEST_FIRST, locations, versions};
+use super::records::{Answer, CollectionRecord};
+use super::{COLLECTIONS, Cmr, NEWEST_FIRST, OLDEST_FIRST, locations, versions};
 use crate::catalog::bucket_table::BucketTable;
 use crate::catalog::collection::Collection;
 use crate::catalog::location::Location;
 use crate::catalog::resolved::{ResolvedBucket, ResolvedSource};
+use crate::catalog::similar;
 use crate::catalog::untrusted_endpoint::UntrustedEndpoint;
 use crate::error::{Cause, Error, Problem};
 
@@ -67,7 +69,37 @@ impl Cmr {
                 return Error::usage(format!("{text}; its versions are {others}"));
             }
         }
-        Error::usage(format!("{text}; check its short name"))
+        match self.similar(collection).await {
+            Some(similar) => Error::usage(format!("{text}; did you mean {similar}?")),
+            None => Error::usage(format!("{text}; check its short name")),
+        }
+    }
+
+    /// Returns the short name that is nearest to that of `collection`, of those that begin or end
+    /// alike.
+    async fn similar(&self, collection: &Collection) -> Option<String> {
+        const MOST: &str = "200";
+        let Collection::Named { short_name, .. } = collection else { return None };
+        let letters = short_name.chars().collect::<Vec<_>>();
+        let (start, end) = letters.split_at(letters.len() / 2);
+        let (start, end) = (start.iter().collect::<String>(), end.iter().collect::<String>());
+        // A short half would match collections by the thousand.
+        if start.len() < 3 || short_name.contains(['*', '?']) {
+            return None;
+        }
+        let (start, end) = (format!("{start}*"), format!("*{end}"));
+        let query = [
+            ("short_name[]", start.as_str()),
+            ("short_name[]", end.as_str()),
+            ("options[short_name][pattern]", "true"),
+            ("page_size", MOST),
+        ];
+        // It is nice to know, and nothing that would be asked for twice.
+        let url = self.url(COLLECTIONS, &query).ok()?;
+        let (found, _) = self.search_once::<Answer<CollectionRecord>>(&url, None).await.ok()?;
+        let records = found.items;
+        let names = records.iter().map(|record| record.umm.short_name.as_str());
+        similar::nearest(short_name, names).map(str::to_owned)
     }
 
     /// Returns where the granules of the collection `id` are, at least one location, and what the
@@ -117,7 +149,7 @@ impl Cmr {
 }
 
 /// Prefers what the bucket table says of a bucket to what CMR says.
-fn resolved_bucket(
+pub(super) fn resolved_bucket(
     location: &Location,
     stated: &DirectDistribution,
     table: &BucketTable,

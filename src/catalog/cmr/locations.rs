@@ -53,7 +53,7 @@ pub(super) fn from_record(stated: &DirectDistribution, table: &BucketTable) -> V
 }
 
 /// Returns the deepest directory that holds all of these.
-fn common_directory(directories: &[Prefix]) -> Prefix {
+pub(super) fn common_directory(directories: &[Prefix]) -> Prefix {
     let Some((first, others)) = directories.split_first() else { return Prefix::new("") };
     let mut directory = first.clone();
     for other in others {

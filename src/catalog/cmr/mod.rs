@@ -1,7 +1,9 @@
 //! CMR, NASA's catalogue of collections and granules.
 
+mod bucket_prefixes;
 mod collection;
 mod direct_distribution;
+mod granule;
 mod locations;
 mod records;
 mod versions;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+pub use self::bucket_prefixes::BucketPrefixes;
 use self::records::{Answer, CollectionRecord, GranuleRecord, Link};
 use super::collection::Collection;
 use crate::error::{Error, Problem};
@@ -27,6 +30,11 @@ const SAMPLE_SIZE: &str = "10";
 /// The values of CMR's `sort_key` for the two ends of a collection.
 const OLDEST_FIRST: &str = "start_date";
 const NEWEST_FIRST: &str = "-start_date";
+
+const COLLECTIONS: &str = "search/collections.umm_json";
+/// The header, of an answer and of the next request, that leads from page to page.
+const SEARCH_AFTER: &str = "cmr-search-after";
+const GRANULES: &str = "search/granules.umm_json";
 
 /// CMR at one host.
 #[derive(Debug)]
@@ -57,8 +65,7 @@ impl Cmr {
                 query.extend(version.as_deref().map(|version| ("version", version)));
             }
         }
-        let path = "search/collections.umm_json";
-        Ok(self.search::<Answer<CollectionRecord>>(path, &query).await?.items)
+        Ok(self.search::<Answer<CollectionRecord>>(COLLECTIONS, &query).await?.items)
     }
 
     /// Returns the files of data of a collection's first granules in this order.
@@ -68,44 +75,69 @@ impl Cmr {
             ("page_size", SAMPLE_SIZE),
             ("sort_key", sort_key),
         ];
-        let path = "search/granules.umm_json";
-        let answer = self.search::<Answer<GranuleRecord>>(path, &query).await?;
+        let answer = self.search::<Answer<GranuleRecord>>(GRANULES, &query).await?;
         Ok(answer.items.iter().flat_map(GranuleRecord::direct_links).collect())
     }
 
-    /// Searches with up to [`ATTEMPTS`] requests.
+    /// Returns the first page of a search.
     async fn search<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
-        let mut url = self
-            .root
-            .join(path)
-            .map_err(|e| Error::usage(Problem::new("not a host").about(&self.host).caused_by(e)))?;
-        url.query_pairs_mut().extend_pairs(query);
+        Ok(self.search_page(path, query, None).await?.0)
+    }
+
+    /// Returns a page of a search, and what leads to the next one. Asks up to [`ATTEMPTS`] times.
+    async fn search_page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        after: Option<&str>,
+    ) -> Result<(T, Option<String>), Error> {
+        let url = self.url(path, query)?;
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.search_once(&url).await {
+            match self.search_once(&url, after).await {
                 Err(Error::Transient(fault)) => tracing::debug!(%fault, "asking CMR again"),
                 outcome => return outcome,
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        self.search_once(&url).await
+        self.search_once(&url, after).await
     }
 
-    async fn search_once<T: DeserializeOwned>(&self, url: &Url) -> Result<T, Error> {
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, Error> {
+        let mut url = self
+            .root
+            .join(path)
+            .map_err(|e| Error::usage(Problem::new("not a host").about(&self.host).caused_by(e)))?;
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(url)
+    }
+
+    async fn search_once<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        after: Option<&str>,
+    ) -> Result<(T, Option<String>), Error> {
         let failed = |e: Failure| Error::transient(self.no_answer().caused_by(e));
-        let response = self.client.get(url).send().await.map_err(failed)?;
+        let mut request = self.client.get(url);
+        if let Some(after) = after {
+            request = request.header(SEARCH_AFTER, after);
+        }
+        let response = request.send().await.map_err(failed)?;
+        let next = response.header(SEARCH_AFTER).map(str::to_owned);
         let (status, store_answer) = (response.status(), response.store_answer());
         let text = response.text().await.map_err(failed)?;
         match status {
-            StatusCode::OK => serde_json::from_str(&text).map_err(|e| {
-                let unreadable = Problem::new("its answer cannot be read").caused_by(e);
-                Error::transient(self.no_answer().caused_by(unreadable))
-            }),
+            StatusCode::OK => {
+                serde_json::from_str(&text).map(|answer| (answer, next)).map_err(|e| {
+                    let unreadable = Problem::new("its answer cannot be read").caused_by(e);
+                    Error::transient(self.no_answer().caused_by(unreadable))
+                })
+            }
             status if http::is_transient(status) => {
                 let fault = Problem::new("a fault at its end that may pass").answered(store_answer);
                 Err(Error::transient(self.no_answer().caused_by(fault)))
@@ -123,8 +155,8 @@ impl Cmr {
     fn no_answer(&self) -> Problem {
         let host = &self.host;
         Problem::new(format!(
-            "no answer from CMR at {host}, which collection: needs (a bucket is mounted without \
-             it: see granulefs buckets)"
+            "no answer from CMR at {host}, which knows where collections and granules are (a \
+             bucket is mounted without it: see granulefs buckets)"
         ))
     }
 }

@@ -38,11 +38,22 @@ pub(super) struct CollectionUmm {
 /// A granule.
 #[derive(Debug, Deserialize)]
 pub(super) struct GranuleRecord {
-    umm: GranuleUmm,
+    #[serde(default)]
+    pub(super) meta: GranuleMeta,
+    pub(super) umm: GranuleUmm,
 }
 
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct GranuleMeta {
+    #[serde(rename = "collection-concept-id")]
+    pub(super) collection_id: Option<String>,
+}
+
+/// The granule's metadata in CMR's Unified Metadata Model.
 #[derive(Debug, Deserialize)]
-struct GranuleUmm {
+pub(super) struct GranuleUmm {
+    #[serde(rename = "GranuleUR", default)]
+    pub(super) ur: String,
     #[serde(rename = "RelatedUrls", default)]
     urls: Vec<RelatedUrl>,
 }

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::signals::Signals;
 use super::{background, output, process};
 use crate::cli::MountArgs;
-use crate::connect::{UsableBuckets, connect};
+use crate::connect::{Connection, UsableBuckets, connect};
 use crate::error::Error;
 use crate::filesystem::Filesystem;
 use crate::fuse::{MountSession, Mountpoint};
@@ -77,6 +77,7 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
         let UsableBuckets { buckets, left_out } = connections.usable_buckets()?;
         left_out.iter().for_each(output::warning);
         let filesystem = Filesystem::of_buckets(buckets, args.owner_and_modes(), args.limits());
+        let filesystem = connections.buckets.iter().fold(filesystem, asking_for_prefixes);
         let (filesystem, source) = (Arc::new(filesystem), args.source.to_string());
         return Ok(Opened { filesystem, source, file: None });
     };
@@ -84,7 +85,12 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
     let (bucket, location) = (connection.bucket()?, &connection.location);
     let prefix = location.prefix.clone();
     let filesystem = Filesystem::new(bucket, prefix, args.owner_and_modes(), args.limits());
+    let filesystem = asking_for_prefixes(filesystem, connection);
     let key = connections.file.as_deref();
     let file = first_look::at(&filesystem, location, key, args.timeout).await?;
     Ok(Opened { filesystem: Arc::new(filesystem), source: location.to_string(), file })
+}
+
+fn asking_for_prefixes(filesystem: Filesystem, connection: &Connection) -> Filesystem {
+    filesystem.asking_for_prefixes(&connection.location.bucket, connection.prefixes.clone())
 }

@@ -194,13 +194,15 @@ impl CatalogEntry {
         index: usize,
     ) -> Value {
         let name = key.rsplit('/').next().unwrap_or_default();
+        let id = self.record["meta"]["concept-id"].as_str().unwrap_or_default();
         let provider = &self.record["meta"]["provider-id"].as_str().unwrap_or_default();
         let day = jiff::civil::Date::constant(2002, 6, 1)
             .saturating_add(jiff::Span::new().days(index as i64));
         let endpoint = state.owner(bucket).map(|daac| state.credentials_url(daac));
         json!({
             "meta": {
-                "concept-id": format!("G{}-{provider}", 2_000_000_000 + index),
+                "concept-id": format!("G{}{index:04}-{provider}", &id[1..11]),
+                "collection-concept-id": id,
                 "provider-id": provider,
                 "native-id": name,
                 "revision-id": 1,

@@ -103,21 +103,27 @@ fn find<'q>(query: &'q Query, name: &str) -> Option<&'q str> {
     query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-/// Checks that every parameter is one of `known`, occurs once, and has a value.
+fn find_all<'q>(query: &'q Query, name: &'q str) -> impl Iterator<Item = &'q str> {
+    query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// Checks that every parameter is one of `known`, occurs once unless its name ends in `[]`, and has
+/// a value.
 fn check(query: &Query, known: &[&str]) -> Result<(), String> {
     for (index, (name, value)) in query.iter().enumerate() {
         if !known.contains(&name.as_str()) {
             return Err(format!("Parameter [{name}] was not recognized."));
         }
-        if value.is_empty() || query[..index].iter().any(|(before, _)| before == name) {
+        let is_repeated = query[..index].iter().any(|(before, _)| before == name);
+        if value.is_empty() || is_repeated && !name.ends_with("[]") {
             return Err(format!("Parameter [{name}] must have a single value."));
         }
     }
     Ok(())
 }
 
-fn check_id(id: &str) -> Result<(), String> {
-    let is_id = id.strip_prefix('C').and_then(|rest| rest.split_once('-')).is_some_and(
+fn check_id(id: &str, kind: char) -> Result<(), String> {
+    let is_id = id.strip_prefix(kind).and_then(|rest| rest.split_once('-')).is_some_and(
         |(number, provider)| {
             !number.is_empty()
                 && number.bytes().all(|byte| byte.is_ascii_digit())
@@ -130,29 +136,75 @@ fn check_id(id: &str) -> Result<(), String> {
 fn collections(state: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
     check(
         query,
-        &["short_name", "version", "concept_id", "provider", "cloud_hosted", "page_size"],
+        &[
+            "short_name",
+            "short_name[]",
+            "options[short_name][pattern]",
+            "version",
+            "concept_id",
+            "provider",
+            "cloud_hosted",
+            "page_size",
+        ],
     )?;
-    find(query, "concept_id").map_or(Ok(()), check_id)?;
+    find(query, "concept_id").map_or(Ok(()), |id| check_id(id, 'C'))?;
     if find(query, "cloud_hosted").is_some_and(|value| value != "true") {
         return Err("cloud_hosted must be true here".into());
     }
+    let is_pattern = find(query, "options[short_name][pattern]") == Some("true");
+    let names: Vec<_> = find_all(query, "short_name[]").collect();
+    let has_name = |record: &Value| {
+        let held = record["umm"]["ShortName"].as_str().unwrap_or_default();
+        names.is_empty()
+            || names.iter().any(|name| if is_pattern { matches(name, held) } else { *name == held })
+    };
     let catalog = state.catalog.read();
     let found = catalog.iter().filter(|entry| is_asked(&entry.record, query, "concept_id"));
-    Ok(found.map(|entry| entry.record.clone()).collect())
+    Ok(found.filter(|entry| has_name(&entry.record)).map(|entry| entry.record.clone()).collect())
+}
+
+/// Returns whether `held` is as `pattern` says, which has one `*`.
+fn matches(pattern: &str, held: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => held.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        None => pattern == held,
+    }
 }
 
 fn granules(state: &ServerState, query: &Query) -> Result<Vec<Value>, String> {
-    check(query, &["collection_concept_id", "short_name", "version", "sort_key", "page_size"])?;
-    find(query, "collection_concept_id").map_or(Ok(()), check_id)?;
-    if find(query, "collection_concept_id").or(find(query, "short_name")).is_none() {
-        return Err(
-            "Granules are searched by collection here: collection_concept_id or short_name".into(),
-        );
+    check(
+        query,
+        &[
+            "collection_concept_id",
+            "concept_id",
+            "entry_title",
+            "granule_ur[]",
+            "short_name",
+            "version",
+            "sort_key",
+            "page_size",
+        ],
+    )?;
+    find(query, "collection_concept_id").map_or(Ok(()), |id| check_id(id, 'C'))?;
+    find(query, "concept_id").map_or(Ok(()), |id| check_id(id, 'G'))?;
+    let needed = ["collection_concept_id", "concept_id", "entry_title", "short_name"];
+    if needed.iter().all(|name| find(query, name).is_none()) {
+        return Err("Granules are searched by collection or by concept id here".into());
     }
     let catalog = state.catalog.read();
-    let found =
-        catalog.iter().filter(|entry| is_asked(&entry.record, query, "collection_concept_id"));
-    let mut granules: Vec<_> = found.flat_map(|entry| entry.granules(state)).collect();
+    let found = catalog.iter().filter(|entry| {
+        let title = find(query, "entry_title");
+        title.is_none_or(|title| entry.record["umm"]["EntryTitle"] == title)
+            && is_asked(&entry.record, query, "collection_concept_id")
+    });
+    let names: Vec<_> = find_all(query, "granule_ur[]").collect();
+    let is_wanted = |granule: &Value| {
+        let ur = granule["umm"]["GranuleUR"].as_str().unwrap_or_default();
+        find(query, "concept_id").is_none_or(|id| granule["meta"]["concept-id"] == id)
+            && (names.is_empty() || names.contains(&ur))
+    };
+    let granules = found.flat_map(|entry| entry.granules(state));
+    let mut granules: Vec<_> = granules.filter(is_wanted).collect();
     match find(query, "sort_key") {
         None | Some("start_date") => {}
         Some("-start_date") => granules.reverse(),

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, SET_COOKIE, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderValue, SET_COOKIE, USER_AGENT};
 use hyper::{Method, Request, Response};
 use jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
@@ -39,6 +39,7 @@ pub(crate) fn answer(
     let server = Daac { state, index: daac, family: state.setup.daacs[daac].family, knobs };
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/s3credentials") => server.credentials(request),
+        (&Method::GET, "/locate") if server.family == Family::Tea => server.locate(request),
         (&Method::GET, path) if path == state.callback_path(daac) => server.callback(request),
         (&Method::GET, path) if kind(state, daac, path) == RequestKind::Link => {
             server.to_login(request)
@@ -56,6 +57,24 @@ struct Daac<'w> {
 }
 
 impl Daac<'_> {
+    /// TEA's answer to which paths of links are a bucket's. It needs no login, and a client that
+    /// shows who it is anyway has shown too much.
+    fn locate(&self, request: &Request<Bytes>) -> Response<ResponseBody> {
+        if request.headers().contains_key(AUTHORIZATION) || request.headers().contains_key(COOKIE) {
+            return html(400, "A login is not wanted here");
+        }
+        let query = request.uri().query().unwrap_or_default().as_bytes();
+        let mut names = form_urlencoded::parse(query).filter(|(name, _)| name == "bucket_name");
+        let Some((_, bucket)) = names.next() else {
+            return html(400, "Required bucket_name not specified");
+        };
+        let is_own = self.state.owner(&bucket) == Some(self.index);
+        match self.knobs.link_paths.get(&*bucket).filter(|_| is_own) {
+            Some(paths) => json(200, &serde_json::json!(paths).to_string()),
+            None => html(404, &format!("No route defined for {bucket}")),
+        }
+    }
+
     fn credentials(&self, request: &Request<Bytes>) -> Response<ResponseBody> {
         match self.knobs.endpoint {
             EndpointAnswer::Unavailable => {

@@ -95,6 +95,9 @@ pub struct Knobs {
     /// The regions of buckets in other regions; a request signed for the wrong one gets 301.
     pub regions: BTreeMap<String, String>,
 
+    /// The paths of a bucket's links, by bucket, that `/locate` of TEA answers.
+    pub link_paths: BTreeMap<String, Vec<String>>,
+
     /// The DAACs' own knobs, by name; see [`Knobs::daac`].
     pub daacs: BTreeMap<String, DaacKnobs>,
     /// The buckets' own knobs, by name; see [`Knobs::bucket`].
@@ -143,6 +146,7 @@ impl Default for Knobs {
             expired_is_denied: false,
             out_of_region: false,
             regions: BTreeMap::new(),
+            link_paths: BTreeMap::new(),
             daacs: BTreeMap::new(),
             buckets: BTreeMap::new(),
             users: BTreeMap::new(),
