@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::values::url;
 use crate::catalog::BucketTable;
 use crate::connect::{EarthdataSettings, RegionSettings, S3Settings};
 use crate::error::Error;
@@ -13,7 +14,13 @@ use crate::http::host::parse_host;
 #[derive(Debug, Args)]
 pub struct EarthdataArgs {
     /// The data center's /s3credentials URL [default: from the table of buckets]
-    #[arg(long, value_name = "URL", env = "S3_CREDENTIAL_ENDPOINT", help_heading = "Earthdata")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "S3_CREDENTIAL_ENDPOINT",
+        value_parser = url,
+        help_heading = "Earthdata"
+    )]
     credentials_endpoint: Option<String>,
 
     /// The Earthdata Login host, the only place that gets the password (UAT:
@@ -112,7 +119,13 @@ pub struct StoreArgs {
     region: RegionArg,
 
     /// The URL of an S3-compatible store other than Amazon's
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", help_heading = "S3")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "AWS_ENDPOINT_URL_S3",
+        value_parser = url,
+        help_heading = "S3"
+    )]
     endpoint_url: Option<String>,
 
     /// Ask for ENDPOINT/BUCKET/KEY instead of BUCKET.ENDPOINT/KEY

@@ -4,6 +4,7 @@ mod access;
 mod buckets;
 mod credentials;
 mod doctor;
+mod memory;
 mod mount;
 mod options;
 mod path;
@@ -51,7 +52,15 @@ impl Cli {
         let mut command = Self::command();
         let matches =
             command.try_get_matches_from_mut(options::expanded(given)).map_err(without_password)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let mut cli =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if let Verb::Mount(args) = &mut cli.verb
+            && args.debug
+        {
+            args.foreground = true;
+            args.verbose = args.verbose.max(2);
+        }
+        Ok(cli)
     }
 }
 
@@ -94,10 +103,13 @@ SOURCE is one of
   s3://BUCKET/KEY.nc
         the directory of that file; mount prints the file's path
   https://HOST/BUCKET/KEY.nc
-        the same, from the link on a granule's page
+        the same, from the link on a granule's page, from OPeNDAP, or from S3 itself
+  G2081588885-POCLOUD, https://cmr.earthdata.nasa.gov/search/concepts/G...
+        the same, by the granule's id in CMR
   collection:SHORT_NAME[@VERSION], collection:C1996881146-POCLOUD
         where the collection is, as CMR says; the newest version unless one is named
-        (a directory for each bucket when its granules are in several)
+        (a directory for each bucket when its granules are in several). A name with capitals,
+        which no bucket has, needs no collection: before it
   podaac, LPDAAC, GES_DISC, ...
         every bucket of a data center
   earthdata

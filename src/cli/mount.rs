@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{cache_size, duration, read_only_mode, time_limit};
+use super::values::{cache_size, duration, group, read_only_mode, time_limit, user};
 use super::{EarthdataArgs, SOURCES, StoreArgs};
 use crate::catalog::Source;
 use crate::connect::Settings;
@@ -24,8 +24,12 @@ pub struct MountArgs {
     pub mountpoint: PathBuf,
 
     /// Serve from this process until the mount ends, instead of from one in the background
-    #[arg(long)]
+    #[arg(short, long)]
     pub foreground: bool,
+
+    /// Serve from this process and log requests, as -f -vv do
+    #[arg(short)]
+    pub(super) debug: bool,
 
     /// How Earthdata is asked.
     #[command(flatten)]
@@ -70,12 +74,12 @@ pub struct MountArgs {
     #[arg(long, help_heading = "Owner and permissions")]
     allow_other: bool,
 
-    /// Owner of everything [default: the user who mounts]
-    #[arg(long, help_heading = "Owner and permissions")]
+    /// Owner of everything, a number or a name [default: the user who mounts]
+    #[arg(long, value_name = "USER", value_parser = user, help_heading = "Owner and permissions")]
     uid: Option<u32>,
 
-    /// Group of everything [default: the group of the user who mounts]
-    #[arg(long, help_heading = "Owner and permissions")]
+    /// Group of everything, a number or a name [default: the group of the user who mounts]
+    #[arg(long, value_name = "GROUP", value_parser = group, help_heading = "Owner and permissions")]
     gid: Option<u32>,
 
     /// Permissions of files, octal, without write bits

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
+use crate::catalog::Location;
 use crate::connect::{Note, SlowLogin};
 use crate::error::{Error, Problem};
 
@@ -33,6 +34,16 @@ pub(super) fn warning(warning: &impl Display) {
 /// Tells the user what a login waits for.
 pub(super) fn progress(login: SlowLogin) {
     eprintln!("granulefs: {login}");
+}
+
+/// Tells the user what the first look into a bucket waits for.
+pub(super) fn waiting(location: &Location, cause: Error) {
+    let cause = match cause {
+        // There is time left.
+        Error::Deadline(problem) => problem.to_string(),
+        cause => cause.to_string(),
+    };
+    eprintln!("granulefs: waiting for {location}: {cause}");
 }
 
 /// `value` as JSON that people can read as well as programs.

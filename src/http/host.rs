@@ -46,14 +46,23 @@ pub(crate) fn require_encrypted(url: &Url) -> Result<(), Refusal> {
     }
 }
 
+/// Parses a URL that people write.
+///
+/// # Errors
+/// What is wrong with it, in words that do not repeat it: it may hold a password.
+pub(crate) fn parse_url(text: &str) -> Result<Url, &'static str> {
+    if !text.contains("://") {
+        return Err("it is not a URL: write it with https:// before the host");
+    }
+    Url::parse(text).map_err(|_| "it is not a URL: write it as https://HOST/PATH")
+}
+
 /// Parses `url`, the value of `flag`, and applies [`require_encrypted`].
 ///
 /// # Errors
 /// [`Error::Usage`] when it is not a URL, [`Refusal::Unencrypted`].
 pub(crate) fn require_encrypted_url(flag: &str, url: &str) -> Result<(), Error> {
-    // The message does not repeat the URL: it may hold a password.
-    let parsed = Url::parse(url)
-        .map_err(|e| Error::usage(Problem::new("not a URL").about(flag).caused_by(e)))?;
+    let parsed = parse_url(url).map_err(|words| Error::usage(Problem::new(words).about(flag)))?;
     Ok(require_encrypted(&parsed)?)
 }
 

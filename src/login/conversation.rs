@@ -13,7 +13,7 @@ use super::classify::{self, Answer};
 use super::identity::{Identity, Password, Token};
 use super::temporary_credentials::TemporaryCredentials;
 use crate::error::{Error, Problem, Refusal};
-use crate::http::host::{host_of, require_encrypted};
+use crate::http::host::{host_of, parse_url, require_encrypted};
 use crate::http::{self, Client, Request, Response, StatusCode, Url};
 
 /// The documented conversation has four hops; the rest is room for a DAAC that redirects within its
@@ -50,10 +50,8 @@ impl Login {
         earthdata_host: &str,
         identity: impl Into<Arc<Identity>>,
     ) -> Result<Self, Error> {
-        let endpoint = Url::parse(endpoint).map_err(|e| {
-            let problem = Problem::new("the credentials endpoint is not a URL").about(endpoint);
-            Error::usage(problem.caused_by(e))
-        })?;
+        let endpoint = parse_url(endpoint)
+            .map_err(|words| Error::usage(Problem::new(words).about("the credentials endpoint")))?;
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
             return Err(Error::usage(
                 "the credentials endpoint must not hold a user name or password; use a netrc file",

@@ -28,7 +28,7 @@ const ROOMS: [&str; 20] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 18] = [
+const DOORS: [(&str, &str); 19] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "weighted_lru"),
@@ -45,6 +45,7 @@ const DOORS: [(&str, &str); 18] = [
     ("bytesize", "cli"),
     ("clap", "cli"),
     ("humantime", "cli"),
+    ("nix", "cli"),
     ("mimalloc", "main"),
     ("tracing_subscriber", "main"),
 ];

@@ -32,4 +32,5 @@ mod several_buckets;
 mod sources;
 mod stated_prefixes;
 mod tools;
+mod words;
 mod writing;

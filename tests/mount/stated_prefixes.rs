@@ -102,3 +102,17 @@ fn a_silent_cmr_holds_up_nobody_but_the_one_who_lists() {
     assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
     assert_eq!(lister.join().unwrap(), ["DEM", "GCOV_V1"]);
 }
+
+/// `doctor` reads below a prefix that CMR knows.
+#[test]
+fn doctor_reads_below_a_prefix_that_cmr_knows() {
+    let Some(environment) = environment() else { return };
+    let (table, host) = (environment.buckets_file_path(), environment.fake_daac.cmr_host());
+    let arguments = ["doctor", BUCKET, "--buckets-file", &table, "--cmr-host", &host];
+    let output = environment.run_granulefs(&arguments);
+    let text = output.stdout_text();
+    assert_eq!(output.code, Some(0), "{text}");
+    for words in ["s3://podaac-local-protected/DEM/v2/ can be listed", "d.tif can be read"] {
+        assert!(text.contains(words), "{text}");
+    }
+}

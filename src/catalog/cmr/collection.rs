@@ -80,14 +80,15 @@ impl Cmr {
     async fn similar(&self, collection: &Collection) -> Option<String> {
         const MOST: &str = "200";
         let Collection::Named { short_name, .. } = collection else { return None };
+        // Shorter ends would match collections by the thousand.
+        const LEAST: usize = 3;
         let letters = short_name.chars().collect::<Vec<_>>();
-        let (start, end) = letters.split_at(letters.len() / 2);
-        let (start, end) = (start.iter().collect::<String>(), end.iter().collect::<String>());
-        // A short half would match collections by the thousand.
-        if start.len() < 3 || short_name.contains(['*', '?']) {
+        let end = (letters.len() / 2).max(LEAST);
+        if letters.len() <= LEAST || short_name.contains(['*', '?']) {
             return None;
         }
-        let (start, end) = (format!("{start}*"), format!("*{end}"));
+        let start = format!("{}*", letters[..end].iter().collect::<String>());
+        let end = format!("*{}", letters[letters.len() - end..].iter().collect::<String>());
         let query = [
             ("short_name[]", start.as_str()),
             ("short_name[]", end.as_str()),

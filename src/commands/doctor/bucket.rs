@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::report::Report;
+use crate::catalog::BucketPrefixes;
 use crate::connect::Connection;
 use crate::error::{Error, Refusal};
 use crate::object::{Object, Prefix};
@@ -20,7 +21,8 @@ pub(super) async fn check(
         Ok(bucket) => bucket,
         Err(error) => return report.failed("bucket", &error.to_string()),
     };
-    let checks = Checks { bucket, prefix: &connection.location.prefix, file, timeout };
+    let (prefix, stated) = (&connection.location.prefix, &connection.prefixes);
+    let checks = Checks { bucket, prefix, stated, file, timeout };
     checks.run(report).await?;
     let endpoint = connection.endpoint.as_deref().unwrap_or_default();
     check_fallback(&checks.bucket, endpoint, report)
@@ -54,6 +56,7 @@ fn check_fallback(bucket: &Bucket, endpoint: &str, report: &mut Report) -> Resul
 struct Checks<'a> {
     bucket: Bucket,
     prefix: &'a Prefix,
+    stated: &'a BucketPrefixes,
     file: Option<&'a str>,
     timeout: Duration,
 }
@@ -94,6 +97,9 @@ impl Checks<'_> {
             ),
             // Credentials that open nothing at all look just like this.
             (None, Listed::Denied) => {
+                if let Some(object) = self.below_stated(report).await? {
+                    return self.read(&object, report).await;
+                }
                 let url = self.bucket.url(self.prefix.as_str());
                 let text = format!(
                     "{url} may not be listed, so nothing was read; name a file, as \
@@ -102,6 +108,25 @@ impl Checks<'_> {
                 report.failed("read", &text)
             }
         }
+    }
+
+    /// Looks below the prefixes that CMR knows for one that can be listed. Returns a file there.
+    async fn below_stated(&self, report: &mut Report) -> Result<Option<Object>, Error> {
+        const TRIED: usize = 5;
+        let stated = self.within(self.stated.ask()).await.unwrap_or_default();
+        let below = |prefix: &&Prefix| {
+            *prefix != self.prefix && prefix.as_str().starts_with(self.prefix.as_str())
+        };
+        for prefix in stated.iter().filter(below).take(TRIED) {
+            let page = self.within(self.bucket.subtree_page(prefix, &Position::Start)).await;
+            let Ok(page) = page else { continue };
+            if let Some(object) = page.objects.into_iter().find(is_readable) {
+                let url = self.bucket.url(prefix.as_str());
+                report.ok("list", &format!("{url} can be listed, which CMR knows"))?;
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
     }
 
     async fn list(&self, prefix: &Prefix, report: &mut Report) -> Result<Listed, Error> {
@@ -117,7 +142,6 @@ impl Checks<'_> {
             }
             Ok(page) => {
                 report.ok("list", &format!("{url} can be listed"))?;
-                let is_readable = |object: &Object| object.size > 0 && !object.is_archived();
                 Ok(Listed::Allowed(page.objects.into_iter().find(is_readable)))
             }
             Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) => {
@@ -152,4 +176,9 @@ impl Checks<'_> {
             .await
             .unwrap_or_else(|_| Err(self.bucket.timeout_cause()))
     }
+}
+
+/// Returns whether a file tells whether reading works.
+fn is_readable(object: &Object) -> bool {
+    object.size > 0 && !object.is_archived()
 }

@@ -1,6 +1,7 @@
 //! The first requests of a mount, made before it exists: what is wrong is told to the user, and
 //! not to the first program that reads.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::catalog::Location;
@@ -10,8 +11,12 @@ use crate::filesystem::Filesystem;
 use crate::inodes::ROOT;
 use crate::object::Name;
 
+/// The first answers take longer than usual after this time.
+const USUAL: Duration = Duration::from_secs(6);
+
 /// Looks for the object `key`, or without one for any name below `location`, for `timeout` at most.
 /// Returns the object's path below the mount point.
+/// Tells the user what is waited for when that takes longer than usual.
 pub(super) async fn at(
     filesystem: &Filesystem,
     location: &Location,
@@ -24,7 +29,18 @@ pub(super) async fn at(
             None => at_names(filesystem, location).await.map(|()| None),
         }
     };
-    tokio::time::timeout(timeout, look)
+    let notice = async {
+        tokio::time::sleep(USUAL).await;
+        output::waiting(location, filesystem.timeout_cause(ROOT));
+        std::future::pending::<Infallible>().await
+    };
+    let outcome = async {
+        tokio::select! {
+            found = look => found,
+            never = notice => match never {},
+        }
+    };
+    tokio::time::timeout(timeout, outcome)
         .await
         .unwrap_or_else(|_| Err(filesystem.timeout_cause(ROOT)))
 }

@@ -2,6 +2,7 @@
 
 mod first_look;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::signals::Signals;
 use super::{background, output, process};
+use crate::catalog::Source;
 use crate::cli::MountArgs;
 use crate::connect::{Connection, UsableBuckets, connect};
 use crate::error::Error;
@@ -34,6 +36,9 @@ pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
 
 async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
+    if let Some(error) = swapped(args) {
+        return Err(error);
+    }
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
     let Opened { filesystem, source, file } = tokio::select! {
         opened = open(args) => opened?,
@@ -57,6 +62,19 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
         .await?;
     tracing::info!("ended");
     Ok(())
+}
+
+/// Returns the error where source and mount point are probably swapped.
+fn swapped(args: &MountArgs) -> Option<Error> {
+    let (source, mountpoint) = (args.source.to_string(), args.mountpoint.to_str()?);
+    let is_directory = matches!(args.source, Source::Word(_)) && Path::new(&source).is_dir();
+    let is_source = !args.mountpoint.exists() && mountpoint.parse::<Source>().is_ok();
+    (is_directory && is_source).then(|| {
+        Error::usage(format!(
+            "{source} is a directory, and {mountpoint} is none; what to mount comes first: \
+             granulefs mount {mountpoint} {source}"
+        ))
+    })
 }
 
 /// A filesystem that can be used.
