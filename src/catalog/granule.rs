@@ -25,8 +25,8 @@ impl fmt::Display for Granule {
     }
 }
 
-/// Returns whether `text` is a concept id: `kind` (`C` for a collection, `G` for a granule), digits,
-/// `-` and a provider.
+/// Returns whether `text` is a concept id: `kind` (`C` for a collection, `G` for a granule),
+/// digits, `-` and a provider.
 pub(super) fn is_concept_id(text: &str, kind: char) -> bool {
     let parts = text.strip_prefix(kind).and_then(|rest| rest.split_once('-'));
     parts.is_some_and(|(digits, provider)| {

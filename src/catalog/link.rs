@@ -48,9 +48,9 @@ fn in_s3(host: &str, path: &str) -> Option<String> {
     if is_s3(name) {
         return Some(path.to_owned());
     }
-    let starts = name.match_indices('.').map(|(at, _)| at).filter(|at| is_s3(&name[at + 1..]));
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
     // The name of a bucket may hold dots, and one of its parts be "s3".
-    let bucket = &name[..starts.last()?];
+    let bucket = &name[..dots.find(|at| is_s3(&name[at + 1..]))?];
     Some(format!("{bucket}/{path}"))
 }
 
@@ -139,7 +139,7 @@ mod tests {
             ("https://cmr.earthdata.nasa.gov/search/concepts/C12-GES_DISC/4.html", &collection),
             ("cmr.uat.earthdata.nasa.gov/search/concepts/C12-GES_DISC", &collection),
             (
-                "https://cmr.earthdata.nasa.gov/virtual-directory/collections/C12-GES_DISC/temporal",
+                "https://cmr.earthdata.nasa.gov/virtual-directory/collections/C12-GES_DISC",
                 &collection,
             ),
             ("https://opendap.earthdata.nasa.gov/collections/C12-GES_DISC", &collection),
@@ -148,7 +148,7 @@ mod tests {
                 &named("C12-GES_DISC", "A:b.nc"),
             ),
             (
-                "https://opendap.earthdata.nasa.gov/providers/POCLOUD/collections/A%20title/granules/x",
+                "https://opendap.earthdata.nasa.gov/providers/P/collections/A%20title/granules/x",
                 &named("A title", "x"),
             ),
             (

@@ -10,7 +10,8 @@ use crate::error::Error;
 /// Data centers write the bucket as the first part of a link's path, or a word for it: ORNL
 /// `protected`, GES DISC `data`.
 ///
-/// Other links are looked up in the table of prefixes first. `None`: no rule knows which bucket it is.
+/// Other links are looked up in the table of prefixes first. `None`: no rule knows which bucket it
+/// is.
 pub(super) fn resolve_link(
     host: &str,
     path: &str,

@@ -54,8 +54,9 @@ impl fmt::Display for Source {
     }
 }
 
-pub(super) const FORMS: &str = "write it as BUCKET/PREFIX, s3://BUCKET/PREFIX/, s3://BUCKET/KEY, a granule's \
-                     https link, earthdata, a data center's name, or collection:SHORT_NAME";
+pub(super) const FORMS: &str = "write it as BUCKET/PREFIX, s3://BUCKET/PREFIX/, s3://BUCKET/KEY, \
+                                a granule's https link, earthdata, a data center's name, or \
+                                collection:SHORT_NAME";
 
 impl FromStr for Source {
     type Err = Error;

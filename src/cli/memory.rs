@@ -14,12 +14,17 @@ pub(super) struct Limit {
 /// Returns the least of the machine's memory and the limits of the control groups that this process
 /// is in. `None`: the kernel does not say.
 pub(super) fn limit() -> Option<Limit> {
-    let system = rustix::system::sysinfo();
-    let machine = u64::from(system.totalram).saturating_mul(u64::from(system.mem_unit));
-    let machine = Limit { bytes: machine, whose: "the memory of this machine" };
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limits = [machine].into_iter().chain(of_groups(Path::new("/sys/fs/cgroup"), &groups));
-    limits.filter(|limit| limit.bytes > 0).min_by_key(|limit| limit.bytes)
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let groups = of_groups(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"));
+    let limits = of_machine(&read("/proc/meminfo")).into_iter().chain(groups);
+    limits.min_by_key(|limit| limit.bytes)
+}
+
+/// Returns the memory that `information`, a /proc/meminfo, tells of.
+fn of_machine(information: &str) -> Option<Limit> {
+    let total = information.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes = total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+    Some(Limit { bytes: kibibytes.saturating_mul(1024), whose: "the memory of this machine" })
 }
 
 /// Returns the limit of the control groups below `root` that `groups`, a /proc/PID/cgroup, names. A
@@ -75,6 +80,8 @@ mod tests {
         ] {
             assert_eq!(bytes(groups), expected, "{groups}");
         }
+        let machine = of_machine("MemTotal:    2048 kB\nMemFree:  1 kB\n");
+        assert_eq!(machine.map(|limit| limit.bytes), Some(2 << 20));
         assert!(limit().is_some_and(|limit| limit.bytes > 1 << 20));
     }
 }

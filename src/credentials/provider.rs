@@ -67,8 +67,8 @@ impl Provider {
     }
 }
 
-/// Asks the second endpoint where the first has no answer, or none that is in its form. A refusal of
-/// the user would be the same there.
+/// Asks the second endpoint where the first has no answer, or none that is in its form. A refusal
+/// of the user would be the same there.
 async fn of_either([first, second]: &[Login; 2]) -> Result<Credentials, Error> {
     let error = match first.temporary_credentials().await {
         Err(error @ (Error::Transient(_) | Error::Refused(Refusal::Conversation { .. }))) => error,

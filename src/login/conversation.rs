@@ -51,7 +51,7 @@ impl Login {
         identity: impl Into<Arc<Identity>>,
     ) -> Result<Self, Error> {
         let endpoint = parse_url(endpoint)
-            .map_err(|words| Error::usage(Problem::new(words).about("the credentials endpoint")))?;
+            .map_err(|words| Error::usage(Problem::new(words).about(endpoint)))?;
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
             return Err(Error::usage(
                 "the credentials endpoint must not hold a user name or password; use a netrc file",
