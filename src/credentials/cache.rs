@@ -31,7 +31,7 @@ pub enum Doubt {
 #[derive(Debug)]
 pub struct CredentialsCache {
     provider: Provider,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     renewals: SingleFlight<(), Arc<CachedCredentials>>,
 }
 
@@ -299,7 +299,7 @@ impl CredentialsCache {
     }
 }
 
-fn since_boot() -> Duration {
+pub(super) fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

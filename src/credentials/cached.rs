@@ -16,8 +16,8 @@ pub struct CachedCredentials {
     /// Tells these credentials from those that came before and after them.
     pub(super) generation: u64,
     pub(super) issued: Duration,
-    ageing: Duration,
-    expires: Duration,
+    pub(super) ageing: Duration,
+    pub(super) expires: Duration,
     was_accepted: AtomicBool,
 }
 

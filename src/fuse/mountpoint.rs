@@ -114,6 +114,31 @@ pub fn unmount(path: &Path) -> Result<(), Error> {
     Mountpoint { path }.detach()
 }
 
+/// A granulefs mount, found by a path in it.
+#[derive(Clone, Debug)]
+pub struct MountAround {
+    /// Its mount point, absolute and without links.
+    pub mountpoint: PathBuf,
+    /// Whether the path is the mount point itself.
+    pub is_mountpoint: bool,
+}
+
+impl MountAround {
+    /// Finds the granulefs mount that `path` is in. Nothing inside of it is looked at, since that
+    /// may wait for long, or be dead.
+    #[must_use]
+    pub fn find(path: &Path) -> Option<Self> {
+        let path = std::path::absolute(path).ok()?;
+        let ancestors: Vec<_> = path.ancestors().collect();
+        ancestors.into_iter().rev().find_map(|ancestor| {
+            let mountpoint = resolve(ancestor).ok()?;
+            let mount = mount_at(&mountpoint).ok()??;
+            let is_mountpoint = ancestor == path;
+            mount.is_granulefs().then_some(Self { mountpoint, is_mountpoint })
+        })
+    }
+}
+
 fn mount_at(path: &Path) -> Result<Option<Mount>, Error> {
     Ok(MountTable::read()?.topmost_at(path))
 }
