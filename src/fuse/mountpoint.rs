@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use rustix::io::Errno;
@@ -133,9 +133,25 @@ impl MountAround {
         ancestors.into_iter().rev().find_map(|ancestor| {
             let mountpoint = resolve(ancestor).ok()?;
             let mount = mount_at(&mountpoint).ok()??;
-            let is_mountpoint = ancestor == path;
-            mount.is_granulefs().then_some(Self { mountpoint, is_mountpoint })
+            mount.is_granulefs().then(|| Self::at(mountpoint, path.strip_prefix(ancestor).ok()?))?
         })
+    }
+
+    /// The mount at `mountpoint`, or the one around it when `below` leads out of it again. No link
+    /// is below.
+    fn at(mountpoint: PathBuf, below: &Path) -> Option<Self> {
+        let mut depth = 0_usize;
+        let mut parts = below.components();
+        while let Some(part) = parts.next() {
+            depth = match (part, depth.checked_sub(1)) {
+                (Component::ParentDir, None) => {
+                    return Self::find(&mountpoint.parent()?.join(parts.as_path()));
+                }
+                (Component::ParentDir, Some(above)) => above,
+                _ => depth + 1,
+            };
+        }
+        Some(Self { mountpoint, is_mountpoint: depth == 0 })
     }
 }
 
