@@ -155,6 +155,9 @@ fn bucket(status: &BucketStatus, report: &mut Report) -> Result<(), Error> {
                 &format!("s3://{bucket}/: answers; the last refusal was {ago} ago: {refusal}"),
             )
         }
-        None => report.ok(CHECK, &format!("s3://{bucket}/: answers ({requests} requests so far)")),
+        None => {
+            let text = format!("s3://{bucket}/: no fault, no refusal; requests so far: {requests}");
+            report.ok(CHECK, &text)
+        }
     }
 }
