@@ -20,7 +20,10 @@ use crate::fuse::MountAround;
 pub struct DoctorArgs {
     /// What is to be mounted (see below), or the directory of a mount, which is asked how it does.
     /// Without it only this machine and the Earthdata Login host are checked
-    #[arg(value_name = "SOURCE|MOUNTPOINT", value_parser = OsStringValueParser::new().try_map(target))]
+    #[arg(
+        value_name = "SOURCE|MOUNTPOINT",
+        value_parser = OsStringValueParser::new().try_map(target)
+    )]
     pub target: Option<DoctorTarget>,
 
     /// Print JSON

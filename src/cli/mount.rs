@@ -108,7 +108,8 @@ pub struct MountArgs {
     #[arg(long, value_name = "FILE", help_heading = "Log")]
     log_file: Option<PathBuf>,
 
-    /// Log more than warnings: -v renewed credentials, -vv requests, -vvv everything. Secrets are never logged
+    /// Log more than warnings: -v renewed credentials, -vv requests, -vvv everything. Secrets are
+    /// never logged
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Log")]
     verbose: u8,
 

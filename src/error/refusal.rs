@@ -185,8 +185,7 @@ impl fmt::Display for FallbackRefusal {
     }
 }
 
-/// How much a refusal tells about one of two kinds of credentials for a bucket, from little to
-/// much.
+/// How much a refusal says about one of two kinds of credentials for a bucket, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Relevance {
     /// There is nobody to ask.
@@ -237,8 +236,8 @@ impl Refusal {
         }
     }
 
-    /// Returns the refusal without what tells one object of a bucket, and one request, from the
-    /// others: equal where the cause is.
+    /// Returns the refusal without what distinguishes one object of a bucket, and one request, from
+    /// the others: two refusals of the same cause become equal.
     pub(super) fn generalized(&self) -> Self {
         let mut general = self.clone();
         match &mut general {
