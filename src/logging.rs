@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
 use syslog_tracing::{Facility, Options, Syslog};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -74,7 +75,12 @@ pub fn start(settings: &LogSettings) -> Result<bool, Error> {
 
 /// The system's log, if something listens there.
 fn system_log() -> Option<impl for<'w> MakeWriter<'w> + Send + Sync + 'static> {
-    UnixDatagram::unbound().and_then(|socket| socket.connect(SYSTEM_LOG)).ok()?;
+    let probed = UnixDatagram::unbound().and_then(|socket| socket.connect(SYSTEM_LOG));
+    match probed.map_err(|e| Errno::from_io_error(&e)) {
+        // A socket of another type is right for syslog(3) as well.
+        Ok(()) | Err(Some(Errno::PROTOTYPE)) => {}
+        Err(_) => return None,
+    }
     Syslog::new(IDENTIFIER, Options::LOG_PID | Options::LOG_NDELAY, Facility::User)
 }
 

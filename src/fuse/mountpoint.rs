@@ -164,8 +164,8 @@ fn is_dead(error: &std::io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::NOTCONN)
 }
 
-/// Returns the path without links and dots. Its last part may be a dead mount, which cannot be
-/// looked into.
+/// Returns the path without links and dots. Its last part may be, or lead to, a dead mount,
+/// which cannot be looked into.
 fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let error = match path.canonicalize() {
         Ok(path) => return Ok(path),
@@ -175,7 +175,10 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
         (Some(parent), Some(name)) if is_dead(&error) => {
             let parent =
                 if parent.as_os_str().as_bytes().is_empty() { Path::new(".") } else { parent };
-            Ok(parent.canonicalize()?.join(name))
+            match path.read_link() {
+                Ok(target) => resolve(&parent.join(target)),
+                Err(_) => Ok(parent.canonicalize()?.join(name)),
+            }
         }
         _ => Err(error),
     }

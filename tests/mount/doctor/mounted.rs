@@ -1,7 +1,7 @@
 //! `granulefs doctor MOUNTPOINT` asks the mount that is there.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -189,8 +189,10 @@ fn a_dead_mount_is_told_with_what_helps() {
     let mount = environment.mount(BUCKET);
     mount.server().send_signal(Signal::KILL);
     mount.server().must_end_within(TIMEOUT);
+    let home = mount.directory().home();
+    symlink("mnt", home.join("link")).unwrap();
     for (folder, argument) in
-        [(Path::new("/"), mount.path().to_str().unwrap()), (mount.directory().home(), "mnt")]
+        [(Path::new("/"), mount.path().to_str().unwrap()), (home, "mnt"), (home, "./link")]
     {
         let output = doctor(folder, &[argument]);
         let failed = failures(&environment, &output, "mount");
@@ -199,4 +201,28 @@ fn a_dead_mount_is_told_with_what_helps() {
             assert!(failed.contains(words), "no {words:?} in {failed:?}");
         }
     }
+    run(Command::new(PROGRAM).arg("unmount").arg(home.join("link"))).must_succeed();
+    assert!(mount.directory().mounted_types().is_empty());
+}
+
+/// Of several data centers the one that refuses is told, with the page to open, beside those that
+/// work and those that nothing has needed yet.
+#[test]
+fn each_data_center_of_a_mount_is_told() {
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let mount = environment.mount_command_with_table("earthdata").mount();
+    environment.fake_daac.set(|knobs| knobs.daac("ASF").bearer = Some(BearerAnswer::Eula));
+    assert_eq!(errno(fs::read(mount.at("asf-local-browse/a/x.nc"))), libc::EACCES);
+    mount.must_read_file_of("nsidc-local-protected");
+    let output = doctor_of(&mount);
+    let lines = lines(&environment, &output);
+    let of = |daac: &str| {
+        let url = environment.fake_daac.credentials_url(daac);
+        let line = lines.iter().find(|(.., text)| text.starts_with(&url));
+        line.unwrap_or_else(|| panic!("no {url} in {lines:#?}"))
+    };
+    assert_eq!((of("NSIDC").0.as_str(), of("PODAAC").0.as_str()), ("ok", "skipped"));
+    assert_eq!(of("ASF").0, "FAILED");
+    assert!(of("ASF").2.contains("there are none yet") && of("ASF").2.contains("/approve_app"));
+    assert_eq!(output.code, Some(1));
 }
