@@ -1,5 +1,6 @@
 //! The program: runs the verb, prints its error if it fails, and ends with an exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use granulefs::cli::{Cli, Verb};
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("granulefs: {error}");
+        // That nobody reads it must not change the exit code.
+        let _ = writeln!(std::io::stderr(), "granulefs: {error}");
         ExitCode::FAILURE
     })
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use fake_daac::{BearerAnswer, Failure, Fault, RequestKind};
 use rustix::process::Signal;
 
-use crate::harness::{BUCKET, TIMEOUT, TestEnvironment, errno, eventually, run, wait_for_exit};
+use crate::harness::{
+    BUCKET, MountDirectory, TIMEOUT, TestEnvironment, errno, eventually, run, wait_for_exit,
+};
 
 /// Whether this user may make mount namespaces; if not, says so.
 fn has_namespaces() -> bool {
@@ -27,28 +29,44 @@ fn deny_reads(environment: &TestEnvironment) {
 }
 
 /// A refusal hours after the mount was made is told where the mount is served from, without any
-/// option, and without colours where there is no terminal.
+/// option, and without colours where there is no terminal; to root and to an ordinary user.
 #[test]
 fn a_later_refusal_is_told_on_standard_error_in_the_foreground() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     environment.fake_daac.set(|knobs| knobs.credential_life = Duration::from_secs(2));
-    let (mount, mut child) =
-        environment.mount_command(BUCKET).without_log_file().mount_in_foreground();
-    environment.fake_daac.set(|knobs| knobs.bearer = BearerAnswer::Refuse);
-    let mut number = 0;
-    eventually("the login is refused", TIMEOUT, || {
-        number += 1;
-        errno(fs::metadata(mount.at(format!("folder/missing-{number}")))) == libc::EACCES
-    });
-    mount.server().send_signal(Signal::TERM);
-    wait_for_exit(&mut child, TIMEOUT);
-    let mut text = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    let lines: Vec<_> = text.lines().collect();
-    let place = format!(" on {}", mount.path().display());
-    assert!(lines[0].starts_with("granulefs: mounted ") && lines[0].ends_with(&place), "{text}");
-    assert!(lines.iter().any(|line| line.contains("WARN") && line.contains("refused")), "{text}");
-    assert!(!text.contains('\u{1b}'), "{text}");
+    let is_open = fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 == 0o006;
+    for user in ["0", "65534"].into_iter().filter(|user| *user == "0" || is_open) {
+        environment.fake_daac.set(|knobs| knobs.bearer = BearerAnswer::Accept);
+        let directory = MountDirectory::new();
+        run(Command::new("chown").args(["-R", user]).arg(directory.home())).must_succeed();
+        let mount_command = environment.mount_command_at(directory, BUCKET);
+        let (mount, mut child) =
+            mount_command.without_log_file().run_as_user(user).mount_in_foreground();
+        environment.fake_daac.set(|knobs| knobs.bearer = BearerAnswer::Refuse);
+        let mut number = 0;
+        eventually("the login is refused", TIMEOUT, || {
+            number += 1;
+            let mut stat = Command::new("setpriv");
+            stat.args(["--reuid", user, "--regid", user, "--clear-groups", "stat"]);
+            let output = run(stat.arg(mount.at(format!("folder/missing-{number}"))));
+            output.stderr.contains("Permission denied")
+        });
+        mount.server().send_signal(Signal::TERM);
+        wait_for_exit(&mut child, TIMEOUT);
+        let mut text = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        let place = format!(" on {}", mount.path().display());
+        assert!(
+            lines[0].starts_with("granulefs: mounted ") && lines[0].ends_with(&place),
+            "{text}"
+        );
+        assert!(
+            lines.iter().any(|line| line.contains("WARN") && line.contains("refused the token")),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
 }
 
 /// A foreground mount whose standard error nobody reads any more goes on.
