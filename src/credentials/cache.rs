@@ -91,9 +91,8 @@ impl CredentialsCache {
                 Err(Error::Transient(_)) if tries < TRIES && began.elapsed() < LATEST => tries += 1,
                 Err(Error::Transient(cause)) => {
                     let seconds = began.elapsed().as_secs();
-                    return Err(Error::transient(format!(
-                        "{cause}; given up after {seconds} s, try again later"
-                    )));
+                    let words = format!("given up after {seconds} s, try again later");
+                    return Err(Error::transient(Problem::new(words).caused_by(cause)));
                 }
                 outcome => return outcome,
             }
