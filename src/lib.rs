@@ -1,10 +1,10 @@
 //! NASA's Earthdata buckets as a folder: a read-only FUSE filesystem that logs in, and stays logged
 //! in, by itself.
 //!
-//! The modules, bottom up. A module imports only modules above it in this table, and each foreign
-//! crate is named by one module (`tests/library/architecture.rs` enforces both).
+//! The modules, bottom up. A module imports only modules listed before it in this table, and each
+//! foreign crate is named by one module (`tests/library/architecture.rs` enforces both).
 //!
-//! | module | holds | only door to |
+//! | module | holds | the only one that names |
 //! |---|---|---|
 //! | [`error`] | [`error::Error`], by what the caller can do about it, with its cause; the only errno table | libc, thiserror |
 //! | [`object`] | prefixes, object versions, and which names a listing shows: pure | |
@@ -23,6 +23,7 @@
 //! | [`inodes`] | inode numbers, and the nodes that the kernel knows by them | |
 //! | [`filesystem`] | lookup, readdir, open, read in the filesystem's own words | |
 //! | [`fuse`] | dispatch, the kernel's caches, mount and unmount | fuser |
+//! | [`logging`] | where the log goes, and in which form | tracing-subscriber, syslog-tracing |
 //! | [`cli`], [`commands`] | flags, environment, defaults; one file a verb | clap |
 //!
 //! Where to start reading: [`fuse`] shows how a request of the kernel comes in and how its error
@@ -41,6 +42,7 @@ pub mod fuse;
 pub mod http;
 pub mod inodes;
 pub mod listing;
+pub mod logging;
 pub mod login;
 pub mod object;
 pub mod prefetch;

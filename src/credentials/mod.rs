@@ -2,7 +2,7 @@
 //! kinds of credentials opens a bucket.
 //!
 //! ```text
-//! fresh --(the last quarter of their life)--> ageing --(their end, or S3 refuses them)--> expired
+//! fresh --(70 to 80 % of their life)--> ageing --(their end, or S3 refuses them)--> expired
 //!   used as they are           used, while one renewal runs         everyone waits for the renewal
 //! ```
 
@@ -12,9 +12,11 @@ mod fallback_chain;
 mod instance;
 mod provider;
 mod state;
+mod status;
 
 pub use cache::{CredentialsCache, Doubt};
 pub use cached::{Age, CachedCredentials};
 pub use fallback_chain::FallbackChain;
 pub use instance::instance_region;
 pub use provider::Provider;
+pub use status::CredentialsStatus;

@@ -6,11 +6,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::StoreAnswer;
+use super::{Error, StoreAnswer};
 
 /// One failure in its parts.
 ///
-/// Displays as `SUBJECT: WORDS (ANSWER): CAUSE`, on one line, without the parts that are missing.
+/// Displays as `SUBJECT: WORDS (ANSWER): CAUSE`, on one line, without the parts that are missing
+/// and without a cause that the words have already.
 /// Cheap to clone. Two are equal when they read the same.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -47,11 +48,15 @@ impl Problem {
         self
     }
 
-    /// Returns it without the id of the one request that met it: equal for all requests that meet
-    /// the same problem.
-    pub(super) fn without_request_id(&self) -> Self {
+    /// Returns it without the ids of the requests that met it, also in its causes: equal for all
+    /// requests that meet the same problem.
+    pub(super) fn generalized(&self) -> Self {
         let answer = self.answer.as_ref().map(StoreAnswer::without_request_id);
-        Self { answer, ..self.clone() }
+        let cause = self.cause.as_ref().map(|cause| match cause.downcast_ref::<Error>() {
+            Some(error) => Cause::from(error.generalized()),
+            None => cause.clone(),
+        });
+        Self { answer, cause, ..self.clone() }
     }
 }
 
@@ -64,7 +69,11 @@ impl fmt::Display for Problem {
         if let Some(answer) = &self.answer {
             write!(f, " ({answer})")?;
         }
-        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
+        let cause = self.cause.as_ref().map(ToString::to_string);
+        match cause.filter(|cause| !self.words.contains(cause)) {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -141,8 +150,8 @@ pub fn chain(error: &dyn StdError) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        // Some errors repeat their cause in their own text.
-        if !words.ends_with(&text) {
+        // Some errors, as those of granulefs, repeat their causes in their own text.
+        if !words.contains(&text) {
             words = format!("{words}: {text}");
         }
         cause = error.source();
@@ -187,7 +196,7 @@ mod tests {
             problem.to_string(),
             "s3://b/k: S3 failed (SlowDown, status 503, request id 4442587FB7D0A2F9)"
         );
-        let bare = problem.without_request_id();
+        let bare = problem.generalized();
         assert_eq!(bare.to_string(), "s3://b/k: S3 failed (SlowDown, status 503)");
         let problem = Problem::new("cannot read the table")
             .about("t.json")

@@ -1,4 +1,4 @@
-//! The one loop around every request: sign, send, judge the answer, and try again where that helps.
+//! The loop around one request: sign, send, judge the answer, and try again where that helps.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +29,9 @@ impl Bucket {
     {
         let subject = Subject { url, region: &self.inner.location.region, requested };
         let request = |cache| self.answer_with(cache, subject, &send);
-        self.inner.credentials.run(self.name(), request).await
+        let outcome = self.inner.credentials.run(self.name(), request).await;
+        self.inner.last_answers.record_outcome(&outcome, Instant::now());
+        outcome
     }
 
     /// Sends the request until it is answered, with renewed credentials where they were the reason.
@@ -96,7 +98,7 @@ impl Bucket {
         // Every store has a few faults now and then that the next try cures.
         const TRIES_BEFORE_WARNING: u32 = 3;
         if backoff.tries == TRIES_BEFORE_WARNING {
-            tracing::warn!(%fault, "still trying");
+            tracing::warn!(%fault, "the request still fails; trying again");
         } else {
             tracing::debug!(%fault, tries = backoff.tries, "trying again");
         }
@@ -106,6 +108,6 @@ impl Bucket {
 
     /// Keeps `fault` as the answer to what is waited for, until a request is answered.
     fn record_fault(&self, fault: Option<Error>) {
-        *self.inner.last_fault.lock() = fault;
+        self.inner.last_answers.record_fault(fault, Instant::now());
     }
 }

@@ -18,6 +18,7 @@ mod harness;
 mod lifecycle;
 mod links;
 mod liveness;
+mod log;
 mod mount_errors;
 mod mountpoints;
 mod names;
