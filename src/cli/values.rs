@@ -21,8 +21,10 @@ fn cache_size_within(text: &str, memory: Option<memory::Limit>) -> Result<usize,
     if size < LEAST {
         let is_bare = text.trim().bytes().all(|byte| byte.is_ascii_digit());
         return Err(match is_bare && size.as_u64() >= 16 {
-            true => format!("that is {size}, and {LEAST} is the least; did you mean {text}MiB?"),
-            false => format!("{LEAST} is the least; {FORMS}"),
+            true => {
+                format!("that is {size}, and at least {LEAST} is needed; did you mean {text}MiB?")
+            }
+            false => format!("at least {LEAST} is needed; {FORMS}"),
         });
     }
     match memory {
@@ -114,8 +116,8 @@ mod tests {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for (text, words) in [
-            ("256", "that is 256 B, and 16.0 MiB is the least; did you mean 256MiB?"),
-            ("1k", "16.0 MiB is the least; write a size as 256MiB, 2GB, ..."),
+            ("256", "that is 256 B, and at least 16.0 MiB is needed; did you mean 256MiB?"),
+            ("1k", "at least 16.0 MiB is needed; write a size as 256MiB, 2GB, ..."),
             ("", "write a size as 256MiB, 2GB, ..."),
             ("5XB", "write a size as 256MiB, 2GB, ..."),
             ("2GiB", "2.0 GiB is more than the memory of this machine, 1.0 GiB"),

@@ -21,7 +21,7 @@ fn a_wrong_value_is_answered_with_an_example() {
         ("--cache-size=256", "did you mean 256MiB?"),
         ("--cache-size=5XB", "write a size as 256MiB, 2GB"),
         ("--cache-size=lots", "write a size as 256MiB, 2GB"),
-        ("--cache-size=1MiB", "16.0 MiB is the least"),
+        ("--cache-size=1MiB", "at least 16.0 MiB is needed"),
         ("--metadata-ttl=soon", "write a time as 90s, 5m, 1h30m"),
         ("--metadata-ttl=-1", "write a time as 90s, 5m, 1h30m"),
         ("--timeout=5x", "write a time as 90s, 5m, 1h30m"),
