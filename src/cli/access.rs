@@ -51,8 +51,9 @@ pub struct CmrArg {
     #[arg(
         long,
         value_name = "HOST[:PORT]",
-        default_value = "cmr.earthdata.nasa.gov",
-        value_parser = parse_host,
+        env = "EARTHDATA_CMR_HOST",
+        default_value = CMR_HOST,
+        value_parser = cmr_host,
         help_heading = "Earthdata"
     )]
     pub cmr_host: String,
@@ -75,6 +76,14 @@ impl BucketTableArg {
     pub fn read(&self) -> Result<BucketTable, Error> {
         self.buckets_file.as_deref().map_or_else(|| Ok(BucketTable::built_in()), BucketTable::read)
     }
+}
+
+/// Where CMR is.
+const CMR_HOST: &str = "cmr.earthdata.nasa.gov";
+
+/// A variable that is set to nothing counts as not set.
+fn cmr_host(text: &str) -> Result<String, Error> {
+    parse_host(if text.is_empty() { CMR_HOST } else { text })
 }
 
 /// Where Earthdata Login is.

@@ -71,6 +71,7 @@ impl TestEnvironment {
         command.env("HOME", self.folder.path()).env("AWS_EC2_METADATA_DISABLED", "true");
         command
             .env("EARTHDATA_HOST", self.fake_daac.login_host())
+            .env("EARTHDATA_CMR_HOST", self.fake_daac.cmr_host())
             .env("EARTHDATA_TOKEN", self.fake_daac.token());
         command.env("AWS_ENDPOINT_URL_S3", self.fake_daac.s3_url());
     }
@@ -102,6 +103,7 @@ impl TestEnvironment {
     pub(crate) fn mount_command_at(&self, directory: MountDirectory, source: &str) -> MountCommand {
         MountCommand::new(directory, source)
             .env("EARTHDATA_HOST", self.fake_daac.login_host())
+            .env("EARTHDATA_CMR_HOST", self.fake_daac.cmr_host())
             .env("S3_CREDENTIAL_ENDPOINT", self.fake_daac.credentials_url("PODAAC"))
             .env("AWS_ENDPOINT_URL_S3", self.fake_daac.s3_url())
             .env("EARTHDATA_TOKEN", self.fake_daac.token())
