@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{cache_size, duration, read_only_mode, time_limit};
+use super::values::{cache_size, duration, mode, time_limit};
 use super::{EarthdataArgs, SOURCES, StoreArgs};
 use crate::catalog::Source;
 use crate::connect::Settings;
@@ -78,22 +78,22 @@ pub struct MountArgs {
     #[arg(long, help_heading = "Owner and permissions")]
     gid: Option<u32>,
 
-    /// Permissions of files, octal, without write bits
+    /// Permissions of files, octal. Whatever they are, the mount is read-only; copies get them too
     #[arg(
         long,
         value_name = "MODE",
-        default_value = "0444",
-        value_parser = read_only_mode,
+        default_value = "0644",
+        value_parser = mode,
         help_heading = "Owner and permissions"
     )]
     file_mode: u16,
 
-    /// Permissions of directories, octal, without write bits
+    /// Permissions of directories, octal
     #[arg(
         long,
         value_name = "MODE",
-        default_value = "0555",
-        value_parser = read_only_mode,
+        default_value = "0755",
+        value_parser = mode,
         help_heading = "Owner and permissions"
     )]
     dir_mode: u16,
@@ -205,9 +205,9 @@ mod tests {
             "--metadata-ttl",
             "90",
             "--dir-mode",
-            "755",
+            "1755",
         ]);
-        assert!(args.unwrap_err().to_string().contains("write bits"));
+        assert!(args.unwrap_err().to_string().contains("more than 0777"));
         let args = mount_args(&[
             "granulefs",
             "mount",
@@ -215,12 +215,12 @@ mod tests {
             "/mnt",
             "--metadata-ttl=90",
             "--timeout=2m",
-            "--file-mode=440",
+            "--file-mode=660",
         ])
         .unwrap();
         assert_eq!(
             (args.metadata_ttl.as_secs(), args.timeout.as_secs(), args.file_mode),
-            (90, 120, 0o440)
+            (90, 120, 0o660)
         );
         for bad in ["--cache-size=1k", "--timeout=0"] {
             assert!(mount_args(&["granulefs", "mount", "bucket", "/mnt", bad]).is_err(), "{bad}");

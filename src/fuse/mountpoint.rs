@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -92,6 +93,11 @@ impl Mountpoint {
             }
             Err(e) => Err(Error::mount(problem("cannot unmount".into()).caused_by(e))),
         }
+    }
+
+    /// Returns the inode number of the directory that it lies in.
+    pub(super) fn above(&self) -> std::io::Result<u64> {
+        Ok(std::fs::metadata(self.path.join(".."))?.ino())
     }
 
     /// Returns the device number of the topmost mount here, `major:minor`.

@@ -57,6 +57,7 @@ impl MountSession {
             filesystem,
             runtime,
             deadline: settings.deadline,
+            above_root: mountpoint.above().map_err(failed)?,
             refresher: refresher.clone(),
             log_dedup: Arc::default(),
             ended: tell_end,

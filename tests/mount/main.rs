@@ -9,6 +9,7 @@ mod attributes;
 mod buckets_and_path;
 mod collections;
 mod concurrent_readers;
+mod copies;
 mod credential_expiry;
 mod credential_fallback;
 mod credentials_command;

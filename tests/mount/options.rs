@@ -200,11 +200,11 @@ fn options_set_owner_and_modes() {
             (metadata.uid(), metadata.gid(), metadata.permissions().mode() & 0o7777)
         })
     };
-    assert_eq!(owner_and_modes(environment.mount_command(BUCKET)), [(0, 0, 0o555), (0, 0, 0o444)]);
-    let asked = ["--uid=1234", "--gid=2345", "--file-mode=0440", "--dir-mode=550"];
+    assert_eq!(owner_and_modes(environment.mount_command(BUCKET)), [(0, 0, 0o755), (0, 0, 0o644)]);
+    let asked = ["--uid=1234", "--gid=2345", "--file-mode=0640", "--dir-mode=770"];
     assert_eq!(
         owner_and_modes(environment.mount_command(BUCKET).args(&asked)),
-        [(1234, 2345, 0o550), (1234, 2345, 0o440)]
+        [(1234, 2345, 0o770), (1234, 2345, 0o640)]
     );
 }
 
