@@ -6,8 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{cache_size, duration, mode, time_limit};
-use super::{EarthdataArgs, SOURCES, StoreArgs};
-use crate::catalog::Source;
+use super::{EarthdataArgs, GivenSource, SOURCES, StoreArgs};
 use crate::connect::Settings;
 use crate::error::Error;
 use crate::filesystem::{CacheSettings, OwnerAndModes};
@@ -18,7 +17,7 @@ use crate::fuse::MountSettings;
 #[command(after_long_help = SOURCES)]
 pub struct MountArgs {
     /// What to mount: BUCKET/PREFIX, a granule's link, a collection, ... (see below)
-    pub source: Source,
+    pub source: GivenSource,
 
     /// An existing directory. What a killed granulefs left mounted there is replaced
     pub mountpoint: PathBuf,
@@ -26,6 +25,18 @@ pub struct MountArgs {
     /// Serve from this process until the mount ends, instead of from one in the background
     #[arg(long)]
     pub foreground: bool,
+
+    /// Say nothing when the directory is not empty, and its files are hidden while the mount is there
+    #[arg(long)]
+    pub nonempty: bool,
+
+    /// Read the arguments and do nothing, as `mount -f` asks for.
+    #[arg(long, hide = true)]
+    pub fake: bool,
+
+    /// An option of mount(8) that labels all files for SELinux.
+    #[arg(long, hide = true)]
+    security_label: Vec<String>,
 
     /// How Earthdata is asked.
     #[command(flatten)]
@@ -111,7 +122,7 @@ pub struct MountArgs {
     pub verbose: u8,
 
     /// Options as mount(8) passes them: any long option of this page (cache_size=1GiB,allow_other),
-    /// and ro, noauto, _netdev and the like, which change nothing
+    /// and ro, noauto, _netdev, x-systemd.automount and the like, which change nothing here
     // `options::expanded` replaces these before clap sees them: the field is here for the help.
     #[arg(short = 'o', value_name = "OPTION,...")]
     options: Vec<String>,
@@ -143,13 +154,14 @@ impl MountArgs {
         CacheSettings { metadata_ttl: self.metadata_ttl, cache_size: self.cache_size }
     }
 
-    /// Returns how the kernel is asked to mount `source`, as mount(8) is to show it.
+    /// Returns how the kernel is asked to mount.
     #[must_use]
-    pub fn mount_settings(&self, source: String) -> MountSettings {
+    pub fn mount_settings(&self) -> MountSettings {
         MountSettings {
-            source,
+            source: self.source.shown.clone(),
             allow_other: self.allow_other,
             no_exec: self.noexec,
+            security_labels: self.security_label.clone(),
             deadline: self.timeout,
         }
     }
@@ -185,7 +197,7 @@ mod tests {
             "/mnt",
             "-n",
             "-o",
-            "rw,_netdev,cache_size=1GiB,allow_other,x-a=b",
+            "rw,_netdev,cache_size=1GiB,allow_other,x-a=b,nonempty",
             "-ouid=7",
         ];
         let args = mount_args(&given).unwrap();

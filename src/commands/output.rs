@@ -18,11 +18,14 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Tells the user something worth knowing.
+/// Tells the user what is worth knowing.
 pub(super) fn notes(notes: &[Note]) {
-    for note in notes {
-        eprintln!("granulefs: note: {note}");
-    }
+    notes.iter().for_each(note);
+}
+
+/// Tells the user one thing worth knowing.
+pub(super) fn note(note: &impl Display) {
+    eprintln!("granulefs: note: {note}");
 }
 
 /// Warns the user of something that will not work.

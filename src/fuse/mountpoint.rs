@@ -1,16 +1,24 @@
 //! Mount points: checked before a mount, and unmounted.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
 use super::mount_table::{Mount, MountTable};
 use crate::error::{Error, Problem};
+
+/// A mount takes milliseconds. Whoever holds the lock for so long is no granulefs that mounts.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often the lock is tried.
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A directory that granulefs may mount on, or has mounted on.
 #[derive(Clone, Debug)]
@@ -31,7 +39,8 @@ impl Mountpoint {
             };
             Error::usage(Problem::new(words).about(path.display()).caused_by(e))
         })?;
-        let is_granulefs = mount_at(&path)?.is_some_and(|mount| mount.is_granulefs());
+        let mounted = mount_at(&path)?.filter(Mount::is_granulefs);
+        let is_granulefs = mounted.is_some();
         // The kernel may still have the attributes of a dead mount in its cache, but it always asks
         // the server for the figures of statfs(2).
         let probed = rustix::fs::statfs(&path)
@@ -40,8 +49,12 @@ impl Mountpoint {
         match probed {
             Err(e) if is_dead(&e) && is_granulefs => {
                 tracing::info!(path = %path.display(), "replacing what a killed granulefs left");
-                Self { path: path.clone() }.detach()?;
-                Self::claim(&path)
+                // Another granulefs may have replaced it in the meantime.
+                let dead = Self { path };
+                if dead.device()? == mounted.map(|mount| mount.device) {
+                    dead.detach()?;
+                }
+                Self::claim(&dead.path)
             }
             Err(e) if is_dead(&e) => Err(Error::usage(
                 Problem::new("another program's dead mount is here; unmount it first")
@@ -92,6 +105,31 @@ impl Mountpoint {
                 Err(Error::mount(problem(format!("cannot unmount: {}", said.trim()))))
             }
             Err(e) => Err(Error::mount(problem("cannot unmount".into()).caused_by(e))),
+        }
+    }
+
+    /// Returns whether files are there, which a mount hides. What cannot be read counts as empty.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.path.read_dir().is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Keeps other processes of granulefs from mounting here until the file is closed. They may be
+    /// ahead: this waits for them, and [`Self::claim`] then finds their mount.
+    ///
+    /// Where the directory cannot be locked, or somebody holds its lock for good, there is no lock:
+    /// that is not worth a refusal.
+    pub(super) fn lock(&self) -> Option<File> {
+        let directory = File::open(&self.path).ok()?;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Some(directory),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                    std::thread::sleep(LOCK_INTERVAL);
+                }
+                Err(_) => return None,
+            }
         }
     }
 

@@ -46,6 +46,9 @@ impl MountSession {
         settings: &MountSettings,
         runtime: Handle,
     ) -> Result<Self, Error> {
+        // The login took its time, and others may have mounted here since.
+        let lock = mountpoint.lock();
+        let mountpoint = Mountpoint::claim(mountpoint.path())?;
         let failed = |e: std::io::Error| {
             let problem = Problem::new(advice(e.kind(), settings.allow_other));
             Error::mount(problem.about(mountpoint.path().display()).caused_by(e))
@@ -67,6 +70,7 @@ impl MountSession {
         // The order matters: the next line starts to answer the kernel's requests.
         kernel_cache.connect(session.notifier());
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
+        drop(lock);
         let (tell_gone, gone) = oneshot::channel();
         let watched = mountpoint.device().and_then(|device| {
             if let Some(device) = device.clone() {
