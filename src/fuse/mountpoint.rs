@@ -51,9 +51,7 @@ impl Mountpoint {
                 tracing::info!(path = %path.display(), "replacing what a killed granulefs left");
                 // Another granulefs may have replaced it in the meantime.
                 let dead = Self { path };
-                if dead.device()? == mounted.map(|mount| mount.device) {
-                    dead.detach()?;
-                }
+                dead.detach_device(mounted.map(|mount| mount.device).as_deref())?;
                 Self::claim(&dead.path)
             }
             Err(e) if is_dead(&e) => Err(Error::usage(
@@ -105,6 +103,22 @@ impl Mountpoint {
                 Err(Error::mount(problem(format!("cannot unmount: {}", said.trim()))))
             }
             Err(e) => Err(Error::mount(problem("cannot unmount".into()).caused_by(e))),
+        }
+    }
+
+    /// Unmounts `device`, if it is still there: somebody else may have unmounted it, and mounted
+    /// something else since.
+    ///
+    /// # Errors
+    /// Those of [`Self::detach`].
+    pub(super) fn detach_device(&self, device: Option<&str>) -> Result<(), Error> {
+        let is_there = || Ok::<_, Error>(device.is_some() && self.device()?.as_deref() == device);
+        if !is_there()? {
+            return Ok(());
+        }
+        match self.detach() {
+            Err(error) if is_there()? => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -99,7 +99,7 @@ impl MountSession {
         tokio::select! {
             _ = self.ended.wait_for(|ended| *ended) => return Ok(()),
             Ok(()) = self.gone => {}
-            () = stop => unmount(&self.mountpoint, self.device.as_deref())?,
+            () = stop => self.mountpoint.detach_device(self.device.as_deref())?,
         }
         if tokio::time::timeout(GRACE, self.ended.wait_for(|ended| *ended)).await.is_err() {
             tracing::warn!("files were still open; ending all the same");
@@ -118,7 +118,7 @@ impl MountSession {
     /// # Errors
     /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn unmount(self) -> Result<(), Error> {
-        unmount(&self.mountpoint, self.device.as_deref())
+        self.mountpoint.detach_device(self.device.as_deref())
     }
 }
 
@@ -137,19 +137,6 @@ fn advice(kind: ErrorKind, allow_other: bool) -> &'static str {
             "cannot mount here; this user must be able to read and write /dev/fuse"
         }
         _ => "cannot mount here",
-    }
-}
-
-/// Unmounts `device` at `mountpoint`, if it is still there: somebody else may have unmounted it,
-/// and mounted something else since.
-fn unmount(mountpoint: &Mountpoint, device: Option<&str>) -> Result<(), Error> {
-    let is_there = || Ok::<_, Error>(device.is_some() && mountpoint.device()?.as_deref() == device);
-    if !is_there()? {
-        return Ok(());
-    }
-    match mountpoint.detach() {
-        Err(error) if is_there()? => Err(error),
-        _ => Ok(()),
     }
 }
 

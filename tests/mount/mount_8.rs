@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use fake_daac::Collection;
 use rustix::process::Signal;
 
 use crate::harness::{
@@ -121,16 +122,20 @@ fn mount_8(environment: &TestEnvironment, arguments: &[&std::ffi::OsStr]) -> Com
 }
 
 /// A line of fstab(5) is mounted by `mount -a`, found mounted by the second `mount -a`, and
-/// unmounted by umount(8), in whatever form the source is written.
+/// unmounted by umount(8), in whatever form the source is written, and with both types.
 #[test]
 fn a_second_mount_of_fstab_finds_the_first() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    let Some(_link) = Link::new(INSTALLED) else { return };
+    environment.fake_daac.publish(Collection::new("MUR", "4.1", BUCKET, "folder/"));
     let key = "a, b/c,d/x.nc";
     environment.fake_daac.put(BUCKET, key, "x");
     let link = environment.fake_daac.https_link(BUCKET, key);
-    let options = format!("buckets_file={},_netdev,nofail", environment.buckets_file_path());
-    for (source, name) in [
+    let options = format!(
+        "_netdev,nofail,allow_other,cache_size=64MiB,buckets_file={},cmr_host={}",
+        environment.buckets_file_path(),
+        environment.fake_daac.cmr_host()
+    );
+    let sources = [
         ("granules", "folder/one.txt"),
         ("granules/", "folder/one.txt"),
         ("s3://granules", "folder/one.txt"),
@@ -143,12 +148,18 @@ fn a_second_mount_of_fstab_finds_the_first() {
         ("granules/a, b/c,d/", "x.nc"),
         ("s3://granules/a, b/c,d/x.nc", "x.nc"),
         (&*link, "x.nc"),
-    ] {
+        ("collection:MUR", "one.txt"),
+        ("collection:MUR@4.1", "one.txt"),
+    ];
+    let by_helper = sources.map(|source| (HELPER, "granulefs", source));
+    let by_type = sources.map(|source| (INSTALLED, "fuse.granulefs", source));
+    for (path, filesystem_type, (source, name)) in by_helper.into_iter().chain(by_type) {
+        let Some(_link) = Link::new(path) else { return };
         let directory = MountDirectory::new();
         let mountpoint = directory.mountpoint();
         let fstab = directory.home().join("fstab");
         let shown = source.replace(' ', "\\040");
-        let line = format!("{shown} {} fuse.granulefs {options} 0 0\n", mountpoint.display());
+        let line = format!("{shown} {} {filesystem_type} {options} 0 0\n", mountpoint.display());
         fs::write(&fstab, line).unwrap();
         for _ in 0..2 {
             let output = mount_8(&environment, &["-T".as_ref(), fstab.as_ref(), "-a".as_ref()]);
