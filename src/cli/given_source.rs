@@ -11,8 +11,8 @@ pub struct GivenSource {
     /// What it means.
     pub source: Source,
     /// What mount(8) shows for it: the words as they were given, so that `mount -a` finds the line
-    /// of fstab(5) mounted already. The table of mounts is open to everybody, so user name, password
-    /// and query of a link, which may hold its signature, are left out.
+    /// of fstab(5) mounted already. The table of mounts is open to everybody, so user name,
+    /// password and query of a link, which may hold its signature, are left out.
     pub shown: String,
 }
 

@@ -26,7 +26,8 @@ pub struct MountArgs {
     #[arg(long)]
     pub foreground: bool,
 
-    /// Say nothing when the directory is not empty, and its files are hidden while the mount is there
+    /// Say nothing when the directory is not empty, and its files are hidden while the mount is
+    /// there
     #[arg(long)]
     pub nonempty: bool,
 

@@ -53,9 +53,9 @@ const NOTES: [&str; 4] = ["x-", "X-", "comment=", "user="];
 /// The security labels of all files, which the kernel takes.
 const SECURITY_LABELS: [&str; 4] = ["context=", "fscontext=", "defcontext=", "rootcontext="];
 
-/// Writes `-o name=value` as `--name=value`, and the calls of mount(8) as those of
-/// `granulefs mount`: `mount.granulefs SOURCE MOUNTPOINT`, its helper, and what mount.fuse3(8) makes
-/// of the type `fuse.granulefs`, `granulefs SOURCE MOUNTPOINT -o OPTIONS`.
+/// Writes `-o name=value` as `--name=value`, and the calls of mount(8) as those of `granulefs
+/// mount`: `mount.granulefs SOURCE MOUNTPOINT`, its helper, and what mount.fuse3(8) makes of the
+/// type `fuse.granulefs`, `granulefs SOURCE MOUNTPOINT -o OPTIONS`.
 ///
 /// # Errors
 /// What is wrong with an option, for the user.

@@ -31,8 +31,8 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Permission bits, octal. Write bits are for those who copy files out of the mount, which itself is
-/// read-only.
+/// Permission bits, octal. Write bits are for those who copy files out of the mount, which itself
+/// is read-only.
 pub(super) fn mode(text: &str) -> Result<u16, String> {
     let mode = u16::from_str_radix(text, 8).map_err(|_| "this is no octal number".to_owned())?;
     match mode {

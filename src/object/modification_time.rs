@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 /// that programs which write them refuse what is older; a day later it is 1980 in every time zone.
 const EARLIEST: u64 = 315_619_200;
 
-/// Returns the time to show for what a store says, in whole seconds: a HEAD knows no more of it, and
-/// a name must not change its time with the request that told of it. Directories, for which S3 has
-/// no time, objects without one, and those with one before 1980 all show the same day.
+/// Returns the time to show for what a store says, in whole seconds: a HEAD knows no more of it,
+/// and a name must not change its time with the request that told of it. Directories, for which S3
+/// has no time, objects without one, and those with one before 1980 all show the same day.
 #[must_use]
 pub fn modification_time(stated: Option<SystemTime>) -> SystemTime {
     let seconds = stated

@@ -55,8 +55,8 @@ fn copies_belong_to_the_user_who_made_them() {
     }
 }
 
-/// Zip archives begin in 1980, in local time: Python refuses what is older. Directories, and objects
-/// that are older or have no time, can be archived in every time zone.
+/// Zip archives begin in 1980, in local time: Python refuses what is older. Directories, and
+/// objects that are older or have no time, can be archived in every time zone.
 #[test]
 fn a_directory_can_be_zipped_in_every_time_zone() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };

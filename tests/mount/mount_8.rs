@@ -22,8 +22,8 @@ struct Link {
 
 /// mount(8) calls this for the type `granulefs`.
 const HELPER: &str = "/sbin/mount.granulefs";
-/// mount.fuse3(8) calls this for the type `fuse.granulefs`, by its name: it searches the directories
-/// of the system, whatever PATH is.
+/// mount.fuse3(8) calls this for the type `fuse.granulefs`, by its name: it searches the
+/// directories of the system, whatever PATH is.
 const INSTALLED: &str = "/usr/local/bin/granulefs";
 
 impl Link {
@@ -46,8 +46,8 @@ impl Drop for Link {
     }
 }
 
-/// With the mount helper installed, `mount -t granulefs SOURCE MOUNTPOINT` works as in fstab(5), and
-/// `mount -f` does everything but mount.
+/// With the mount helper installed, `mount -t granulefs SOURCE MOUNTPOINT` works as in fstab(5),
+/// and `mount -f` does everything but mount.
 #[test]
 fn mount_8_finds_the_mount_helper() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };

@@ -74,8 +74,8 @@ fn every_mutation_is_erofs() {
     );
 }
 
-/// The same as an ordinary user who has write permission: the mount is his own, or root's with modes
-/// that let everybody write.
+/// The same as an ordinary user who has write permission: the mount is his own, or root's with
+/// modes that let everybody write.
 const ATTEMPTS: &str = r#"
 import errno, os, sys
 old, new, folder = (sys.argv[1] + name for name in ("/folder/one.txt", "/folder/new", "/folder"))

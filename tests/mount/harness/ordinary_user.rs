@@ -18,8 +18,8 @@ pub(crate) fn as_nobody(arguments: &[&str]) -> CommandOutput {
 }
 
 impl TestEnvironment {
-    /// Returns a mount of `source` by an ordinary user, at a directory in a home of his own. Returns
-    /// `None`, after printing a message, where ordinary users cannot mount.
+    /// Returns a mount of `source` by an ordinary user, at a directory in a home of his own.
+    /// Returns `None`, after printing a message, where ordinary users cannot mount.
     pub(crate) fn mount_command_of_nobody(&self, source: &str) -> Option<MountCommand> {
         if fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 != 0o006 {
             eprintln!("skipped: /dev/fuse is closed to ordinary users here (chmod 666 /dev/fuse)");
