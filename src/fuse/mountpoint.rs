@@ -58,15 +58,16 @@ impl Mountpoint {
                 Problem::new("another program's dead mount is here; unmount it first")
                     .about(path.display()),
             )),
-            Err(e) => Err(Error::usage(
-                Problem::new("cannot mount here").about(path.display()).caused_by(e),
-            )),
-            Ok(_) if is_granulefs => {
+            // Another user's mount may be closed to this one.
+            _ if is_granulefs => {
                 let path = path.display();
                 Err(Error::usage(format!(
                     "{path} is a granulefs mount already; end it with: granulefs unmount {path}"
                 )))
             }
+            Err(e) => Err(Error::usage(
+                Problem::new("cannot mount here").about(path.display()).caused_by(e),
+            )),
             Ok(metadata) if !metadata.is_dir() => Err(Error::usage(
                 Problem::new("cannot mount here; it is not a directory").about(path.display()),
             )),

@@ -88,3 +88,14 @@ fn an_ordinary_user_mounts_and_unmounts() {
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     mount.server().must_end_within(TIMEOUT);
 }
+
+/// An ordinary user who mounts where another one has a mount that is closed to him is told so.
+#[test]
+fn a_mount_of_another_user_is_a_mount_already() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let directory = environment.mount(BUCKET).into_directory();
+    let mount_command = environment.mount_command_at(directory, BUCKET).without_log_file();
+    let output = mount_command.run_as_user(NOBODY).run();
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("is a granulefs mount already"), "{}", output.stderr);
+}
