@@ -63,6 +63,7 @@ impl MountSession {
             above_root: mountpoint.above().map_err(failed)?,
             refresher: refresher.clone(),
             log_dedup: Arc::default(),
+            waiting: Arc::default(),
             ended: tell_end,
         };
         let session = Session::new(dispatcher, mountpoint.path(), &settings.fuser_config())

@@ -18,6 +18,7 @@ mod failure_isolation;
 mod harness;
 mod lifecycle;
 mod liveness;
+mod log;
 mod mount_8;
 mod mount_errors;
 mod mountpoints;

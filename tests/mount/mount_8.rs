@@ -131,7 +131,7 @@ fn a_second_mount_of_fstab_finds_the_first() {
     environment.fake_daac.put(BUCKET, key, "x");
     let link = environment.fake_daac.https_link(BUCKET, key);
     let options = format!(
-        "_netdev,nofail,allow_other,cache_size=64MiB,buckets_file={},cmr_host={}",
+        "_netdev,nofail,allow_other,buckets_file={},cmr_host={},log_file=/dev/null",
         environment.buckets_file_path(),
         environment.fake_daac.cmr_host()
     );
