@@ -35,7 +35,8 @@ pub(super) fn parse(text: &str) -> Result<Source, Error> {
 }
 
 /// Returns whether `text`, written without `https://`, starts with a host that has links.
-pub(super) fn is_link_without_scheme(text: &str) -> bool {
+#[must_use]
+pub fn is_link_without_scheme(text: &str) -> bool {
     let host = text.split('/').next().unwrap_or_default();
     [".nasa.gov", ".asf.alaska.edu", ".amazonaws.com"].iter().any(|end| host.ends_with(end))
 }

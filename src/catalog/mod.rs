@@ -22,6 +22,7 @@ pub use bucket_table::{BucketInfo, BucketTable};
 pub use cmr::BucketPrefixes;
 pub use collection::Collection;
 pub use granule::Granule;
+pub use link::is_link_without_scheme;
 pub use location::Location;
 pub use resolve::{resolve, resolve_offline};
 pub use resolved::{ResolvedBucket, ResolvedSource};
