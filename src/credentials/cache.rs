@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use parking_lot::{Mutex, MutexGuard};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::cached::{Age, CachedCredentials};
@@ -33,13 +34,16 @@ pub struct CredentialsCache {
     provider: Provider,
     state: Mutex<State>,
     renewals: SingleFlight<(), Arc<CachedCredentials>>,
+    /// Wakes a renewal that sits out a pause which has been ended.
+    pause_ended: Notify,
 }
 
 impl CredentialsCache {
     /// Returns a cache that has no credentials yet.
     #[must_use]
     pub fn new(provider: Provider) -> Arc<Self> {
-        Arc::new(Self { provider, state: Mutex::default(), renewals: SingleFlight::default() })
+        let (state, renewals) = (Mutex::default(), SingleFlight::default());
+        Arc::new(Self { provider, state, renewals, pause_ended: Notify::new() })
     }
 
     /// Returns the credentials to use now. Waits only when there are none that work, then for as
@@ -49,9 +53,8 @@ impl CredentialsCache {
     /// [`Error::Refused`] when there are none and the provider refuses to give any.
     pub async fn current(self: &Arc<Self>) -> Result<Arc<CachedCredentials>, Error> {
         loop {
-            let now = since_boot();
-            {
-                let state = self.state.lock();
+            let refused = {
+                let (state, now) = (self.state.lock(), since_boot());
                 match (state.age(now), &state.current) {
                     (Age::Fresh, Some(current)) => return Ok(current.clone()),
                     (Age::Ageing, Some(current)) => {
@@ -62,10 +65,13 @@ impl CredentialsCache {
                     }
                     _ => {}
                 }
-                let recent = state.last_failure.as_ref().filter(|_| now < state.not_before);
-                if let Some(refused @ Error::Refused(_)) = recent {
-                    return Err(refused.clone());
-                }
+                let recent = state.last_failure.clone().filter(|_| now < state.not_before);
+                recent.filter(|failure| matches!(failure, Error::Refused(_)))
+            };
+            if let Some(refused) = refused
+                && !self.has_new_identity().await
+            {
+                return Err(refused);
             }
             match self.renew().await {
                 Ok(credentials) => return Ok(credentials),
@@ -114,8 +120,8 @@ impl CredentialsCache {
             state.last_failure.clone().filter(|_| now < state.not_before)
         };
         let failure = match recent_failure {
-            Some(failure) => failure,
-            None => match self.renew().await {
+            Some(failure) if !self.has_new_identity().await => failure,
+            _ => match self.renew().await {
                 Ok(_) => return Ok(()),
                 Err(failure) => failure,
             },
@@ -175,6 +181,25 @@ impl CredentialsCache {
         }
     }
 
+    /// Lets the next request log in at once, whatever was refused: the user has done something
+    /// about it. A password that was refused stays so.
+    pub fn forget_refusal(&self) {
+        self.provider.forget_refusal();
+        self.state.lock().end_pause();
+        self.pause_ended.notify_waiters();
+    }
+
+    /// Returns whether the user has another identity than the one that was refused, which is then
+    /// tried without a pause.
+    async fn has_new_identity(&self) -> bool {
+        let is_new = self.provider.has_new_identity().await;
+        if is_new {
+            self.state.lock().end_pause();
+            self.pause_ended.notify_waiters();
+        }
+        is_new
+    }
+
     /// Returns what an operation whose deadline has passed was waiting for, if that was these
     /// credentials.
     #[must_use]
@@ -215,8 +240,7 @@ impl CredentialsCache {
         let cache = self.clone();
         let is_new = !self.is_renewing();
         let renewal = self.renewals.join((), || async move {
-            let pause = cache.state.lock().not_before.saturating_sub(since_boot());
-            tokio::time::sleep(pause).await;
+            cache.sit_out_pause().await;
             let asked = since_boot();
             let provided = cache.provider.credentials().await;
             cache.accept(provided, asked)
@@ -225,6 +249,15 @@ impl CredentialsCache {
             tokio::spawn(renewal.clone());
         }
         renewal
+    }
+
+    async fn sit_out_pause(&self) {
+        let ended = self.pause_ended.notified();
+        let pause = self.state.lock().not_before.saturating_sub(since_boot());
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = ended => {}
+        }
     }
 
     /// Takes in what the provider gave when it was asked at `asked`.
