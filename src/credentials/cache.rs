@@ -31,11 +31,11 @@ pub enum Doubt {
 /// The credentials of one provider.
 #[derive(Debug)]
 pub struct CredentialsCache {
-    provider: Provider,
-    state: Mutex<State>,
+    pub(super) provider: Provider,
+    pub(super) state: Mutex<State>,
     renewals: SingleFlight<(), Arc<CachedCredentials>>,
     /// Wakes a renewal that sits out a pause which has been ended.
-    pause_ended: Notify,
+    pub(super) pause_ended: Notify,
 }
 
 impl CredentialsCache {
@@ -181,25 +181,6 @@ impl CredentialsCache {
         }
     }
 
-    /// Lets the next request log in at once, whatever was refused: the user has done something
-    /// about it. A password that was refused stays so.
-    pub fn forget_refusal(&self) {
-        self.provider.forget_refusal();
-        self.state.lock().end_pause();
-        self.pause_ended.notify_waiters();
-    }
-
-    /// Returns whether the user has another identity than the one that was refused, which is then
-    /// tried without a pause.
-    async fn has_new_identity(&self) -> bool {
-        let is_new = self.provider.has_new_identity().await;
-        if is_new {
-            self.state.lock().end_pause();
-            self.pause_ended.notify_waiters();
-        }
-        is_new
-    }
-
     /// Returns what an operation whose deadline has passed was waiting for, if that was these
     /// credentials.
     #[must_use]
@@ -249,15 +230,6 @@ impl CredentialsCache {
             tokio::spawn(renewal.clone());
         }
         renewal
-    }
-
-    async fn sit_out_pause(&self) {
-        let ended = self.pause_ended.notified();
-        let pause = self.state.lock().not_before.saturating_sub(since_boot());
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = ended => {}
-        }
     }
 
     /// Takes in what the provider gave when it was asked at `asked`.
@@ -332,7 +304,7 @@ impl CredentialsCache {
     }
 }
 
-fn since_boot() -> Duration {
+pub(super) fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
