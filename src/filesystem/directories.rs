@@ -39,10 +39,10 @@ impl Filesystem {
     pub fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
         let epoch = self.refresh_epoch.current();
         let (reading, is_same) = match self.directory(number)? {
-            None => (None, self.trees.open_again()),
+            None => (None, self.trees.mark_opened()),
             Some((tree, prefix)) => {
                 let reading = self.trees.get(tree).listings.open(&prefix);
-                let is_same = reading.directory().open_again();
+                let is_same = reading.directory().mark_opened();
                 (Some((tree, reading)), is_same)
             }
         };
