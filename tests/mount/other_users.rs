@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    BUCKET, CommandOutput, MountDirectory, Process, TIMEOUT, TestEnvironment, run, run_tool,
-    wait_for_exit,
+    BUCKET, CommandOutput, MountDirectory, Process, TIMEOUT, TestEnvironment, eventually, run,
+    run_tool, wait_for_exit,
 };
 
 /// The id of an ordinary user that every Linux system has.
@@ -44,6 +44,47 @@ fn other_users_have_access_only_with_allow_other() {
         }
         assert_eq!(fs::read(&file).unwrap(), b"one\n", "root always has access");
     }
+}
+
+/// An ordinary user whose password has changed, and whose netrc has the new one, reads on after
+/// `granulefs refresh`. The old one is sent once.
+#[test]
+fn an_ordinary_users_changed_password_reaches_the_mount() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    if fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 != 0o006 {
+        return eprintln!("skipped: /dev/fuse is closed to ordinary users here");
+    }
+    let fake_daac = &environment.fake_daac;
+    fake_daac.put(BUCKET, "folder/two.txt", "two\n");
+    let second = Duration::from_secs(1);
+    fake_daac.set(|knobs| (knobs.credential_life, knobs.cookie_life) = (2 * second, second));
+    let directory = MountDirectory::new();
+    let netrc = directory.home().join(".netrc");
+    let write_password = |password: &str| {
+        let user = fake_daac.user();
+        let line = format!("machine localhost login {user} password \"{password}\"\n");
+        fs::write(&netrc, line).unwrap();
+        fs::set_permissions(&netrc, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write_password(fake_daac.password());
+    run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
+    let command = environment.mount_command_at(directory, BUCKET).without_env("EARTHDATA_TOKEN");
+    let mount = command.run_as_user(NOBODY).mount();
+    let read = |name: &str| as_nobody(&["cat", mount.at(name).to_str().unwrap()]);
+    fake_daac.set(|knobs| knobs.new_password = Some("new".into()));
+    // Each name is another, so that it is asked for.
+    let mut number = 0;
+    eventually("the old password is refused", TIMEOUT, || {
+        number += 1;
+        read(&format!("missing-{number}")).stderr.contains("Permission denied")
+    });
+    write_password("new");
+    let program = mount.directory().program();
+    let (program, path) = (program.to_str().unwrap(), mount.path());
+    as_nobody(&[program, "refresh", path.to_str().unwrap()]).must_succeed();
+    assert_eq!(read("folder/two.txt").must_succeed(), b"two\n");
+    let stats = fake_daac.stats();
+    assert_eq!((stats.rejected, stats.leaked_secrets), (1, 0));
 }
 
 /// Programs on the mount can be executed if their mode allows it, and never with `--noexec`.

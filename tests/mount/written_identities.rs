@@ -139,8 +139,8 @@ fn a_token_and_a_password_log_in_with_whatever_was_left_around_them() {
         .must_fail_with(&["EARTHDATA_PASSWORD holds bytes that are not UTF-8"]);
 }
 
-/// A token file that is missing is named by the message. One that is there is in the profile for other
-/// programs, with its whole path.
+/// A token file that is missing is named by the message. One that is there is in the profile for
+/// other programs, with its whole path.
 #[test]
 fn a_token_file_is_named_where_it_is_missing_and_in_the_profile_for_others() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
