@@ -97,7 +97,7 @@ impl CredentialsCache {
                 Err(Error::Transient(_)) if tries < TRIES && began.elapsed() < LATEST => tries += 1,
                 Err(Error::Transient(cause)) => {
                     let seconds = began.elapsed().as_secs();
-                    let words = format!("given up after {seconds} s, try again later");
+                    let words = format!("{cause}; given up after {seconds} s, try again later");
                     return Err(Error::transient(Problem::new(words).caused_by(cause)));
                 }
                 outcome => return outcome,
@@ -291,8 +291,8 @@ impl CredentialsCache {
         Err(Error::Transient(problem))
     }
 
-    /// A waiter gets a refusal as its own error, which is logged there. Of several other failures in
-    /// a row only the first is a warning.
+    /// A waiter gets a refusal as its own error, which is logged there. Of several other failures
+    /// in a row only the first is a warning.
     fn log_failure(&self, state: &State, error: &Error, now: Duration) {
         let is_refusal = matches!(error, Error::Refused(_)) && state.age(now) == Age::Expired;
         if state.failures > 0 || is_refusal {

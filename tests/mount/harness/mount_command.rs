@@ -77,6 +77,7 @@ impl MountCommand {
 
     /// Runs as another user than root, who must own the directory already.
     pub(crate) fn run_as_user(mut self, id: &str) -> Self {
+        self.words[0] = self.directory.program().into();
         let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
