@@ -5,8 +5,12 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use crate::harness::{BUCKET, MountCommand, TestEnvironment, run};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::harness::{BUCKET, MountCommand, TIMEOUT, TestEnvironment, eventually, run};
 
 fn must_read(mount_command: MountCommand) -> String {
     let mount = mount_command.mount();
@@ -137,6 +141,34 @@ fn a_token_and_a_password_log_in_with_whatever_was_left_around_them() {
         .env("EARTHDATA_USERNAME", fake_daac.user())
         .env("EARTHDATA_PASSWORD", std::ffi::OsString::from_vec(b"hush\xe9".into()))
         .must_fail_with(&["EARTHDATA_PASSWORD holds bytes that are not UTF-8"]);
+}
+
+/// The log tells the end of a token days before it comes, once for all renewals of a day.
+#[test]
+fn a_token_that_ends_soon_is_a_warning() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let fake_daac = &environment.fake_daac;
+    fake_daac.set(|knobs| knobs.credential_life = Duration::from_secs(2));
+    let end = SystemTime::now() + Duration::from_secs(3 * 24 * 3600 + 60);
+    let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{end}}}"#)));
+    let command = environment.mount_command(BUCKET).env("EARTHDATA_TOKEN", &token);
+    let mount = command
+        .args(&["--metadata-ttl=0"])
+        .env("EARTHDATA_USERNAME", fake_daac.user())
+        .env("EARTHDATA_PASSWORD", fake_daac.password())
+        .mount();
+    eventually("two renewals", TIMEOUT, || {
+        fs::metadata(mount.at("folder/one.txt")).unwrap();
+        fake_daac.stats().issued >= 3
+    });
+    let log = mount.log();
+    let words = format!(
+        "the Earthdata token from EARTHDATA_TOKEN ends in 3 days; make a new one at https://{}/",
+        fake_daac.login_host()
+    );
+    assert_eq!((log.matches(&words).count(), log.matches("WARN").count()), (1, 2), "{log}");
+    assert!(log.contains("the Earthdata token was refused") && !log.contains(&token), "{log}");
 }
 
 /// A token file that is missing is named by the message. One that is there is in the profile for
