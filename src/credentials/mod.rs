@@ -13,9 +13,11 @@ mod instance;
 mod pause;
 mod provider;
 mod state;
+mod status;
 
 pub use cache::{CredentialsCache, Doubt};
 pub use cached::{Age, CachedCredentials};
 pub use fallback_chain::FallbackChain;
 pub use instance::instance_region;
 pub use provider::Provider;
+pub use status::CredentialsStatus;

@@ -13,6 +13,7 @@ mod hedger;
 mod parse;
 mod punctual_timeout;
 mod request;
+mod status;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
-use parking_lot::Mutex;
 
 pub use download::Download;
+pub use status::BucketStatus;
 
 use crate::credentials::{CredentialsCache, FallbackChain};
 use crate::error::{Error, Problem};
@@ -34,6 +35,7 @@ use client::signed_with;
 use clock_skew::ClockSkew;
 use concurrency_limit::ConcurrencyLimit;
 use hedger::Hedger;
+use status::LastAnswers;
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -64,8 +66,7 @@ struct Inner {
     /// How many pages of listings to ask for at once.
     list_limit: ConcurrencyLimit,
     hedger: Hedger,
-    /// The last fault, until a request is answered.
-    last_fault: Mutex<Option<Error>>,
+    last_answers: LastAnswers,
 }
 
 /// Where a page of a listing starts.
@@ -123,7 +124,7 @@ impl Bucket {
             counters: Counters::default(),
             list_limit: ConcurrencyLimit::default(),
             hedger: Hedger::default(),
-            last_fault: Mutex::default(),
+            last_answers: LastAnswers::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -158,7 +159,7 @@ impl Bucket {
         if let Some(cause) = self.inner.credentials.timeout_cause() {
             return cause;
         }
-        Error::Deadline(match self.inner.last_fault.lock().clone() {
+        Error::Deadline(match self.inner.last_answers.fault() {
             Some(Error::Transient(problem) | Error::Store(problem)) => problem,
             Some(fault) => Problem::new("the last request failed").caused_by(fault),
             None => Problem::new("S3 is slow").about(self.url("")),

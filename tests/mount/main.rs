@@ -18,6 +18,7 @@ mod harness;
 mod identity_changes;
 mod lifecycle;
 mod liveness;
+mod log;
 mod mount_errors;
 mod mountpoints;
 mod names;
