@@ -9,7 +9,7 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::EncodingType;
 use percent_encoding::percent_decode_str;
 
-use crate::object::{Object, ObjectId, Page, Prefix};
+use crate::object::{Object, ObjectId, Page, Prefix, modification_time};
 
 /// Returns the page that `output` holds; `None` when it was cut or does not say where the listing
 /// goes on, so that it is of no use.
@@ -64,9 +64,7 @@ fn object(
     Some(Object {
         id: ObjectId { bucket: bucket.clone(), key: key.into(), etag: unquoted(etag?).into() },
         size: u64::try_from(size?).ok()?,
-        modified: modified
-            .and_then(|time| SystemTime::try_from(*time).ok())
-            .unwrap_or(SystemTime::UNIX_EPOCH),
+        modified: modification_time(modified.and_then(|time| SystemTime::try_from(*time).ok())),
         storage_class: class.unwrap_or("STANDARD").into(),
     })
 }

@@ -1,23 +1,15 @@
 //! Other users than root: access to a mount, execution of its files, and mounting.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    BUCKET, CommandOutput, MountDirectory, Process, TIMEOUT, TestEnvironment, eventually, run,
+    BUCKET, MountDirectory, NOBODY, Process, TIMEOUT, TestEnvironment, as_nobody, eventually, run,
     run_tool, wait_for_exit,
 };
-
-/// The id of an ordinary user that every Linux system has.
-const NOBODY: &str = "65534";
-
-fn as_nobody(arguments: &[&str]) -> CommandOutput {
-    let user = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
-    run(Command::new("setpriv").args(user).args(arguments).current_dir("/"))
-}
 
 /// Without `--allow-other` the kernel admits only the mounting user; with it the modes decide.
 #[test]
@@ -51,25 +43,21 @@ fn other_users_have_access_only_with_allow_other() {
 #[test]
 fn an_ordinary_users_changed_password_reaches_the_mount() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    if fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 != 0o006 {
-        return eprintln!("skipped: /dev/fuse is closed to ordinary users here");
-    }
+    let Some(mount_command) = environment.mount_command_of_nobody(BUCKET) else { return };
     let fake_daac = &environment.fake_daac;
     fake_daac.put(BUCKET, "folder/two.txt", "two\n");
     let second = Duration::from_secs(1);
     fake_daac.set(|knobs| (knobs.credential_life, knobs.cookie_life) = (2 * second, second));
-    let directory = MountDirectory::new();
-    let netrc = directory.home().join(".netrc");
+    let netrc = mount_command.directory().home().join(".netrc");
     let write_password = |password: &str| {
         let user = fake_daac.user();
         let line = format!("machine localhost login {user} password \"{password}\"\n");
         fs::write(&netrc, line).unwrap();
-        fs::set_permissions(&netrc, fs::Permissions::from_mode(0o600)).unwrap();
+        run(Command::new("chown").arg(NOBODY).arg(&netrc)).must_succeed();
     };
     write_password(fake_daac.password());
-    run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
-    let command = environment.mount_command_at(directory, BUCKET).args(&["--metadata-ttl=0"]);
-    let mount = command.without_env("EARTHDATA_TOKEN").run_as_user(NOBODY).mount();
+    let mount_command = mount_command.without_env("EARTHDATA_TOKEN").args(&["--metadata-ttl=0"]);
+    let mount = mount_command.mount();
     let read = |name: &str| as_nobody(&["cat", mount.at(name).to_str().unwrap()]);
     fake_daac.set(|knobs| knobs.new_password = Some("new".into()));
     eventually("the old password is refused", TIMEOUT, || {
@@ -124,14 +112,8 @@ fn the_environment_of_both_processes_is_hidden_from_their_user() {
 #[test]
 fn an_ordinary_user_mounts_and_unmounts() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    if fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 != 0o006 {
-        return eprintln!(
-            "skipped: /dev/fuse is closed to ordinary users here (chmod 666 /dev/fuse)"
-        );
-    }
-    let directory = MountDirectory::new();
-    run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
-    let mount = environment.mount_command_at(directory, BUCKET).run_as_user(NOBODY).mount();
+    let Some(mount_command) = environment.mount_command_of_nobody(BUCKET) else { return };
+    let mount = mount_command.mount();
     let file = mount.at("folder/one.txt");
     assert_eq!(as_nobody(&["cat", file.to_str().unwrap()]).must_succeed(), b"one\n");
     assert_eq!(as_nobody(&["stat", "-c", "%u", file.to_str().unwrap()]).must_succeed(), b"65534\n");
@@ -139,4 +121,15 @@ fn an_ordinary_user_mounts_and_unmounts() {
     let output = as_nobody(&[program.to_str().unwrap(), "unmount", path.to_str().unwrap()]);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     mount.server().must_end_within(TIMEOUT);
+}
+
+/// An ordinary user who mounts where another one has a mount that is closed to him is told so.
+#[test]
+fn a_mount_of_another_user_is_a_mount_already() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let directory = environment.mount(BUCKET).into_directory();
+    let mount_command = environment.mount_command_at(directory, BUCKET).without_log_file();
+    let output = mount_command.run_as_user(NOBODY).run();
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("is a granulefs mount already"), "{}", output.stderr);
 }

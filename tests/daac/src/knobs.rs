@@ -88,6 +88,8 @@ pub struct Knobs {
     /// Whether `start-after` a key within a common prefix leaves out that common prefix, as some
     /// stores do.
     pub start_after_skips_common_prefix: bool,
+    /// Whether neither listings nor headers have LastModified.
+    pub undated: bool,
     /// Which prefixes may be listed.
     pub listing: Listing,
     /// The prefixes whose objects are refused with 403.
@@ -144,6 +146,7 @@ impl Default for Knobs {
             space_as_percent: false,
             slash_as_percent: false,
             start_after_skips_common_prefix: false,
+            undated: false,
             listing: Listing::default(),
             unreadable: Vec::new(),
             expired_is_denied: false,

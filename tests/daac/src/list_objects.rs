@@ -190,10 +190,9 @@ fn write(
                 };
                 write!(
                     xml,
-                    "<Contents><Key>{key}</Key><LastModified>{}</LastModified><ETag>&quot;{}&\
-                     quot;</ETag><Size>{}</Size>\
-                     <StorageClass>{}</StorageClass></Contents>",
-                    seconds(object.modified),
+                    "<Contents><Key>{key}</Key>{}<ETag>&quot;{}&quot;</ETag>\
+                     <Size>{}</Size><StorageClass>{}</StorageClass></Contents>",
+                    if knobs.undated { String::new() } else { last_modified(object.modified) },
                     object.etag,
                     object.size,
                     object.class
@@ -210,10 +209,11 @@ fn url(text: &str, knobs: &Knobs) -> String {
     if knobs.space_as_percent { encoded } else { encoded.replace("%20", "+") }
 }
 
-/// Returns a time as S3 writes it: whole seconds, then three zeros.
-fn seconds(time: SystemTime) -> String {
+/// Returns the element with a time in milliseconds. S3's own end in three zeros; other stores know
+/// in a listing more than in a header.
+fn last_modified(time: SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or_default();
-    time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+    time.strftime("<LastModified>%Y-%m-%dT%H:%M:%S.%3fZ</LastModified>").to_string()
 }
 
 #[cfg(test)]
