@@ -50,6 +50,25 @@ impl Provider {
         }
     }
 
+    /// Returns whether the user has changed what a login shows, since the last one.
+    pub(super) async fn has_new_identity(&self) -> bool {
+        match self {
+            Self::Earthdata(login) => login.has_new_identity().await,
+            // Every renewal begins with the first one.
+            Self::EitherEndpoint(logins) => logins[0].has_new_identity().await,
+            Self::Environment(_) => false,
+        }
+    }
+
+    /// Forgets what was refused, except for passwords.
+    pub(super) fn forget_refusal(&self) {
+        match self {
+            Self::Earthdata(login) => login.forget_refusal(),
+            Self::EitherEndpoint(logins) => logins.iter().for_each(Login::forget_refusal),
+            Self::Environment(_) => {}
+        }
+    }
+
     /// Asks for new credentials.
     ///
     /// # Errors
