@@ -11,8 +11,10 @@ mod concurrency_limit;
 mod download;
 mod hedger;
 mod parse;
+mod patience;
 mod punctual_timeout;
 mod request;
+mod unreadable;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use aws_sdk_s3::types::EncodingType;
 use parking_lot::Mutex;
 
 pub use download::Download;
+pub use patience::Impatience;
 
 use crate::credentials::{CredentialsCache, FallbackChain};
 use crate::error::{Error, Problem};
@@ -34,6 +37,7 @@ use client::signed_with;
 use clock_skew::ClockSkew;
 use concurrency_limit::ConcurrencyLimit;
 use hedger::Hedger;
+use patience::Patience;
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -64,6 +68,7 @@ struct Inner {
     /// How many pages of listings to ask for at once.
     list_limit: ConcurrencyLimit,
     hedger: Hedger,
+    patience: Patience,
     /// The last fault, until a request is answered.
     last_fault: Mutex<Option<Error>>,
 }
@@ -123,6 +128,7 @@ impl Bucket {
             counters: Counters::default(),
             list_limit: ConcurrencyLimit::default(),
             hedger: Hedger::default(),
+            patience: Patience::default(),
             last_fault: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -251,7 +257,16 @@ impl Bucket {
                 .await?;
             self.inner.list_limit.record_answer();
             if let Some(page) = parse::page(self.name(), &output) {
-                return Ok(page);
+                return match delimiter.and_then(|delimiter| page.key_across(prefix, delimiter)) {
+                    None => Ok(page),
+                    Some(key) => {
+                        let words = format!(
+                            "the store ignores the delimiter: it lists {key:?}, which lies \
+                             deeper, so its directories cannot be told"
+                        );
+                        Err(Error::store(Problem::new(words).about(&url)))
+                    }
+                };
             }
             let words = "a page was cut, or does not say where the listing goes on";
             let fault = Error::transient(Problem::new(words).about(&url));

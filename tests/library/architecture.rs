@@ -28,7 +28,7 @@ const ROOMS: [&str; 20] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 17] = [
+const DOORS: [(&str, &str); 18] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "weighted_lru"),
@@ -40,6 +40,7 @@ const DOORS: [(&str, &str); 17] = [
     ("aws_sdk_s3", "s3"),
     ("aws_smithy_http_client", "s3"),
     ("aws_smithy_types", "s3"),
+    ("hyper_util", "s3"),
     ("fuser", "fuse"),
     ("bytesize", "cli"),
     ("clap", "cli"),

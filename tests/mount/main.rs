@@ -20,6 +20,7 @@ mod liveness;
 mod mount_errors;
 mod mountpoints;
 mod names;
+mod odd_stores;
 mod options;
 mod other_users;
 mod permissions;

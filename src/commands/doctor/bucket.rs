@@ -21,7 +21,9 @@ pub(super) async fn check(
         Err(error) => return report.failed("bucket", &error.to_string()),
     };
     let checks = Checks { bucket, prefix: &connection.location.prefix, file, timeout };
+    let impatience = checks.bucket.impatient();
     checks.run(report).await?;
+    drop(impatience);
     let endpoint = connection.endpoint.as_deref().unwrap_or_default();
     check_fallback(&checks.bucket, endpoint, report)
 }

@@ -84,10 +84,22 @@ pub struct Knobs {
     /// Whether `start-after` a key within a common prefix leaves out that common prefix, as some
     /// stores do.
     pub start_after_skips_common_prefix: bool,
+    /// Whether listings have no etags, which S3's schema allows.
+    pub etagless_listings: bool,
+    /// Whether `encoding-type` is ignored and keys are written as they are, even those with
+    /// characters that XML does not allow.
+    pub raw_keys: bool,
+    /// Whether `delimiter` is ignored.
+    pub ignored_delimiter: bool,
+    /// Whether a listing is answered by a web page, with status 200.
+    pub web_page: bool,
     /// Which prefixes may be listed.
     pub listing: Listing,
     /// The prefixes whose objects are refused with 403.
     pub unreadable: Vec<String>,
+    /// The prefixes whose objects are encrypted with a key of the customer's (SSE-C), so that
+    /// requests without it get 400.
+    pub customer_key: Vec<String>,
     /// Whether expired credentials get 403 AccessDenied instead of 400 ExpiredToken.
     pub expired_is_denied: bool,
     /// Whether every request is refused as it is for clients outside us-west-2.
@@ -138,8 +150,13 @@ impl Default for Knobs {
             space_as_percent: false,
             slash_as_percent: false,
             start_after_skips_common_prefix: false,
+            etagless_listings: false,
+            raw_keys: false,
+            ignored_delimiter: false,
+            web_page: false,
             listing: Listing::default(),
             unreadable: Vec::new(),
+            customer_key: Vec::new(),
             expired_is_denied: false,
             out_of_region: false,
             regions: BTreeMap::new(),
