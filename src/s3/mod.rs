@@ -15,6 +15,7 @@ mod patience;
 mod punctual_timeout;
 mod request;
 mod unreadable;
+mod white_space;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -283,8 +284,12 @@ impl Bucket {
         let output = self
             .answer(&url, Requested::Key, |keys| {
                 self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
-                let head = self.inner.client.head_object().bucket(&**self.name()).key(key);
-                head.customize().config_override(signed_with(keys)).send()
+                let head = self.inner.client.head_object().bucket(&**self.name());
+                let (head, key) = (head.key(white_space::for_sdk(key)), key.to_owned());
+                head.customize()
+                    .mutate_request(move |request| white_space::restore(request, &key))
+                    .config_override(signed_with(keys))
+                    .send()
             })
             .await?;
         parse::head(self.name(), key, &output).ok_or_else(|| {
@@ -306,9 +311,14 @@ impl Bucket {
                 let send = move || {
                     self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
                     let get = self.inner.client.get_object().bucket(&*object.bucket);
-                    let get = get.key(&*object.key).if_match(format!("\"{}\"", object.etag));
+                    let get = get.key(white_space::for_sdk(&object.key));
+                    let get = get.if_match(format!("\"{}\"", object.etag));
                     let get = get.range(format!("bytes={}-{}", range.start, range.end - 1));
-                    get.customize().config_override(signed_with(keys.clone())).send()
+                    let key = object.key.clone();
+                    get.customize()
+                        .mutate_request(move |request| white_space::restore(request, &key))
+                        .config_override(signed_with(keys.clone()))
+                        .send()
                 };
                 self.inner.hedger.send(send)
             })
