@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Bucket;
 use super::backoff::Backoff;
-use crate::error::{Error, Problem};
+use crate::error::Error;
 
 /// A cause that waiting seldom cures is believed after so many tries, and this time: all tries of a
 /// login that is refused a connection take about as long.
@@ -51,8 +51,7 @@ impl Bucket {
         if !is_impatient || tries.backoff.tries < TRIES || waited < TIME {
             return Ok(());
         }
-        let words = format!("given up after {} s", waited.as_secs());
-        Err(Error::transient(Problem::new(words).caused_by(fault.clone())))
+        Err(Error::transient(format!("{fault}; given up after {} s", waited.as_secs())))
     }
 }
 

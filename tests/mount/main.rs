@@ -24,6 +24,7 @@ mod odd_stores;
 mod options;
 mod other_users;
 mod permissions;
+mod proxies;
 mod reading;
 mod refresh;
 mod request_budgets;

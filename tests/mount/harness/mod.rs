@@ -5,6 +5,7 @@ mod mount;
 mod mount_command;
 mod mount_directory;
 mod process;
+mod proxy;
 mod test_environment;
 mod three_daacs;
 
@@ -15,6 +16,7 @@ pub(crate) use mount::Mount;
 pub(crate) use mount_command::MountCommand;
 pub(crate) use mount_directory::MountDirectory;
 pub(crate) use process::Process;
+pub(crate) use proxy::{AUTHORITY, Proxy};
 pub(crate) use test_environment::{BUCKET, TestEnvironment};
 pub(crate) use three_daacs::{BUCKETS, names_in};
 
