@@ -45,8 +45,7 @@ impl Client {
 
     fn build(builder: ClientBuilder) -> Result<Self, Error> {
         let client = builder.build().map_err(|e| {
-            let words = "cannot set up the HTTP client; is the file of SSL_CERT_FILE right, and are \
-                         there CA certificates on this machine?";
+            let words = "cannot set up the HTTP client; are there CA certificates on this machine?";
             Error::store(Problem::new(words).caused_by(Failure::from(e)))
         })?;
         Ok(Self(client))

@@ -19,6 +19,9 @@ pub(crate) fn may_be_proxied(url: &Url) -> bool {
     url.scheme() != "http"
 }
 
+/// The variables that replace the system's certificate authorities.
+const SYSTEM: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// The certificate authorities of `AWS_CA_BUNDLE`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AddedAuthorities {
@@ -31,10 +34,27 @@ pub(crate) struct AddedAuthorities {
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace.
 ///
 /// # Errors
-/// [`Error::Usage`] when the file that the environment names is not there, or holds no certificate.
+/// [`Error::Usage`] when a file that the environment names is not there, or holds no certificate.
 pub(crate) fn added_authorities() -> Result<&'static AddedAuthorities, Error> {
-    static ADDED: LazyLock<Result<AddedAuthorities, Error>> = LazyLock::new(read);
+    static ADDED: LazyLock<Result<AddedAuthorities, Error>> =
+        LazyLock::new(|| check_system().and_then(|()| read()));
     ADDED.as_ref().map_err(Error::clone)
+}
+
+/// Tries what replaces the system's authorities: with none, no server could be trusted.
+fn check_system() -> Result<(), Error> {
+    let set = SYSTEM.map(|name| (name, std::env::var_os(name)));
+    let Some((name, value)) = set.iter().find_map(|(name, value)| Some((name, value.as_ref()?)))
+    else {
+        return Ok(());
+    };
+    let tried = reqwest::Client::builder().build();
+    tried.map(drop).map_err(|error| {
+        let problem = Problem::new("no usable certificate is there (in PEM)");
+        let shown = std::path::Path::new(value).display();
+        let problem = problem.about(format_args!("{name} ({shown})"));
+        Error::usage(problem.caused_by(Failure::from(error)))
+    })
 }
 
 fn read() -> Result<AddedAuthorities, Error> {

@@ -197,7 +197,10 @@ async fn look_up(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Cached
                     Some(Entry::Directory(parent.child(component)))
                 }
                 // The answer to a HEAD has no body that would tell this from other denials.
-                (Err(Error::Refused(Refusal::Forbidden { .. })), Err(error @ Error::Refused(_)))
+                (
+                    Err(Error::Refused(Refusal::Forbidden { .. })),
+                    Err(error @ Error::Refused(_)),
+                )
                 | (_, Err(error @ Error::Refused(Refusal::OutOfRegion { .. }))) => {
                     return Err(error);
                 }

@@ -78,9 +78,10 @@ fn trusted() -> Result<tls::TlsContext, Error> {
     if !added.pem.is_empty() {
         store.add_pem_certificate(added.pem.clone());
     }
-    tls::TlsContext::builder().with_trust_store(store).build().map_err(|error| {
-        Error::store(Problem::new("cannot set up TLS").caused_by(error))
-    })
+    tls::TlsContext::builder()
+        .with_trust_store(store)
+        .build()
+        .map_err(|error| Error::store(Problem::new("cannot set up TLS").caused_by(error)))
 }
 
 /// Returns the configuration of one request that is signed with `keys`.

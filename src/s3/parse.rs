@@ -75,9 +75,7 @@ fn object(
 }
 
 fn time(modified: Option<&DateTime>) -> SystemTime {
-    modified
-        .and_then(|time| SystemTime::try_from(*time).ok())
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    modified.and_then(|time| SystemTime::try_from(*time).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The etag without the quotes that HTTP wants and some listings leave out.

@@ -16,8 +16,9 @@ pub(super) enum Body {
 impl Body {
     pub(super) fn of(response: &HttpResponse) -> Self {
         let body = response.body().bytes().unwrap_or_default().trim_ascii();
-        let begins_with =
-            |tag: &str| body.get(..tag.len()).is_some_and(|b| b.eq_ignore_ascii_case(tag.as_bytes()));
+        let begins_with = |tag: &str| {
+            body.get(..tag.len()).is_some_and(|b| b.eq_ignore_ascii_case(tag.as_bytes()))
+        };
         let kind = response.headers().get("content-type").unwrap_or_default();
         let is_html = kind.trim_start().to_ascii_lowercase().starts_with("text/html");
         if is_html || begins_with("<!doctype html") || begins_with("<html") {

@@ -86,7 +86,8 @@ async fn any_range_returns_its_existing_bytes() {
         environment.put("f", Content::synthetic(size));
         let expected = environment.bytes("f");
         let filesystem = environment.filesystem();
-        let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
+        let handle =
+            filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
         let edges = [
             0,
             1,

@@ -106,7 +106,8 @@ async fn reads_wait_for_memory_and_succeed() {
         TestEnvironment::with_knobs(|knobs| knobs.first_byte_latency = Duration::from_millis(20));
     environment.put("f", Content::synthetic(256 * MIB));
     let filesystem = environment.filesystem_with_cache(16 << 20);
-    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
+    let handle =
+        filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
     let object = environment.expected("f");
     let (filesystem, object) = (&filesystem, &object);
     in_time(join_all((0..64).map(|number| async move {
@@ -126,7 +127,8 @@ async fn a_stalled_fetch_ends_without_readers() {
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(8 * MIB));
     let filesystem = environment.filesystem();
-    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
+    let handle =
+        filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
     environment.fake_daac.add_fault(Fault::new(Failure::SlowDown).on(RequestKind::Get));
     for offset in [0, MIB / 2, MIB] {
         assert!(

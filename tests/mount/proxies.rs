@@ -136,4 +136,9 @@ fn a_bundle_that_cannot_be_used_is_named() {
             .env("AWS_CA_BUNDLE", "/etc/passwd")
             .must_fail_with(&["AWS_CA_BUNDLE (/etc/passwd)", "no usable certificate"]);
     }
+    for command in [environment.mount_command(BUCKET), aws()] {
+        command
+            .env("SSL_CERT_FILE", "/nowhere/ca.pem")
+            .must_fail_with(&["SSL_CERT_FILE (/nowhere/ca.pem)", "no usable certificate"]);
+    }
 }
