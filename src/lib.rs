@@ -1,10 +1,10 @@
 //! NASA's Earthdata buckets as a folder: a read-only FUSE filesystem that logs in, and stays logged
 //! in, by itself.
 //!
-//! The modules, bottom up. A module imports only modules above it in this table, and each foreign
-//! crate is named by one module (`tests/library/architecture.rs` enforces both).
+//! The modules, bottom up. A module imports only modules listed before it in this table, and each
+//! foreign crate is named by one module (`tests/library/architecture.rs` enforces both).
 //!
-//! | module | holds | only door to |
+//! | module | holds | the only one that names |
 //! |---|---|---|
 //! | [`error`] | [`error::Error`], by what the caller can do about it, with its cause; the only errno table | libc, thiserror |
 //! | [`object`] | prefixes, object versions, and which names a listing shows: pure | |

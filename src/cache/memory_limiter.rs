@@ -1,7 +1,7 @@
 //! One limit in bytes for every block in memory: kept, in flight, or in the hands of a reader.
 //!
 //! The queue is kept by hand because two rules need what the first in it waits for: eviction makes
-//! room for exactly that, and it passes over the limit when nothing is in flight. A
+//! room for exactly that, and the first waiter may exceed the limit when nothing is in flight. A
 //! `tokio::sync::Semaphore` tells neither who waits nor for how much, its waiters queue up when
 //! they are first polled and not when their blocks are claimed, and it reports no free permits
 //! while the first waiter has taken a part of what it needs.
@@ -85,8 +85,8 @@ impl MemoryLimiter {
         self.state.lock().held
     }
 
-    /// Makes a change, and grants in turn what fits after it. When nothing is in flight, nothing
-    /// that is waited for would make room, so the first in the queue passes whatever is held:
+    /// Makes a change, and grants in queue order what fits after it. When nothing is in flight,
+    /// nothing would make room, so the first in the queue may exceed the limit:
     /// readers who hold one block and wait for another cannot lock each other up.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();

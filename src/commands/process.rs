@@ -10,7 +10,7 @@ use crate::error::{Error, Problem};
 /// that serves.
 pub(super) fn hide_memory() {
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::debug!(%error, "core files stay possible");
+        tracing::debug!(%error, "cannot forbid core files");
     }
 }
 
@@ -19,7 +19,7 @@ pub(super) fn hide_memory() {
 pub(super) fn raise_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::debug!(%error, "the limit of open files stays");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -91,9 +91,8 @@ impl CredentialsCache {
                 Err(Error::Transient(_)) if tries < TRIES && began.elapsed() < LATEST => tries += 1,
                 Err(Error::Transient(cause)) => {
                     let seconds = began.elapsed().as_secs();
-                    return Err(Error::transient(format!(
-                        "{cause}; given up after {seconds} s, try again later"
-                    )));
+                    let words = format!("given up after {seconds} s, try again later");
+                    return Err(Error::transient(Problem::new(words).caused_by(cause)));
                 }
                 outcome => return outcome,
             }
@@ -257,7 +256,7 @@ impl CredentialsCache {
         tracing::info!(
             source = self.name(),
             life = life.map(tracing::field::debug),
-            swap = generation,
+            generation,
             "new S3 credentials"
         );
         state.replace(credentials.clone());
@@ -287,8 +286,8 @@ impl CredentialsCache {
         Err(Error::Transient(problem))
     }
 
-    /// Whoever waits hears of a refusal, and logs it; of a row of other failures the first is
-    /// enough.
+    /// A waiter gets a refusal as its own error, which is logged there. Of several other failures in
+    /// a row only the first is a warning.
     fn log_failure(&self, state: &State, error: &Error, now: Duration) {
         let is_refusal = matches!(error, Error::Refused(_)) && state.age(now) == Age::Expired;
         if state.failures > 0 || is_refusal {
@@ -334,7 +333,7 @@ mod tests {
 
     /// Some stores answer 403 AccessDenied, and a bare 403 or 400 to HEAD, to an expired token.
     #[tokio::test]
-    async fn a_denial_is_believed_by_young_credentials_and_renews_old_ones_once() {
+    async fn a_denial_is_believed_for_young_credentials_and_renews_old_ones_once() {
         for (age, doubt, is_renewed) in [
             (50, Doubt::Denied, false),
             (70, Doubt::Denied, true),

@@ -13,8 +13,9 @@ use aws_credential_types::Credentials;
 pub struct CachedCredentials {
     keys: Credentials,
     life: Option<Duration>,
-    /// Tells these credentials from those that came before and after them.
+    /// Distinguishes these credentials from those that came before and after them.
     pub(super) generation: u64,
+    /// When they were handed out, when they begin to age, and when they end: time since boot.
     pub(super) issued: Duration,
     ageing: Duration,
     expires: Duration,

@@ -2,7 +2,7 @@
 //! kinds of credentials opens a bucket.
 //!
 //! ```text
-//! fresh --(the last quarter of their life)--> ageing --(their end, or S3 refuses them)--> expired
+//! fresh --(70 to 80 % of their life)--> ageing --(their end, or S3 refuses them)--> expired
 //!   used as they are           used, while one renewal runs         everyone waits for the renewal
 //! ```
 

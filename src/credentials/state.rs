@@ -22,7 +22,7 @@ pub(super) struct State {
     pub(super) generation: u64,
     /// How many renewals in a row have failed.
     pub(super) failures: u32,
-    /// No renewal begins earlier.
+    /// No renewal begins earlier: time since boot.
     pub(super) not_before: Duration,
     pub(super) last_failure: Option<Error>,
 }

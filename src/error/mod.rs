@@ -131,9 +131,9 @@ impl Error {
             Self::Archived { url, class } => {
                 Self::Archived { url: refusal::bucket_of(url), class: class.clone() }
             }
-            Self::Transient(problem) => Self::Transient(problem.without_request_id()),
-            Self::Deadline(problem) => Self::Deadline(problem.without_request_id()),
-            Self::Store(problem) => Self::Store(problem.without_request_id()),
+            Self::Transient(problem) => Self::Transient(problem.generalized()),
+            Self::Deadline(problem) => Self::Deadline(problem.generalized()),
+            Self::Store(problem) => Self::Store(problem.generalized()),
             other => other.clone(),
         }
     }
@@ -189,6 +189,22 @@ mod tests {
         let neither = |url: &str, endpoint: &str| {
             Error::from(dead(url).and("the environment", &no_data(endpoint), endpoint))
         };
+        let down = |id: &str| {
+            let answered = StoreAnswer { status: 503, ..answer(None, id) };
+            Error::transient(Problem::new("it may pass").about("e").answered(answered))
+        };
+        let expired =
+            |cause: Error| Refusal::NoCredentials { endpoint: "e".into(), cause: Arc::new(cause) };
+        let no_credentials = |id: &str| Error::from(expired(down(id)));
+        let also_down = |url: &str, id: &str| {
+            let also = FallbackRefusal::default();
+            let denied = Refusal::Forbidden { url: url.into(), answer: answer(None, id), also };
+            Error::from(denied.and("the environment", &no_credentials(id), "e"))
+        };
+        let late = |id: &str| {
+            let cause = forbidden("s3://b/k", None, id);
+            Error::Deadline(Problem::new("the last request failed").caused_by(cause))
+        };
         let slow = |id: &str| {
             let answered = StoreAnswer { status: 503, ..answer(Some("SlowDown"), id) };
             Error::transient(Problem::new("S3 answered").about("s3://b/k").answered(answered))
@@ -208,6 +224,9 @@ mod tests {
             (&neither("s3://b/k", "e"), neither("s3://b/l", "e"), true),
             (&neither("s3://b/k", "e"), neither("s3://b/k", "f"), false),
             (&slow("1"), slow("2"), true),
+            (&no_credentials("1"), no_credentials("2"), true),
+            (&also_down("s3://b/k", "1"), also_down("s3://b/l", "2"), true),
+            (&late("1"), late("2"), true),
         ] {
             assert_eq!(one.dedup_key() == other.dedup_key(), is_same, "{one}, {other}");
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::StoreAnswer;
+use super::{Error, StoreAnswer};
 
 /// One failure in its parts.
 ///
@@ -47,11 +47,15 @@ impl Problem {
         self
     }
 
-    /// Returns it without the id of the one request that met it: equal for all requests that meet
-    /// the same problem.
-    pub(super) fn without_request_id(&self) -> Self {
+    /// Returns it without the ids of the requests that met it, also in its causes: equal for all
+    /// requests that meet the same problem.
+    pub(super) fn generalized(&self) -> Self {
         let answer = self.answer.as_ref().map(StoreAnswer::without_request_id);
-        Self { answer, ..self.clone() }
+        let cause = self.cause.as_ref().map(|cause| match cause.downcast_ref::<Error>() {
+            Some(error) => Cause::from(error.generalized()),
+            None => cause.clone(),
+        });
+        Self { answer, cause, ..self.clone() }
     }
 }
 
@@ -141,8 +145,8 @@ pub fn chain(error: &dyn StdError) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        // Some errors repeat their cause in their own text.
-        if !words.ends_with(&text) {
+        // Some errors, as those of granulefs, repeat their causes in their own text.
+        if !words.contains(&text) {
             words = format!("{words}: {text}");
         }
         cause = error.source();
@@ -187,7 +191,7 @@ mod tests {
             problem.to_string(),
             "s3://b/k: S3 failed (SlowDown, status 503, request id 4442587FB7D0A2F9)"
         );
-        let bare = problem.without_request_id();
+        let bare = problem.generalized();
         assert_eq!(bare.to_string(), "s3://b/k: S3 failed (SlowDown, status 503)");
         let problem = Problem::new("cannot read the table")
             .about("t.json")

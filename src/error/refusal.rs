@@ -199,6 +199,16 @@ impl FallbackRefusal {
     }
 }
 
+impl FallbackRefusal {
+    /// Leaves out what distinguishes one request from the others.
+    fn generalize(&mut self) {
+        if let Some(refusal) = &self.0 {
+            let (whose, error) = &**refusal;
+            self.0 = Some(Arc::new((whose.clone(), error.generalized())));
+        }
+    }
+}
+
 impl fmt::Display for FallbackRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(refusal) = &self.0 else { return Ok(()) };
@@ -207,8 +217,7 @@ impl fmt::Display for FallbackRefusal {
     }
 }
 
-/// How much a refusal tells about one of two kinds of credentials for a bucket, from little to
-/// much.
+/// How much a refusal says about one of two kinds of credentials for a bucket, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Relevance {
     /// There is nobody to ask.
@@ -261,12 +270,14 @@ impl Refusal {
         }
     }
 
-    /// Returns the refusal without what tells one object of a bucket, and one request, from the
-    /// others: equal where the cause is.
+    /// Returns the refusal without what distinguishes one object of a bucket, and one request, from
+    /// the others: two refusals of the same cause become equal.
     pub(super) fn generalized(&self) -> Self {
         let mut general = self.clone();
         match &mut general {
-            Self::Forbidden { url, answer, .. } => {
+            Self::NoCredentials { cause, .. } => *cause = cause.generalized().into(),
+            Self::Forbidden { url, answer, also } => {
+                also.generalize();
                 // Reading may be allowed where listing is not. HEAD has no code where GET has one.
                 let asked = if url.ends_with('/') { "listing" } else { "reading" };
                 let code = Some(asked.into());

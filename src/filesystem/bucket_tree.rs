@@ -66,7 +66,7 @@ impl BucketTrees {
     }
 
     /// Marks the directory above the buckets as opened. Returns whether it was before.
-    pub(super) fn open_again(&self) -> bool {
+    pub(super) fn mark_opened(&self) -> bool {
         self.was_opened.swap(true, Ordering::Relaxed)
     }
 

@@ -17,7 +17,7 @@ use crate::filesystem::Filesystem;
 
 /// Files that are still open when the mount is gone get this much time before the process ends.
 const GRACE: Duration = Duration::from_secs(4);
-/// The kernel's default is 128 kB. The round trips to S3 are paid off by requests of megabytes.
+/// The kernel's default is 128 KiB. Larger requests need fewer round trips to S3.
 const READ_AHEAD_KB: &str = "1024";
 
 /// A mounted filesystem.

@@ -20,7 +20,7 @@ use crate::s3::Bucket;
 const BATCH: usize = 512;
 /// How many names are fetched beyond those that were asked for: one page.
 const READ_AHEAD: usize = 1000;
-/// Whoever has come so far is going to read all names, so that all pages are fetched.
+/// A reader past this many names is assumed to read all of them, so all pages are fetched.
 const READS_ALL: usize = 3000;
 
 /// A listing that began at one moment. Whoever holds it sees each name once, at one index.
@@ -157,7 +157,7 @@ impl Directory {
 
     /// Returns whether this very listing was opened before, so that what the kernel keeps of it is
     /// still right.
-    pub fn open_again(&self) -> bool {
+    pub fn mark_opened(&self) -> bool {
         self.was_opened.swap(true, Ordering::Relaxed)
     }
 

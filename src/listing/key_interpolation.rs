@@ -143,7 +143,7 @@ impl KeySpace {
     }
 }
 
-/// Returns the greatest string below `key` that matters: no key is between them.
+/// Returns a string below `key` with no key between them.
 ///
 /// The last character of `key` must be ASCII.
 pub(super) fn just_before(key: &str) -> String {

@@ -10,7 +10,7 @@ use super::packed_names::PackedNames;
 use super::packed_page::PackedPage;
 use crate::object::{Entry, Name, NamedEntry, Prefix, undecided_names};
 
-/// What the pages so far have told.
+/// The entries of the pages so far.
 #[derive(Debug)]
 pub(super) struct OrderedEntries {
     bucket: Arc<str>,
@@ -19,10 +19,10 @@ pub(super) struct OrderedEntries {
     settled: NameTable,
     /// The names behind `settled`. A later page may still precede or shadow these.
     held_back: PackedNames,
-    /// Names that came after a name that sorts behind them was given out, in the order in which
-    /// they came. Only escaped names can.
+    /// Names that sort before one that was already given out, in the order in which they came. Only
+    /// escaped names can.
     late: PackedNames,
-    /// Names known not to be a directory that is still to come.
+    /// Names for which no directory can still follow.
     decided: BTreeSet<String>,
     /// The last key so far, without the prefix.
     last_key: String,

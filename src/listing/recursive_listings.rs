@@ -13,13 +13,13 @@ use crate::s3::Bucket;
 use crate::single_flight::SingleFlight;
 use crate::weighted_lru::WeightedLru;
 
-/// How many prefixes are remembered, and how many directories that call for the next page.
+/// How many prefixes are remembered, and how many directories at which the next page is fetched.
 const REMEMBERED: usize = 1000;
 /// How many recursive listings there are at once. Each holds a few pages at most.
 const LISTINGS: usize = 8;
 /// For how many pages a directory waits. Its keys may lie across the end of one page; where they
 /// lie across two, it is better listed by itself.
-const PAGES: usize = 2;
+const MAX_PAGES_TO_WAIT: usize = 2;
 
 /// The recursive listings of one bucket.
 #[derive(Debug)]
@@ -52,14 +52,14 @@ impl RecursiveListings {
     }
 
     /// Records that `prefix`, of which nothing is known, is read among the children of `parent`.
-    /// Where a recursive listing comes by, waits until that has filled it. Whatever is completed on
+    /// If a recursive listing will reach it, waits until that has filled it. Whatever is completed on
     /// the way goes to `keep`.
     pub(super) async fn fill<F>(&self, parent: &Prefix, prefix: &Prefix, keep: F)
     where
         F: Fn(ListedDirectory) + Clone + Send + 'static,
     {
-        let Some(listing) = self.coming_to(parent, prefix) else { return };
-        for _ in 0..PAGES {
+        let Some(listing) = self.listing_that_reaches(parent, prefix) else { return };
+        for _ in 0..MAX_PAGES_TO_WAIT {
             match self.next_page(&listing, keep.clone()).await {
                 Ok(complete) if complete.contains(prefix) => return,
                 Ok(_) => {}
@@ -100,7 +100,7 @@ impl RecursiveListings {
 
     /// Returns the listing that will fill `prefix`: a new one where the children of `parent` are
     /// read one after the other.
-    fn coming_to(&self, parent: &Prefix, prefix: &Prefix) -> Option<SharedListing> {
+    fn listing_that_reaches(&self, parent: &Prefix, prefix: &Prefix) -> Option<SharedListing> {
         let mut state = self.state.lock();
         let is_predicted = state.with_siblings(parent, |siblings| siblings.record(Instant::now()));
         let mut listings = state.listings.iter().map(|(_, listing)| listing);

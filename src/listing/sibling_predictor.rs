@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 /// So many children may be listed by chance.
-const CHANCE: u32 = 2;
+const MAX_COINCIDENCES: u32 = 2;
 /// Whoever lists the next child later than this does something else.
-const PAUSE: Duration = Duration::from_secs(10);
+const MAX_INTERVAL: Duration = Duration::from_secs(10);
 /// The pause after wasted listings doubles no further than this.
 const MAX_DOUBLINGS: u32 = 10;
 
@@ -23,12 +23,12 @@ pub(super) struct SiblingPredictor {
 impl SiblingPredictor {
     /// Records that one more child is listed. Returns whether those behind it are going to be.
     pub(super) fn record(&mut self, now: Instant) -> bool {
-        if self.last.replace(now).is_some_and(|last| now.duration_since(last) > PAUSE) {
+        if self.last.replace(now).is_some_and(|last| now.duration_since(last) > MAX_INTERVAL) {
             self.listed = 0;
         }
         self.listed += 1;
         self.suspended_for = self.suspended_for.saturating_sub(1);
-        self.listed > CHANCE && self.suspended_for == 0
+        self.listed > MAX_COINCIDENCES && self.suspended_for == 0
     }
 
     /// Records that a recursive listing was of no use: the subtree is huge, or nobody read what it
@@ -52,6 +52,6 @@ mod tests {
         assert_eq!([(); 2].map(|()| record(&mut siblings)), [false, true]);
         siblings.mark_wasted();
         assert_eq!((0..4).filter(|_| record(&mut siblings)).count(), 1);
-        assert!(!siblings.record(now + PAUSE * 2));
+        assert!(!siblings.record(now + MAX_INTERVAL * 2));
     }
 }

@@ -10,7 +10,7 @@ use super::key_interpolation::KeySpace;
 use super::packed_names::PackedNames;
 use super::partitioned::Partition;
 
-/// A listing must have so many pages for each split.
+/// A split may cost half a page or a whole one, so a listing must have so many pages for each.
 const PAGES_PER_SPLIT: f64 = 9.0;
 /// While the end of the listing is looked for, it is taken to have so many times the pages that are
 /// known.
@@ -91,14 +91,14 @@ impl SplitPlanner {
         self.pages as f64 + left
     }
 
-    /// Returns the pages for each unit of the key space's measure.
+    /// Returns the pages per unit of distance in the key space.
     fn density(&self, partitions: &VecDeque<Partition>) -> f64 {
         let (Some(first), Some(back)) = (&self.first_name, partitions.back()) else { return 0.0 };
         let covered = |partition: &Partition, start: &str| {
             self.keys.distance(start, &partition.reached, first, &back.reached)
         };
         let mut partitions = partitions.iter();
-        // The front stands for those before it as well, which are gone.
+        // The front also counts the finished partitions before it.
         let front = partitions.next().map_or(0.0, |front| covered(front, first));
         let others: f64 = partitions.map(|partition| covered(partition, &partition.start)).sum();
         if front + others > 0.0 { self.pages as f64 / (front + others) } else { 0.0 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::lookups::CachedLookup;
 
-/// An absence, and what is only assumed, is believed for this part of the time that a presence is,
+/// An absence, and what is only assumed, is valid for this fraction of the time that a presence is,
 /// and never longer than [`LONGEST_ABSENCE`]: objects of NASA's archives appear, and hardly ever
 /// go.
-const ABSENCE_PART: u32 = 10;
+const ABSENCE_DIVISOR: u32 = 10;
 const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
 
 /// The user's `--metadata-ttl`, and what follows from it.
@@ -24,7 +24,7 @@ impl Ttl {
 
     /// Returns for how long an absence is believed that was seen at `at`.
     pub(super) fn of_absence(self, at: Instant) -> Duration {
-        (self.0 / ABSENCE_PART).min(LONGEST_ABSENCE).saturating_sub(at.elapsed())
+        (self.0 / ABSENCE_DIVISOR).min(LONGEST_ABSENCE).saturating_sub(at.elapsed())
     }
 
     /// Returns for how long a lookup is believed.

@@ -80,6 +80,8 @@ impl Page {
         }
         // The sort is stable, so that directories stay before objects of the same name.
         entries.sort_by(|a, b| a.name.cmp(&b.name));
+        // Some stores repeat a prefix within a page.
+        entries.dedup_by(|a, b| a.name == b.name && a.object.is_some() == b.object.is_some());
         (entries, unshowable)
     }
 }
@@ -111,5 +113,14 @@ mod tests {
         assert_eq!(names("MOD09.A2000-h08x"), ["MOD09", "MOD09.A2000", "MOD09.A2000-h08x"]);
         assert_eq!(names("blue"), ["blue"]);
         assert_eq!(names("a0b/"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_prefix_that_a_page_repeats_is_one_entry() {
+        let prefixes = ["p/a/", "p/b/", "p/a/"].map(Prefix::new).to_vec();
+        let page = Page { prefixes, ..Page::default() };
+        let (entries, _) = page.entries(&Prefix::new("p"));
+        let names: Vec<_> = entries.iter().map(|entry| &*entry.name).collect();
+        assert_eq!(names, ["a", "b"]);
     }
 }

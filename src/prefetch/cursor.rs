@@ -23,15 +23,16 @@ impl Cursor {
     const FIRST_WINDOW: u64 = 2 * 1024 * 1024;
     /// By how much the window grows after half of it was read without a gap.
     const GROWTH: u64 = 4;
-    /// Keeps 32 GETs of 4 MiB in flight, about 1.8 GB/s at 30 ms and 90 MB/s each: more than a
+    /// Keeps 32 GETs of 4 MiB in flight, about 1.8 GB/s at 30 ms and 90 MiB/s each: more than a
     /// reader takes through FUSE.
     pub(super) const LARGEST_WINDOW: u64 = 128 * 1024 * 1024;
-    /// Of a large window, what was read is made up for in steps of this: eight GETs.
+    /// A large window is refilled in steps of this size: eight GETs.
     const LARGEST_STEP: u64 = 32 * 1024 * 1024;
     /// The kernel's own read-ahead arrives out of order within this distance.
     const SLACK: u64 = 2 * 1024 * 1024;
-    /// How close the second read of a stream comes to the first, in lengths of it: small reads are
-    /// close to each other by chance more often, and a needless window costs more beside them.
+    /// How close the second read of a stream must be to the first, as a multiple of its length: small
+    /// reads are close to each other by chance more often, and a needless window costs more beside
+    /// them.
     const FIRST_STEP_LENGTHS: u64 = 8;
     /// The same in bytes, at most.
     const LONGEST_FIRST_STEP: u64 = 1024 * 1024;
@@ -66,10 +67,10 @@ impl Cursor {
         (self.position..self.prefetched).contains(&read.start)
     }
 
-    /// Returns the stream as it goes on with `read`, which leaves out some of what is prefetched:
-    /// so does the kernel with what it still has of an earlier reading. Nothing more is prefetched
-    /// before it is read on from there. What reads here may be another reader, so this
-    /// cursor goes on as well, up to `read`.
+    /// Returns a cursor that continues at `read`, whose reader has skipped some of what is
+    /// prefetched: the kernel does that with what it still has cached. Nothing more is prefetched
+    /// before the stream is read on from there. It may also be another reader, so this cursor goes on
+    /// as well, up to `read`.
     pub(super) fn skip_to(&mut self, read: &Range<u64>) -> Self {
         let prefetched = std::mem::replace(&mut self.prefetched, read.start);
         Self {

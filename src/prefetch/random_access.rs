@@ -14,14 +14,14 @@ const MEDIUM_OBJECT: u64 = 64 * MIB;
 /// Formats keep what describes a file at its head.
 const HEAD_SIZE: u64 = 256 * KIB;
 /// From here on, reading on and waiting for another request cost about the same at 30 ms and 90
-/// MB/s.
+/// MiB/s.
 const MAX_READ_AROUND: u64 = MIB;
 /// Below a block, a read is fetched by itself.
 const MIN_READ_AROUND: u64 = 4 * KIB;
 /// Misses before an object may prove dense, and the part of it that must have been missed by then:
 /// many small reads of what describes it do not mean that its data is read.
 const DENSE_MISSES: u32 = 2;
-const DENSE_PART: u64 = 256;
+const DENSE_DIVISOR: u64 = 256;
 
 /// What the random reads of one object have shown so far.
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ impl RandomAccess {
         self.last_miss = read.start;
         let is_dense = size <= MEDIUM_OBJECT
             && self.misses >= DENSE_MISSES
-            && self.missed >= size / DENSE_PART;
+            && self.missed >= size / DENSE_DIVISOR;
         is_dense && !std::mem::replace(&mut self.was_dense, true)
     }
 

@@ -1,4 +1,5 @@
-//! Recognises the streams among the reads of an object, and how far ahead of each to fetch.
+//! Recognises the streams among the reads of an object. How far ahead of each to fetch is up to its
+//! cursor.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ mod tests {
 
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
-    /// Of a read of the kernel's read-ahead.
+    /// Bytes of one read-ahead request of the kernel.
     const STEP: u64 = 512 * KIB;
     const HUGE: u64 = 10_000 * MIB;
 
@@ -115,7 +116,7 @@ mod tests {
                     *fetched = Some(range.end);
                 }
                 *done += step;
-                // Every read but the first is ahead of.
+                // After every read but the first, bytes beyond it are prefetched.
                 let is_ahead = fetched.is_some_and(|fetched| fetched > read.end);
                 prop_assert!(*done == step || read.end >= size || is_ahead);
             }

@@ -56,8 +56,6 @@ pub(super) fn new(location: &BucketLocation) -> Result<Client, Error> {
         .region(Region::new(location.region.clone()))
         .force_path_style(location.path_style)
         .http_client(http)
-        // Each request's credentials are its own; a cache would go on using what S3 has refused.
-        .identity_cache(IdentityCache::no_cache())
         // `Bucket::answer` retries: the SDK's budget of tokens runs dry in a storm of 503s, and it
         // does not know of renewals.
         .retry_config(RetryConfig::disabled())
@@ -86,5 +84,7 @@ fn trusted() -> Result<tls::TlsContext, Error> {
 
 /// Returns the configuration of one request that is signed with `keys`.
 pub(super) fn signed_with(keys: Credentials) -> Builder {
-    aws_sdk_s3::Config::builder().credentials_provider(keys)
+    // Without this the SDK makes a cache for the one request.
+    let uncached = IdentityCache::no_cache();
+    aws_sdk_s3::Config::builder().credentials_provider(keys).identity_cache(uncached)
 }

@@ -1,4 +1,4 @@
-//! One byte range of one object version, whatever happens to the connections that carry it.
+//! One byte range of one object version, resumed over new connections when one breaks or stalls.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;

@@ -9,18 +9,20 @@ use tokio::time::Instant;
 
 use super::punctual_timeout::punctual_timeout;
 
-/// How many answer times the median is taken of, and how few of them say nothing yet.
+/// How many answer times are kept for the median.
 const REMEMBERED: usize = 64;
-const LEAST: usize = 8;
+/// With fewer answer times there is no median yet.
+const MIN_TIMES: usize = 8;
 /// An answer is late after so many times the median. A few percent of S3's answers are.
 const LATE_FACTOR: u32 = 3;
 /// An answer is not late before this: waiting less is not worth another request.
 const SHORTEST_DELAY: Duration = Duration::from_millis(60);
 /// When an answer is late while no median is known.
 const INITIAL_DELAY: Duration = Duration::from_secs(3);
-/// How many hedges each answered request earns, and how many may be saved up.
+/// How many hedges each answered request earns.
 const HEDGES_PER_REQUEST: f64 = 0.03;
-const MOST_CREDIT: f64 = 4.0;
+/// How many hedges may be saved up.
+const MAX_CREDIT: f64 = 4.0;
 
 /// Sends a request a second time where its answer is late, within a small share of all requests.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ struct State {
 
 impl Default for Hedger {
     fn default() -> Self {
-        Self { state: Mutex::new(State { times: VecDeque::new(), credit: MOST_CREDIT }) }
+        Self { state: Mutex::new(State { times: VecDeque::new(), credit: MAX_CREDIT }) }
     }
 }
 
@@ -87,7 +89,7 @@ impl Hedger {
     /// How long to wait for an answer before it is late.
     fn delay(&self) -> Duration {
         let state = self.state.lock();
-        if state.times.len() < LEAST {
+        if state.times.len() < MIN_TIMES {
             return INITIAL_DELAY;
         }
         let mut times: Vec<Duration> = state.times.iter().copied().collect();
@@ -98,7 +100,7 @@ impl Hedger {
 
     fn record(&self, took: Duration) {
         let mut state = self.state.lock();
-        state.credit = (state.credit + HEDGES_PER_REQUEST).min(MOST_CREDIT);
+        state.credit = (state.credit + HEDGES_PER_REQUEST).min(MAX_CREDIT);
         if state.times.len() == REMEMBERED {
             state.times.pop_front();
         }
@@ -112,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    const USUAL: Duration = Duration::from_millis(30);
+    const USUAL_TIME: Duration = Duration::from_millis(30);
 
     /// Requests take `times` in turn, and the usual time after that; an `Err` fails when its time
     /// is over.
@@ -120,7 +122,7 @@ mod tests {
         let sent = AtomicU32::new(0);
         let answer = hedger.send(|| {
             let number = sent.fetch_add(1, Ordering::Relaxed);
-            let time = times.get(number as usize).copied().unwrap_or(Ok(USUAL));
+            let time = times.get(number as usize).copied().unwrap_or(Ok(USUAL_TIME));
             async move {
                 tokio::time::sleep(time.unwrap_or_else(|until| until)).await;
                 time.map(|_| number).map_err(drop)
@@ -130,9 +132,9 @@ mod tests {
         (answer, sent.into_inner())
     }
 
-    async fn practised() -> Hedger {
+    async fn with_median() -> Hedger {
         let hedger = Hedger::default();
-        for _ in 0..LEAST {
+        for _ in 0..MIN_TIMES {
             assert_eq!(ask(&hedger, &[]).await, (Ok(0), 1));
         }
         hedger
@@ -140,21 +142,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_late_answer_is_overtaken_and_a_usual_one_is_not() {
-        let hedger = practised().await;
-        assert_eq!(ask(&hedger, &[Ok(USUAL * 2)]).await, (Ok(0), 1));
+        let hedger = with_median().await;
+        assert_eq!(ask(&hedger, &[Ok(USUAL_TIME * 2)]).await, (Ok(0), 1));
         let began = Instant::now();
         assert_eq!(ask(&hedger, &[Ok(Duration::from_secs(9))]).await, (Ok(1), 2));
         assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
         // The first one may still win, and a failure of one is none.
-        assert_eq!(ask(&hedger, &[Ok(USUAL * 4), Ok(USUAL * 9)]).await, (Ok(0), 2));
-        assert_eq!(ask(&hedger, &[Ok(USUAL * 9), Err(USUAL)]).await, (Ok(0), 2));
-        assert_eq!(ask(&hedger, &[Err(USUAL * 4), Ok(USUAL * 2)]).await, (Ok(1), 2));
-        assert_eq!(ask(&practised().await, &[Err(USUAL * 4), Err(USUAL * 2)]).await, (Err(()), 2));
+        assert_eq!(ask(&hedger, &[Ok(USUAL_TIME * 4), Ok(USUAL_TIME * 9)]).await, (Ok(0), 2));
+        assert_eq!(ask(&hedger, &[Ok(USUAL_TIME * 9), Err(USUAL_TIME)]).await, (Ok(0), 2));
+        assert_eq!(ask(&hedger, &[Err(USUAL_TIME * 4), Ok(USUAL_TIME * 2)]).await, (Ok(1), 2));
+        assert_eq!(
+            ask(&with_median().await, &[Err(USUAL_TIME * 4), Err(USUAL_TIME * 2)]).await,
+            (Err(()), 2)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn few_requests_are_sent_twice_however_late_all_are() {
-        let hedger = practised().await;
+        let hedger = with_median().await;
         let mut sent = 0;
         for _ in 0..400 {
             sent += ask(&hedger, &[Ok(Duration::from_secs(2)), Ok(Duration::from_secs(2))]).await.1;
@@ -162,13 +167,13 @@ mod tests {
         assert!((401..=420).contains(&sent), "{sent}");
     }
 
-    /// Where every third is, the median says so of none.
+    /// If every third answer is late, the median stays low.
     #[tokio::test(start_paused = true)]
     async fn few_requests_are_sent_twice_however_many_are_late() {
-        let hedger = practised().await;
+        let hedger = with_median().await;
         let mut sent = 0;
         for number in 0..400 {
-            let time = if number % 3 == 0 { USUAL * 9 } else { USUAL };
+            let time = if number % 3 == 0 { USUAL_TIME * 9 } else { USUAL_TIME };
             sent += ask(&hedger, &[Ok(time)]).await.1;
         }
         assert!((410..=417).contains(&sent), "{sent}");

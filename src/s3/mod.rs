@@ -167,7 +167,7 @@ impl Bucket {
         }
         Error::Deadline(match self.inner.last_fault.lock().clone() {
             Some(Error::Transient(problem) | Error::Store(problem)) => problem,
-            Some(fault) => Problem::new(fault.to_string()),
+            Some(fault) => Problem::new("the last request failed").caused_by(fault),
             None => Problem::new("S3 is slow").about(self.url("")),
         })
     }

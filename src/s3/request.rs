@@ -1,4 +1,4 @@
-//! The one loop around every request: sign, send, judge the answer, and try again where that helps.
+//! The loop around one request: sign, send, judge the answer, and try again where that helps.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -100,7 +100,7 @@ impl Bucket {
         // Every store has a few faults now and then that the next try cures.
         const TRIES_BEFORE_WARNING: u32 = 3;
         if backoff.tries == TRIES_BEFORE_WARNING {
-            tracing::warn!(%fault, "still trying");
+            tracing::warn!(%fault, "the request still fails; trying again");
         } else {
             tracing::debug!(%fault, tries = backoff.tries, "trying again");
         }

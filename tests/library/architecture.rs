@@ -136,7 +136,7 @@ fn wrong_imports(files: &[Source]) -> Vec<String> {
             for name in words.iter().flat_map(|word| after(line, word)).flat_map(named) {
                 if ROOMS.iter().position(|known| *known == name).is_some_and(|other| other > own) {
                     wrong.push(format!(
-                        "src/{file}:{number}: {} imports {name}, which is above it",
+                        "src/{file}:{number}: {} imports {name}, which is listed after it",
                         ROOMS[own]
                     ));
                 }
@@ -211,7 +211,7 @@ fn a_breach_is_found_with_its_file_and_line() {
         ),
         ("reader.rs", "use lru::LruCache;\nlet e = libc::EIO;", 2),
         ("error/mod.rs", "let e = libc::EIO; my_lru::new()", 0),
-        ("cellar.rs", "", 1),
+        ("unlisted.rs", "", 1),
     ] {
         let files = [file(name, text)];
         let found = [wrong_imports(&files), wrong_doors(&files)].concat();
@@ -220,7 +220,7 @@ fn a_breach_is_found_with_its_file_and_line() {
     }
     assert_eq!(
         wrong_imports(&[file("s3/mod.rs", "\nuse crate::filesystem;")])[0],
-        "src/s3/mod.rs:2: s3 imports filesystem, which is above it"
+        "src/s3/mod.rs:2: s3 imports filesystem, which is listed after it"
     );
 }
 

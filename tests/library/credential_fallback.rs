@@ -201,8 +201,8 @@ async fn expired_keys_are_replaced_by_earthdata_at_any_first_request() {
     assert!(matches!(&error, Error::Refused(Refusal::CredentialsRejected { .. })), "{error}");
 }
 
-/// The client of each of the credentials learns the server's time by itself, even from a HEAD that
-/// is answered with 403 and no code.
+/// The server's time is learned for both kinds of credentials, even from a HEAD that is answered
+/// with 403 and no code.
 #[tokio::test]
 async fn a_wrong_clock_does_not_prevent_a_fallback() {
     let environment = TestEnvironment::with_knobs(|knobs| knobs.clock_shift = 7200);

@@ -73,7 +73,7 @@ async fn each_answer_has_its_own_error_and_no_password_is_sent_twice() {
             ALL,
             TestIdentity::Password,
             |k| k.login = LoginAnswer::Eula,
-            |h, e| resolves_at(h, e, "users/ada/unaccepted_eulas"),
+            |environment, error| resolves_at(environment, error, "users/ada/unaccepted_eulas"),
             1,
         ),
         (
@@ -81,7 +81,7 @@ async fn each_answer_has_its_own_error_and_no_password_is_sent_twice() {
             ALL,
             TestIdentity::Password,
             |k| k.login = LoginAnswer::Profile,
-            |h, e| resolves_at(h, e, "profile"),
+            |environment, error| resolves_at(environment, error, "profile"),
             1,
         ),
         (
@@ -89,7 +89,7 @@ async fn each_answer_has_its_own_error_and_no_password_is_sent_twice() {
             &[Tea],
             TestIdentity::Token,
             |k| k.bearer = BearerAnswer::Eula,
-            |h, e| resolves_at(h, e, "approve_app?"),
+            |environment, error| resolves_at(environment, error, "approve_app?"),
             0,
         ),
         (

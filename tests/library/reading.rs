@@ -80,8 +80,8 @@ async fn an_inode_number_belongs_to_one_version() {
 /// A read of any range returns the bytes that exist in it, as on a local disk.
 #[tokio::test]
 async fn any_range_returns_its_existing_bytes() {
-    const BLOCK: u64 = 256 * 1024;
-    for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 77] {
+    const STEP: u64 = 256 * 1024;
+    for size in [0, 1, STEP - 1, STEP, STEP + 1, 3 * STEP + 77] {
         let environment = TestEnvironment::new();
         environment.put("f", Content::synthetic(size));
         let expected = environment.bytes("f");
@@ -91,13 +91,13 @@ async fn any_range_returns_its_existing_bytes() {
         let edges = [
             0,
             1,
-            BLOCK - 1,
-            BLOCK,
-            BLOCK + 1,
+            STEP - 1,
+            STEP,
+            STEP + 1,
             size.saturating_sub(1),
             size,
             size + 1,
-            10 * BLOCK,
+            10 * STEP,
             u64::MAX - 1,
         ];
         for offset in edges {

@@ -16,30 +16,30 @@ async fn debug_output_shows_no_secret() {
     let environment = TestEnvironment::with_objects(&["d/f"]);
     let identity = environment.identity(TestIdentity::Both);
     let login = environment.login(TestIdentity::Password);
-    let grant = in_time(login.temporary_credentials()).await.unwrap();
-    let source = Provider::Earthdata(Box::new(environment.login(TestIdentity::Both)));
+    let temporary = in_time(login.temporary_credentials()).await.unwrap();
+    let provider = Provider::Earthdata(Box::new(environment.login(TestIdentity::Both)));
     let cache = environment.credentials_cache();
-    let session = in_time(cache.current()).await.unwrap();
+    let credentials = in_time(cache.current()).await.unwrap();
     let bucket = environment.bucket_with_cache(cache.clone());
     let filesystem = environment.filesystem_over(bucket.clone(), "", std::time::Duration::ZERO);
     in_time(filesystem.bytes("d/f")).await.unwrap();
     let object = in_time(bucket.head("d/f")).await.unwrap();
     let mut download = bucket.download(&object.id, 0..3);
     in_time(download.next()).await.unwrap();
-    let things: [(&str, &dyn Debug); 9] = [
+    let values: [(&str, &dyn Debug); 9] = [
         ("identity", &identity),
         ("login", &login),
-        ("grant", &grant),
-        ("source", &source),
+        ("temporary", &temporary),
+        ("provider", &provider),
         ("cache", &cache),
-        ("session", &session),
+        ("credentials", &credentials),
         ("bucket", &bucket),
-        ("volume", &filesystem),
+        ("filesystem", &filesystem),
         ("download", &download),
     ];
-    for (what, thing) in things {
-        for text in [format!("{thing:?}"), format!("{thing:#?}")] {
-            assert!(text.len() > 20, "{what} shows nothing: {text}");
+    for (what, value) in values {
+        for text in [format!("{value:?}"), format!("{value:#?}")] {
+            assert!(text.len() > 20, "{what} shows novalue: {text}");
             environment.assert_hides_secrets(&text);
         }
     }

@@ -155,19 +155,19 @@ async fn a_refresh_covers_one_bucket_or_all() {
         in_time(filesystem.names(&format!("{bucket}/same"))).await.unwrap();
         fake_daac.put(bucket, &format!("{prefix}same/new.nc"), "new");
     }
-    let wait_for_stats = || async {
-        let mut wait_for_stats = Vec::new();
+    let name_counts = || async {
+        let mut name_counts = Vec::new();
         for (_, bucket, _) in BUCKETS {
-            wait_for_stats
+            name_counts
                 .push(in_time(filesystem.names(&format!("{bucket}/same"))).await.unwrap().len());
         }
-        wait_for_stats
+        name_counts
     };
-    assert_eq!(wait_for_stats().await, [1, 1, 1]);
+    assert_eq!(name_counts().await, [1, 1, 1]);
     drop(filesystem.refresh(filesystem.number("asf-local-products").await.unwrap()).unwrap());
-    assert_eq!(wait_for_stats().await, [1, 2, 1]);
+    assert_eq!(name_counts().await, [1, 2, 1]);
     drop(filesystem.refresh(ROOT).unwrap());
-    assert_eq!(wait_for_stats().await, [2, 2, 2]);
+    assert_eq!(name_counts().await, [2, 2, 2]);
 }
 
 /// An answer to a request that was sent before a refresh may be outdated, so it is valid for no
@@ -185,11 +185,11 @@ async fn an_answer_to_a_request_from_before_a_refresh_is_not_cached() {
         assert_eq!(found.unwrap().ttl, Duration::ZERO, "{name}");
         assert_ne!(in_time(ask(name)).await.unwrap().ttl, Duration::ZERO, "{name}");
     }
-    let (listed, freshness) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
-    assert_eq!(filesystem.record_lookup(&listed[0], freshness).2, Duration::ZERO);
+    let (listed, ttl) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
+    assert_eq!(filesystem.record_lookup(&listed[0], ttl).2, Duration::ZERO);
     let (handle, _) = filesystem.open_directory(bucket).unwrap();
-    let (listed, freshness) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
-    assert_ne!(filesystem.record_lookup(&listed[0], freshness).2, Duration::ZERO);
+    let (listed, ttl) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
+    assert_ne!(filesystem.record_lookup(&listed[0], ttl).2, Duration::ZERO);
 }
 
 /// When stalled reads of one bucket fill the cache, another bucket can still be read.

@@ -203,6 +203,10 @@ fn finish(
             answer.headers_mut().insert("x-amz-request-id", id);
         }
     }
+    // As API Gateway does, which Cumulus runs behind.
+    if let (Role::Daac(_), Ok(id)) = (role, HeaderValue::try_from(request_id())) {
+        answer.headers_mut().insert("x-amzn-requestid", id);
+    }
     match failure {
         Some(Failure::ResetBody(at)) => answer.body_mut().cut(at, CutMode::Reset),
         Some(Failure::Truncate(at)) => answer.body_mut().cut(at, CutMode::Close),
