@@ -3,7 +3,7 @@
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::unreadable;
+use super::unreadable::{self, WEB_PAGE};
 use crate::credentials::Doubt;
 use crate::error::{Error, FallbackRefusal, Problem, Refusal, StoreAnswer};
 
@@ -74,7 +74,15 @@ where
         let problem = Problem::new(words.to_owned()).about(url);
         problem.answered(answer.clone())
     };
+    let body = unreadable::Body::of(response);
     match (answer.status, answer.code.as_deref().unwrap_or_default()) {
+        (408 | 429 | 500..=599, "") => {
+            Failure::Again(Error::transient(failed("S3 failed for now")))
+        }
+        // An error page of whoever is in between says nothing of a key, and nothing of credentials.
+        (300.., "") if body == unreadable::Body::WebPage && answer.request_id.is_none() => {
+            Failure::Lasting(Error::transient(failed(WEB_PAGE)))
+        }
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
             Failure::Renew(Doubt::Invalid, rejected(url, answer))
         }
@@ -129,12 +137,8 @@ where
         (404, _) if subject.requested == Requested::Key => {
             Failure::Final(Error::NotFound(url.into()))
         }
-        (200..=299, _) => match unreadable::Body::of(response) {
-            unreadable::Body::WebPage => {
-                let words = "a web page answers in place of S3; is --endpoint-url right, and is \
-                             there a proxy or a captive portal in between?";
-                Failure::Lasting(Error::transient(failed(words)))
-            }
+        (200..=299, _) => match body {
+            unreadable::Body::WebPage => Failure::Lasting(Error::transient(failed(WEB_PAGE))),
             unreadable::Body::Whole => {
                 let words = "S3's answer is whole, and is no XML that can be read; a key there may \
                              hold a control character";

@@ -21,6 +21,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
@@ -38,7 +39,8 @@ use client::signed_with;
 use clock_skew::ClockSkew;
 use concurrency_limit::ConcurrencyLimit;
 use hedger::Hedger;
-use patience::Patience;
+use patience::{Patience, Tries};
+use unreadable::is_web_page;
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -281,17 +283,23 @@ impl Bucket {
     /// [`Error::NotFound`] when there is none, [`Error::Refused`] when S3 would not say.
     pub async fn head(&self, key: &str) -> Result<Object, Error> {
         let url = self.url(key);
-        let output = self
-            .answer(&url, Requested::Key, |keys| {
-                self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
-                let head = self.inner.client.head_object().bucket(&**self.name());
-                let (head, key) = (head.key(white_space::for_sdk(key)), key.to_owned());
-                head.customize()
-                    .mutate_request(move |request| white_space::restore(request, &key))
-                    .config_override(signed_with(keys))
-                    .send()
-            })
-            .await?;
+        let send = |keys| {
+            self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
+            let head = self.inner.client.head_object().bucket(&**self.name());
+            let (head, key) = (head.key(white_space::for_sdk(key)), key.to_owned());
+            head.customize()
+                .mutate_request(move |request| white_space::restore(request, &key))
+                .config_override(signed_with(keys))
+                .send()
+        };
+        let mut tries = Tries::default();
+        let output = loop {
+            let output = self.answer(&url, Requested::Key, send).await?;
+            if !is_web_page(output.content_type(), output.e_tag()) {
+                break output;
+            }
+            self.pause_for_web_page(&mut tries, &url).await?;
+        };
         parse::head(self.name(), key, &output).ok_or_else(|| {
             Error::store(Problem::new("the store gives no size or no etag").about(&url))
         })
@@ -305,24 +313,29 @@ impl Bucket {
 
     /// Opens the body of a ranged GET.
     async fn open(&self, object: &ObjectId, range: Range<u64>) -> Result<ByteStream, Error> {
-        let output = self
-            .answer(&object.url(), Requested::Version, |keys| {
-                let range = range.clone();
-                let send = move || {
-                    self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
-                    let get = self.inner.client.get_object().bucket(&*object.bucket);
-                    let get = get.key(white_space::for_sdk(&object.key));
-                    let get = get.if_match(format!("\"{}\"", object.etag));
-                    let get = get.range(format!("bytes={}-{}", range.start, range.end - 1));
-                    let key = object.key.clone();
-                    get.customize()
-                        .mutate_request(move |request| white_space::restore(request, &key))
-                        .config_override(signed_with(keys.clone()))
-                        .send()
-                };
-                self.inner.hedger.send(send)
-            })
-            .await?;
-        download::body_of(output, object, &range)
+        let (url, bytes) = (object.url(), format!("bytes={}-{}", range.start, range.end - 1));
+        let answer = |keys: Credentials| {
+            let bytes = bytes.clone();
+            let send = move || {
+                self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
+                let get = self.inner.client.get_object().bucket(&*object.bucket);
+                let get = get.key(white_space::for_sdk(&object.key)).range(&bytes);
+                let get = get.if_match(format!("\"{}\"", object.etag));
+                let key = object.key.clone();
+                get.customize()
+                    .mutate_request(move |request| white_space::restore(request, &key))
+                    .config_override(signed_with(keys.clone()))
+                    .send()
+            };
+            self.inner.hedger.send(send)
+        };
+        let mut tries = Tries::default();
+        loop {
+            let output = self.answer(&url, Requested::Version, answer).await?;
+            if !is_web_page(output.content_type(), output.e_tag()) {
+                return download::body_of(output, object, &range);
+            }
+            self.pause_for_web_page(&mut tries, &url).await?;
+        }
     }
 }

@@ -1,6 +1,10 @@
-//! What kind of body an answer has that says 200 and cannot be read.
+//! What kind of answer it is that S3 would not give, or that cannot be read.
 
 use aws_sdk_s3::config::http::HttpResponse;
+
+/// The words for [`Body::WebPage`].
+pub(super) const WEB_PAGE: &str = "a web page answers in place of S3; is --endpoint-url right, and \
+                                   is there a proxy or a captive portal in between?";
 
 /// What came in place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +17,15 @@ pub(super) enum Body {
     Cut,
 }
 
+/// Returns whether what answers a HEAD or GET with 200 is no object: S3 gives each its etag.
+pub(super) fn is_web_page(content_type: Option<&str>, etag: Option<&str>) -> bool {
+    etag.is_none() && content_type.is_some_and(is_html)
+}
+
+fn is_html(content_type: &str) -> bool {
+    content_type.trim_start().to_ascii_lowercase().starts_with("text/html")
+}
+
 impl Body {
     pub(super) fn of(response: &HttpResponse) -> Self {
         let body = response.body().bytes().unwrap_or_default().trim_ascii();
@@ -20,8 +33,7 @@ impl Body {
             body.get(..tag.len()).is_some_and(|b| b.eq_ignore_ascii_case(tag.as_bytes()))
         };
         let kind = response.headers().get("content-type").unwrap_or_default();
-        let is_html = kind.trim_start().to_ascii_lowercase().starts_with("text/html");
-        if is_html || begins_with("<!doctype html") || begins_with("<html") {
+        if is_html(kind) || begins_with("<!doctype html") || begins_with("<html") {
             Self::WebPage
         } else if body.ends_with(b"</ListBucketResult>") {
             Self::Whole

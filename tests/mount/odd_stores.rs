@@ -1,9 +1,9 @@
 //! Stores that are not what S3 is, and ways to a store that lead nowhere: a mount says so within
 //! seconds, and shows whatever can be shown (docs/semantics.md, "Odd stores").
 
-use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use fake_daac::{Knobs, Listing};
 
@@ -19,21 +19,38 @@ fn must_fail_soon(mount_command: MountCommand, words: &[&str]) {
     assert!(began.elapsed() < SECONDS, "{words:?}: {:?}", began.elapsed());
 }
 
+/// Runs the commands at the same time.
+fn must_all_fail_soon<const N: usize>(commands: [(MountCommand, &[&str]); N]) {
+    thread::scope(|scope| {
+        for (command, words) in commands {
+            scope.spawn(move || must_fail_soon(command, words));
+        }
+    });
+}
+
 /// Where nothing answers, or something else than S3, a mount fails within seconds, with the cause.
 #[test]
 fn a_store_that_is_not_there_is_told_within_seconds() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    let at = |url: &str| environment.mount_command(BUCKET).env("AWS_ENDPOINT_URL_S3", url);
+    let at =
+        |source: &str, url: &str| environment.mount_command(source).env("AWS_ENDPOINT_URL_S3", url);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refused = ["no answer from S3", "Connection refused", "given up after"];
-    must_fail_soon(at(&format!("http://{closed}")), &refused);
-    let file = environment.mount_command("s3://granules/folder/one.txt");
-    must_fail_soon(file.env("AWS_ENDPOINT_URL_S3", format!("http://{closed}")), &refused);
-    must_fail_soon(at("https://s3.store.invalid"), &["no answer from S3", "dns error"]);
-    // It speaks no TLS.
-    must_fail_soon(at(&environment.fake_daac.s3_url().replace("http:", "https:")), &["TLS"]);
-    environment.fake_daac.set(|knobs| knobs.web_page = true);
-    must_fail_soon(environment.mount_command(BUCKET), &["a web page answers in place of S3"]);
+    let (closed, real) = (format!("http://{closed}"), environment.fake_daac.s3_url());
+    let no_tls = real.replace("http:", "https:");
+    let file = "s3://granules/folder/one.txt";
+    must_all_fail_soon([
+        (at(BUCKET, &closed), &["no answer from S3", "Connection refused", "given up after"][..]),
+        (at(file, &closed), &["no answer from S3", "Connection refused", "given up after"]),
+        (at(BUCKET, "https://s3.store.invalid"), &["no answer from S3", "dns error"]),
+        (at(BUCKET, &no_tls), &["no answer from S3", "TLS"]),
+    ]);
+    for status in [200, 302, 403, 404] {
+        environment.fake_daac.set(|knobs| knobs.web_page = Some(status));
+        let sources = [at(BUCKET, &real), at(file, &real)];
+        must_all_fail_soon(
+            sources.map(|command| (command, &["a web page answers in place of S3"][..])),
+        );
+    }
 }
 
 /// `doctor` finds the same as a mount, as soon.
@@ -54,13 +71,22 @@ fn doctor_finds_a_store_that_is_not_there_within_seconds() {
 #[test]
 fn a_running_mount_waits_for_its_store() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    let mount = environment.mount(BUCKET);
-    environment.fake_daac.set(|knobs| knobs.web_page = true);
-    let path = mount.at("folder");
-    let reader = std::thread::spawn(move || fs::read_dir(path).map(Iterator::count));
-    std::thread::sleep(Duration::from_secs(7));
-    environment.fake_daac.set(|knobs| knobs.web_page = false);
-    assert_eq!(reader.join().unwrap().unwrap(), 1);
+    for status in [200, 404] {
+        let mount = environment.mount(BUCKET);
+        let known = fs::File::open(mount.at("folder/one.txt")).unwrap();
+        environment.fake_daac.set(|knobs| knobs.web_page = Some(status));
+        let (folder, unknown) = (mount.at("folder"), mount.at("folder/no.txt"));
+        let readers = (
+            thread::spawn(move || fs::read_dir(folder).unwrap().count()),
+            thread::spawn(move || io::read_to_string(known).unwrap()),
+            thread::spawn(move || errno(fs::metadata(unknown))),
+        );
+        thread::sleep(Duration::from_secs(5));
+        environment.fake_daac.set(|knobs| knobs.web_page = None);
+        let outcome =
+            (readers.0.join().unwrap(), readers.1.join().unwrap(), readers.2.join().unwrap());
+        assert_eq!(outcome, (1, "one\n".to_owned(), libc::ENOENT), "{status}");
+    }
 }
 
 /// A secret key that S3 does not have is a refusal in words at mount time, and makes no directories

@@ -118,6 +118,12 @@ impl Checks<'_> {
                 report.failed("list", &text).map(|()| Listed::Failed)
             }
             Ok(page) => {
+                // A mount asks with a delimiter, which some stores ignore.
+                if let Err(error @ Error::Store(_)) =
+                    self.within(self.bucket.page(prefix, &Position::Start)).await
+                {
+                    return report.failed("list", &error.to_string()).map(|()| Listed::Failed);
+                }
                 report.ok("list", &format!("{url} can be listed"))?;
                 let is_readable = |object: &Object| object.size > 0 && !object.is_archived();
                 Ok(Listed::Allowed(page.objects.into_iter().find(is_readable)))

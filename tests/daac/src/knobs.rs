@@ -91,8 +91,8 @@ pub struct Knobs {
     pub raw_keys: bool,
     /// Whether `delimiter` is ignored.
     pub ignored_delimiter: bool,
-    /// Whether a listing is answered by a web page, with status 200.
-    pub web_page: bool,
+    /// The status with which a web page answers every request in place of S3.
+    pub web_page: Option<u16>,
     /// Which prefixes may be listed.
     pub listing: Listing,
     /// The prefixes whose objects are refused with 403.
@@ -153,7 +153,7 @@ impl Default for Knobs {
             etagless_listings: false,
             raw_keys: false,
             ignored_delimiter: false,
-            web_page: false,
+            web_page: None,
             listing: Listing::default(),
             unreadable: Vec::new(),
             customer_key: Vec::new(),

@@ -117,6 +117,9 @@ pub(crate) fn answer(
     target: &Target,
     knobs: &Knobs,
 ) -> Result<Response<ResponseBody>, S3Error> {
+    if let Some(status) = knobs.web_page {
+        return Ok(answers::html(status, "<!DOCTYPE html><p>Welcome to this network."));
+    }
     match target.kind {
         RequestKind::Forbidden if matches!(*request.method(), Method::GET | Method::HEAD) => {
             return Err(S3Error::new(
@@ -152,9 +155,6 @@ pub(crate) fn answer(
             parameters.apply(knobs);
             if !knobs.listing.allows(&parameters.prefix) {
                 return Err(S3Error::denied());
-            }
-            if knobs.web_page {
-                return Ok(answers::html(200, "<!DOCTYPE html><p>Welcome to this network."));
             }
             list_objects::answer(&target.bucket, bucket, &parameters, knobs)
         }
