@@ -209,7 +209,9 @@ impl Listings {
         let directory = self.cache.find(self.tree, &parent);
         for name in Name::of_object(component) {
             let listed = directory.as_ref().and_then(|directory| directory.find(&name));
-            if matches!(listed, Some(Entry::File(object)) if object.id == *version) {
+            // What was listed without a version may be this one.
+            let is_this = |id: &ObjectId| *id == *version || !id.has_version();
+            if matches!(listed, Some(Entry::File(object)) if is_this(&object.id)) {
                 self.cache.forget(self.tree, &parent);
             }
             self.lookups.forget(&parent, &name, version);

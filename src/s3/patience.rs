@@ -64,7 +64,7 @@ impl Bucket {
     pub(super) fn give_up(&self, tries: &Tries, fault: &Error) -> Result<(), Error> {
         let (is_impatient, waited) =
             (self.inner.patience.0.load(Ordering::Relaxed) > 0, tries.began.elapsed());
-        if !is_impatient || tries.backoff.tries < TRIES || waited < TIME {
+        if !is_impatient || tries.backoff.tries + 1 < TRIES || waited < TIME {
             return Ok(());
         }
         Err(Error::transient(format!("{fault}; given up after {} s", waited.as_secs())))

@@ -111,6 +111,8 @@ fn objects_without_an_etag_are_shown_and_read() {
     fake_daac.put(BUCKET, "folder/two.txt", "two\n");
     fake_daac.set(|knobs| knobs.etagless_listings = true);
     let mount = environment.mount(BUCKET);
+    // Known by a HEAD before the listing is.
+    assert_eq!(fs::metadata(mount.at("folder/one.txt")).unwrap().len(), 4);
     let listed = run_tool(&mount.path(), "ls", ["-l", "folder"]).must_succeed();
     let listed = String::from_utf8(listed).unwrap();
     assert!(listed.contains("one.txt") && listed.contains("two.txt"), "{listed}");
