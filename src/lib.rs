@@ -23,6 +23,7 @@
 //! | [`inodes`] | inode numbers, and the nodes that the kernel knows by them | |
 //! | [`filesystem`] | lookup, readdir, open, read in the filesystem's own words | |
 //! | [`fuse`] | dispatch, the kernel's caches, mount and unmount | fuser |
+//! | [`logging`] | where the log goes, and in which form | tracing-subscriber, syslog-tracing |
 //! | [`cli`], [`commands`] | flags, environment, defaults; one file a verb | clap |
 //!
 //! Where to start reading: [`fuse`] shows how a request of the kernel comes in and how its error
@@ -41,6 +42,7 @@ pub mod fuse;
 pub mod http;
 pub mod inodes;
 pub mod listing;
+pub mod logging;
 pub mod login;
 pub mod object;
 pub mod prefetch;

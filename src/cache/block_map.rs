@@ -2,10 +2,10 @@
 //!
 //! There are two least-recently-used segments: demanded blocks, which are evicted first, and
 //! prefetched blocks, which nobody has read yet. They are kept by hand because `quick_cache`
-//! (S3-FIFO) evicts first what was not read yet: in our test it evicted 98 % of the prefetched blocks
-//! of a stream unread, and these two segments none. Its scan resistance would help blocks that are read often, which the
-//! kernel's page cache holds already, and it evicts when something is inserted, where here the
-//! memory limiter decides when a block has to go.
+//! (S3-FIFO) evicts first what was not read yet: in our test it evicted 98 % of the prefetched
+//! blocks of a stream unread, and these two segments none. Its scan resistance would help blocks
+//! that are read often, which the kernel's page cache holds already, and it evicts when something
+//! is inserted, where here the memory limiter decides when a block has to go.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -18,10 +18,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use access::{BucketTableArg, EarthdataArgs, StoreArgs};
 pub use buckets::BucketsArgs;
 pub use credentials::{CredentialsArgs, Format};
-pub use doctor::DoctorArgs;
+pub use doctor::{DoctorArgs, DoctorTarget};
 pub use mount::MountArgs;
 pub use path::PathArgs;
-pub use values::timestamp;
+pub use values::{time_span, timestamp};
 
 /// NASA's Earthdata buckets as a folder.
 #[derive(Debug, Parser)]
@@ -118,7 +118,8 @@ pub enum Verb {
     /// Print S3 credentials for other programs
     #[command(long_about = credentials::ABOUT)]
     Credentials(Box<CredentialsArgs>),
-    /// Check everything that a mount needs, and say what to do about what does not work
+    /// Check everything that a mount needs, or what a mount waits for, and say what to do about
+    /// what does not work
     #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
     /// Forget the names that a mount has seen, so that it asks for them again (SIGHUP to the

@@ -12,6 +12,7 @@ use crate::connect::Settings;
 use crate::error::Error;
 use crate::filesystem::{CacheSettings, OwnerAndModes};
 use crate::fuse::MountSettings;
+use crate::logging::LogSettings;
 
 /// `granulefs mount`
 #[derive(Debug, Args)]
@@ -102,13 +103,15 @@ pub struct MountArgs {
     #[arg(long, help_heading = "Owner and permissions")]
     noexec: bool,
 
-    /// Append the log to this file; without it only --foreground logs, to standard error
+    /// Append the log to this file [default: the journal or syslog, with --foreground standard
+    /// error]
     #[arg(long, value_name = "FILE", help_heading = "Log")]
-    pub log_file: Option<PathBuf>,
+    log_file: Option<PathBuf>,
 
-    /// Log more: -v renewed credentials, -vv requests, -vvv everything. Secrets are never logged
+    /// Log more than warnings: -v renewed credentials, -vv requests, -vvv everything. Secrets are
+    /// never logged
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Log")]
-    pub verbose: u8,
+    verbose: u8,
 
     /// Options as mount(8) passes them: any long option of this page (cache_size=1GiB,allow_other),
     /// and ro, noauto, _netdev and the like, which change nothing
@@ -141,6 +144,24 @@ impl MountArgs {
     #[must_use]
     pub fn limits(&self) -> CacheSettings {
         CacheSettings { metadata_ttl: self.metadata_ttl, cache_size: self.cache_size }
+    }
+
+    /// Returns what is logged, and where.
+    #[must_use]
+    pub fn log_settings(&self) -> LogSettings {
+        let level = match self.verbose {
+            0 => "warn",
+            1 => "info",
+            2 => "debug",
+            _ => "trace",
+        };
+        let mountpoint = std::path::absolute(&self.mountpoint);
+        LogSettings {
+            level,
+            file: self.log_file.clone(),
+            to_stderr: self.foreground,
+            mountpoint: mountpoint.unwrap_or_else(|_| self.mountpoint.clone()),
+        }
     }
 
     /// Returns how the kernel is asked to mount `source`, as mount(8) is to show it.

@@ -47,6 +47,12 @@ pub fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
+/// Returns a time in words, `1h 2m 3s`.
+#[must_use]
+pub fn time_span(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! What verbs print: results to standard output, remarks to standard error.
 
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
 use std::io::Write;
+use std::path::Path;
 
 use crate::connect::{Note, SlowLogin};
 use crate::error::{Error, Problem};
@@ -20,19 +21,32 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
 
 /// Tells the user something worth knowing.
 pub(super) fn notes(notes: &[Note]) {
-    for note in notes {
-        eprintln!("granulefs: note: {note}");
-    }
+    notes.iter().for_each(note);
+}
+
+/// Tells the user one thing worth knowing.
+pub(super) fn note(note: &impl Display) {
+    remark(format_args!("note: {note}"));
 }
 
 /// Warns the user of something that will not work.
 pub(super) fn warning(warning: &impl Display) {
-    eprintln!("granulefs: warning: {warning}");
+    remark(format_args!("warning: {warning}"));
 }
 
 /// Tells the user what a login waits for.
 pub(super) fn progress(login: SlowLogin) {
-    eprintln!("granulefs: {login}");
+    remark(format_args!("{login}"));
+}
+
+/// Tells the user where a mount is that this terminal serves.
+pub(super) fn mounted(source: &str, mountpoint: &Path) {
+    remark(format_args!("mounted {source} on {}", mountpoint.display()));
+}
+
+/// Writes a line to standard error. That nobody reads it is no reason to end a mount.
+fn remark(words: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "granulefs: {words}");
 }
 
 /// `value` as JSON that people can read as well as programs.

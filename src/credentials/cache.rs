@@ -31,7 +31,7 @@ pub enum Doubt {
 #[derive(Debug)]
 pub struct CredentialsCache {
     provider: Provider,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     renewals: SingleFlight<(), Arc<CachedCredentials>>,
 }
 
@@ -91,7 +91,7 @@ impl CredentialsCache {
                 Err(Error::Transient(_)) if tries < TRIES && began.elapsed() < LATEST => tries += 1,
                 Err(Error::Transient(cause)) => {
                     let seconds = began.elapsed().as_secs();
-                    let words = format!("given up after {seconds} s, try again later");
+                    let words = format!("{cause}; given up after {seconds} s, try again later");
                     return Err(Error::transient(Problem::new(words).caused_by(cause)));
                 }
                 outcome => return outcome,
@@ -286,8 +286,8 @@ impl CredentialsCache {
         Err(Error::Transient(problem))
     }
 
-    /// A waiter gets a refusal as its own error, which is logged there. Of several other failures in
-    /// a row only the first is a warning.
+    /// A waiter gets a refusal as its own error, which is logged there. Of several other failures
+    /// in a row only the first is a warning.
     fn log_failure(&self, state: &State, error: &Error, now: Duration) {
         let is_refusal = matches!(error, Error::Refused(_)) && state.age(now) == Age::Expired;
         if state.failures > 0 || is_refusal {
@@ -298,7 +298,7 @@ impl CredentialsCache {
     }
 }
 
-fn since_boot() -> Duration {
+pub(super) fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

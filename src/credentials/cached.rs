@@ -17,8 +17,8 @@ pub struct CachedCredentials {
     pub(super) generation: u64,
     /// When they were handed out, when they begin to age, and when they end: time since boot.
     pub(super) issued: Duration,
-    ageing: Duration,
-    expires: Duration,
+    pub(super) ageing: Duration,
+    pub(super) expires: Duration,
     was_accepted: AtomicBool,
 }
 

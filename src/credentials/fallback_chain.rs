@@ -120,6 +120,11 @@ impl FallbackChain {
         Some((self.first.last_refusal()?, self.fallback()?.last_refusal()))
     }
 
+    /// Returns the caches of all of them.
+    pub fn caches(&self) -> impl Iterator<Item = &Arc<CredentialsCache>> {
+        self.both().map(|candidate| &candidate.cache)
+    }
+
     fn preferred(&self) -> &Candidate {
         let fallback = self.fallback().filter(|_| self.prefers_fallback.load(Ordering::Relaxed));
         fallback.unwrap_or(&self.first)

@@ -12,9 +12,11 @@ mod fallback_chain;
 mod instance;
 mod provider;
 mod state;
+mod status;
 
 pub use cache::{CredentialsCache, Doubt};
 pub use cached::{Age, CachedCredentials};
 pub use fallback_chain::FallbackChain;
 pub use instance::instance_region;
 pub use provider::Provider;
+pub use status::CredentialsStatus;

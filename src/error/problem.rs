@@ -10,7 +10,8 @@ use super::{Error, StoreAnswer};
 
 /// One failure in its parts.
 ///
-/// Displays as `SUBJECT: WORDS (ANSWER): CAUSE`, on one line, without the parts that are missing.
+/// Displays as `SUBJECT: WORDS (ANSWER): CAUSE`, on one line, without the parts that are missing
+/// and without a cause that the words have already.
 /// Cheap to clone. Two are equal when they read the same.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -68,7 +69,11 @@ impl fmt::Display for Problem {
         if let Some(answer) = &self.answer {
             write!(f, " ({answer})")?;
         }
-        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
+        let cause = self.cause.as_ref().map(ToString::to_string);
+        match cause.filter(|cause| !self.words.contains(cause)) {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
     }
 }
 

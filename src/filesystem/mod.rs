@@ -8,6 +8,7 @@ mod handles;
 mod lookup;
 mod refresh;
 mod statistics;
+mod status;
 mod xattrs;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use handles::Handles;
 pub use lookup::Lookup;
 pub use refresh::EntryTtl;
 use refresh::RefreshEpoch;
+pub use status::Status;
 
 use crate::cache::BlockCache;
 use crate::error::Error;

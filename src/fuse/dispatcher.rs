@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::Refresher;
 use super::log_dedup::LogDedup;
+use super::waiting::WaitingOperations;
 use crate::error::Error;
 use crate::filesystem::Filesystem;
 
@@ -23,6 +24,7 @@ pub(super) struct Dispatcher {
     pub(super) deadline: Duration,
     pub(super) refresher: Refresher,
     pub(super) log_dedup: Arc<LogDedup>,
+    pub(super) waiting: Arc<WaitingOperations>,
     /// Becomes true when the kernel has ended the session.
     pub(super) ended: watch::Sender<bool>,
 }
@@ -55,9 +57,10 @@ impl Dispatcher {
             return reply(span.in_scope(|| to_errno(outcome, &self.log_dedup)));
         }
         let (filesystem, log_dedup) = (self.filesystem.clone(), self.log_dedup.clone());
-        let deadline = self.deadline;
+        let (deadline, wait) = (self.deadline, self.waiting.begin(node.0, Instant::now()));
         self.runtime.spawn(async move {
             let outcome = tokio::time::timeout(deadline, operation).await;
+            drop(wait);
             reply(span.in_scope(|| {
                 let outcome = outcome.unwrap_or_else(|_| Err(filesystem.timeout_cause(node.0)));
                 to_errno(outcome, &log_dedup)
@@ -122,6 +125,7 @@ mod tests {
             deadline,
             refresher: Refresher::new(filesystem, KernelCache::default()),
             log_dedup: Arc::default(),
+            waiting: Arc::default(),
             ended: watch::Sender::new(false),
         }
     }

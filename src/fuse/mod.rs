@@ -10,9 +10,12 @@ mod refresher;
 mod replies;
 mod requests;
 mod session;
+mod status;
+mod waiting;
 
-pub use mountpoint::{Mountpoint, unmount};
+pub use mountpoint::{MountAround, Mountpoint, unmount};
 pub use options::MountSettings;
 pub use refresher::Refresher;
 pub use requests::REFRESH;
 pub use session::MountSession;
+pub use status::{MAX_STATUS, MountStatus, STATUS, WaitingStatus};

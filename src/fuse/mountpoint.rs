@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use rustix::io::Errno;
@@ -114,6 +114,47 @@ pub fn unmount(path: &Path) -> Result<(), Error> {
     Mountpoint { path }.detach()
 }
 
+/// A granulefs mount, found by a path in it.
+#[derive(Clone, Debug)]
+pub struct MountAround {
+    /// Its mount point, absolute and without links.
+    pub mountpoint: PathBuf,
+    /// Whether the path is the mount point itself.
+    pub is_mountpoint: bool,
+}
+
+impl MountAround {
+    /// Finds the granulefs mount that `path` is in. Nothing inside of it is looked at, since that
+    /// may wait for long, or be dead.
+    #[must_use]
+    pub fn find(path: &Path) -> Option<Self> {
+        let path = std::path::absolute(path).ok()?;
+        let ancestors: Vec<_> = path.ancestors().collect();
+        ancestors.into_iter().rev().find_map(|ancestor| {
+            let mountpoint = resolve(ancestor).ok()?;
+            let mount = mount_at(&mountpoint).ok()??;
+            mount.is_granulefs().then(|| Self::at(mountpoint, path.strip_prefix(ancestor).ok()?))?
+        })
+    }
+
+    /// The mount at `mountpoint`, or the one around it when `below` leads out of it again. No link
+    /// is below.
+    fn at(mountpoint: PathBuf, below: &Path) -> Option<Self> {
+        let mut depth = 0_usize;
+        let mut parts = below.components();
+        while let Some(part) = parts.next() {
+            depth = match (part, depth.checked_sub(1)) {
+                (Component::ParentDir, None) => {
+                    return Self::find(&mountpoint.parent()?.join(parts.as_path()));
+                }
+                (Component::ParentDir, Some(above)) => above,
+                _ => depth + 1,
+            };
+        }
+        Some(Self { mountpoint, is_mountpoint: depth == 0 })
+    }
+}
+
 fn mount_at(path: &Path) -> Result<Option<Mount>, Error> {
     Ok(MountTable::read()?.topmost_at(path))
 }
@@ -123,8 +164,8 @@ fn is_dead(error: &std::io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::NOTCONN)
 }
 
-/// Returns the path without links and dots. Its last part may be a dead mount, which cannot be
-/// looked into.
+/// Returns the path without links and dots. Its last part may be, or lead to, a dead mount,
+/// which cannot be looked into.
 fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let error = match path.canonicalize() {
         Ok(path) => return Ok(path),
@@ -134,7 +175,10 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
         (Some(parent), Some(name)) if is_dead(&error) => {
             let parent =
                 if parent.as_os_str().as_bytes().is_empty() { Path::new(".") } else { parent };
-            Ok(parent.canonicalize()?.join(name))
+            match path.read_link() {
+                Ok(target) => resolve(&parent.join(target)),
+                Err(_) => Ok(parent.canonicalize()?.join(name)),
+            }
         }
         _ => Err(error),
     }

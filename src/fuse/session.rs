@@ -59,6 +59,7 @@ impl MountSession {
             deadline: settings.deadline,
             refresher: refresher.clone(),
             log_dedup: Arc::default(),
+            waiting: Arc::default(),
             ended: tell_end,
         };
         let session = Session::new(dispatcher, mountpoint.path(), &settings.fuser_config())

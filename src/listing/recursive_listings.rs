@@ -51,8 +51,8 @@ impl RecursiveListings {
         }
     }
 
-    /// Records that `prefix`, of which nothing is known, is read among the children of `parent`.
-    /// If a recursive listing will reach it, waits until that has filled it. Whatever is completed on
+    /// Records that `prefix`, of which nothing is known, is read among the children of `parent`. If
+    /// a recursive listing will reach it, waits until that has filled it. Whatever is completed on
     /// the way goes to `keep`.
     pub(super) async fn fill<F>(&self, parent: &Prefix, prefix: &Prefix, keep: F)
     where

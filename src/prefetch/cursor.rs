@@ -30,9 +30,9 @@ impl Cursor {
     const LARGEST_STEP: u64 = 32 * 1024 * 1024;
     /// The kernel's own read-ahead arrives out of order within this distance.
     const SLACK: u64 = 2 * 1024 * 1024;
-    /// How close the second read of a stream must be to the first, as a multiple of its length: small
-    /// reads are close to each other by chance more often, and a needless window costs more beside
-    /// them.
+    /// How close the second read of a stream must be to the first, as a multiple of its length:
+    /// small reads are close to each other by chance more often, and a needless window costs more
+    /// beside them.
     const FIRST_STEP_LENGTHS: u64 = 8;
     /// The same in bytes, at most.
     const LONGEST_FIRST_STEP: u64 = 1024 * 1024;
@@ -69,8 +69,8 @@ impl Cursor {
 
     /// Returns a cursor that continues at `read`, whose reader has skipped some of what is
     /// prefetched: the kernel does that with what it still has cached. Nothing more is prefetched
-    /// before the stream is read on from there. It may also be another reader, so this cursor goes on
-    /// as well, up to `read`.
+    /// before the stream is read on from there. It may also be another reader, so this cursor goes
+    /// on as well, up to `read`.
     pub(super) fn skip_to(&mut self, read: &Range<u64>) -> Self {
         let prefetched = std::mem::replace(&mut self.prefetched, read.start);
         Self {

@@ -14,6 +14,7 @@ mod parse;
 mod patience;
 mod punctual_timeout;
 mod request;
+mod status;
 mod unreadable;
 mod white_space;
 
@@ -25,10 +26,10 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
-use parking_lot::Mutex;
 
 pub use download::Download;
 pub use patience::Impatience;
+pub use status::BucketStatus;
 
 use crate::credentials::{CredentialsCache, FallbackChain};
 use crate::error::{Error, Problem};
@@ -40,6 +41,7 @@ use clock_skew::ClockSkew;
 use concurrency_limit::ConcurrencyLimit;
 use hedger::Hedger;
 use patience::{Patience, Tries};
+use status::LastAnswers;
 use unreadable::is_web_page;
 
 /// Where a bucket is and how it is spoken to.
@@ -72,8 +74,7 @@ struct Inner {
     list_limit: ConcurrencyLimit,
     hedger: Hedger,
     patience: Patience,
-    /// The last fault, until a request is answered.
-    last_fault: Mutex<Option<Error>>,
+    last_answers: LastAnswers,
 }
 
 /// Where a page of a listing starts.
@@ -132,7 +133,7 @@ impl Bucket {
             list_limit: ConcurrencyLimit::default(),
             hedger: Hedger::default(),
             patience: Patience::default(),
-            last_fault: Mutex::default(),
+            last_answers: LastAnswers::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -167,7 +168,7 @@ impl Bucket {
         if let Some(cause) = self.inner.credentials.timeout_cause() {
             return cause;
         }
-        Error::Deadline(match self.inner.last_fault.lock().clone() {
+        Error::Deadline(match self.inner.last_answers.fault() {
             Some(Error::Transient(problem) | Error::Store(problem)) => problem,
             Some(fault) => Problem::new("the last request failed").caused_by(fault),
             None => Problem::new("S3 is slow").about(self.url("")),

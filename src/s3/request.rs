@@ -29,7 +29,9 @@ impl Bucket {
     {
         let subject = Subject { url, region: &self.inner.location.region, requested };
         let request = |cache| self.answer_with(cache, subject, &send);
-        self.inner.credentials.run(self.name(), request).await
+        let outcome = self.inner.credentials.run(self.name(), request).await;
+        self.inner.last_answers.record_outcome(&outcome, Instant::now());
+        outcome
     }
 
     /// Sends the request until it is answered, with renewed credentials where they were the reason.
@@ -110,6 +112,6 @@ impl Bucket {
 
     /// Keeps `fault` as the answer to what is waited for, until a request is answered.
     fn record_fault(&self, fault: Option<Error>) {
-        *self.inner.last_fault.lock() = fault;
+        self.inner.last_answers.record_fault(fault, Instant::now());
     }
 }

@@ -1,11 +1,12 @@
 //! The test environment: a fake DAAC with one bucket, and the library's types connected to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use fake_daac::{Content, Daac, FakeDaac, Family, Knobs, Object, Setup, Stats};
+use fake_daac::{Content, Daac, FakeDaac, Family, Knobs, Object, RequestKind, Setup, Stats};
 use granulefs::credentials::{CredentialsCache, Provider};
 use granulefs::error::Error;
 use granulefs::filesystem::{CacheSettings, Filesystem, OwnerAndModes};
@@ -89,6 +90,24 @@ impl TestEnvironment {
             }
         })
         .await;
+    }
+
+    /// Returns how many GETs there were and how many bytes were sent for them. A hedged GET, which
+    /// has the same range, counts once.
+    ///
+    /// # Panics
+    /// When more were hedged than 3 % and 4 more.
+    pub(crate) fn unhedged_gets(&self) -> (u64, u64) {
+        let mut gets: HashMap<_, u64> = HashMap::new();
+        let log = self.fake_daac.log().into_iter();
+        let log: Vec<_> = log.filter(|request| request.kind == RequestKind::Get).collect();
+        for get in &log {
+            let sent = gets.entry((&get.key, &get.range)).or_default();
+            *sent = get.sent.max(*sent);
+        }
+        let (all, different) = (log.len(), gets.len());
+        assert!(all <= different * 103 / 100 + 4, "{all} GETs, {different} different ones");
+        (different as u64, gets.values().sum())
     }
 
     pub(crate) fn endpoint(&self) -> String {

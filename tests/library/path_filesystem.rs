@@ -70,9 +70,19 @@ impl PathFilesystem {
 
     /// Returns the number of bytes that the cache counts against its limit.
     pub(crate) fn cached_bytes(&self) -> u64 {
+        self.statistic("cache.bytes")
+    }
+
+    /// Returns the number of bytes of objects that reached the cache. Of a hedged GET only one
+    /// answer does.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.statistic("s3.bytes")
+    }
+
+    fn statistic(&self, name: &str) -> u64 {
         let statistics = self.xattr(ROOT, OsStr::new("user.granulefs.statistics")).unwrap();
-        let line = statistics.lines().find_map(|line| line.strip_prefix("cache.bytes ")).unwrap();
-        line.parse().unwrap()
+        let mut lines = statistics.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(known, _)| *known == name).unwrap().1.parse().unwrap()
     }
 
     /// Reads a file from its start to its end, `step` bytes at a time.

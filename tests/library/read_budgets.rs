@@ -1,8 +1,6 @@
 //! How many GETs and bytes each workload of reads may cost. `scripts/bench` measures their times.
 
-use std::collections::HashMap;
-
-use fake_daac::{Content, RequestKind};
+use fake_daac::Content;
 use futures_util::future::join_all;
 
 use crate::environment::{TestEnvironment, in_time};
@@ -21,28 +19,12 @@ fn random(count: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Waits until no request is under way, and returns and resets the GETs and their bytes. A hedged
-/// GET counts once; at most 3 % of the GETs and 4 more may be hedged.
+/// GET counts once.
 async fn take_counts(environment: &TestEnvironment) -> (u64, u64) {
     environment.wait_for_stats(|stats| stats.in_flight == 0).await;
-    let mut gets: HashMap<_, u64> = HashMap::new();
-    let log: Vec<_> = environment
-        .fake_daac
-        .log()
-        .into_iter()
-        .filter(|request| request.kind == RequestKind::Get)
-        .collect();
-    for get in &log {
-        let sent = gets.entry((&get.key, &get.range)).or_default();
-        *sent = get.sent.max(*sent);
-    }
-    assert!(
-        log.len() <= gets.len() * 103 / 100 + 4,
-        "{} GETs, {} different ones",
-        log.len(),
-        gets.len()
-    );
+    let counts = environment.unhedged_gets();
     environment.fake_daac.reset_stats();
-    (gets.len() as u64, gets.values().sum())
+    counts
 }
 
 /// Reads these ranges of a new file of `size` bytes, checks the bytes, and returns the cost.

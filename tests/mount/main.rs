@@ -17,6 +17,7 @@ mod failure_isolation;
 mod harness;
 mod lifecycle;
 mod liveness;
+mod log;
 mod mount_errors;
 mod mountpoints;
 mod names;

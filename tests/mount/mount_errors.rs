@@ -251,7 +251,7 @@ fn a_failing_endpoint_is_an_error_that_may_pass() {
         environment.mount_command(BUCKET).must_fail_with(&[
             words[0],
             words[1],
-            "given up after ",
+            "; given up after ",
             "try again later",
         ]);
     }

@@ -92,6 +92,8 @@ fn a_verbose_log_and_the_process_list_hold_no_secret() {
     must_hold_no_secret(&environment.fake_daac, "the process list", &mount.server().command_line());
     let statistics = xattr::get(mount.path(), "user.granulefs.statistics").unwrap().unwrap();
     must_hold_no_secret(&environment.fake_daac, "the statistics", &statistics);
+    let status = xattr::get(mount.path(), "user.granulefs.doctor").unwrap().unwrap();
+    must_hold_no_secret(&environment.fake_daac, "what doctor is told", &status);
     assert_eq!(environment.fake_daac.stats().leaked_secrets, 0);
 }
 

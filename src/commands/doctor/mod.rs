@@ -5,6 +5,7 @@ mod identity;
 mod login;
 mod login_host;
 mod machine;
+mod mounted;
 mod region;
 mod report;
 
@@ -15,7 +16,7 @@ use self::login::LoginChecks;
 use self::report::Report;
 use super::process;
 use crate::catalog::Source;
-use crate::cli::DoctorArgs;
+use crate::cli::{DoctorArgs, DoctorTarget};
 use crate::connect::{Connections, connect};
 use crate::error::Error;
 use crate::login::Identity;
@@ -26,6 +27,11 @@ use crate::login::Identity;
 /// When a check cannot be made or printed.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
     process::hide_memory();
+    if let Some(DoctorTarget::Mount(mountpoint)) = &args.target {
+        let mut report = Report::new(args.json);
+        mounted::check(mountpoint, &mut report)?;
+        return report.end();
+    }
     let runtime = process::runtime()?;
     let mut report = Report::new(args.json);
     machine::check(&mut report)?;
@@ -46,7 +52,7 @@ async fn check(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
         let may_log_in = identity.is_some() && (answers || !is_needed);
         (identity, may_log_in)
     };
-    let Some(source) = &args.source else {
+    let Some(DoctorTarget::Source(source)) = &args.target else {
         return report.skipped(
             "source",
             "name what you want to mount to have the login and the bucket looked at",

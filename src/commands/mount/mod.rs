@@ -14,6 +14,11 @@ use crate::connect::{UsableBuckets, connect};
 use crate::error::Error;
 use crate::filesystem::Filesystem;
 use crate::fuse::{MountSession, Mountpoint};
+use crate::logging;
+
+/// Said once, in the terminal of whoever mounts.
+const NOT_LOGGED: &str = "neither the journal nor syslog listens at /dev/log: nothing will be \
+                          logged; --log-file FILE logs to a file";
 
 /// Mounts, and returns when the mount can be used, or with `--foreground` when it has ended.
 ///
@@ -24,15 +29,16 @@ pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
     if !args.foreground && !background::is_child() {
         return background::start();
     }
+    let is_logged = logging::start(&args.log_settings())?;
     process::raise_file_limit();
     let runtime = process::runtime()?;
-    let served = runtime.block_on(serve(args, &runtime));
+    let served = runtime.block_on(serve(args, is_logged, &runtime));
     // Without this, the process would wait for requests that are still in flight.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
+async fn serve(args: &MountArgs, is_logged: bool, runtime: &Runtime) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
     let Opened { filesystem, source, file } = tokio::select! {
@@ -44,6 +50,12 @@ async fn serve(args: &MountArgs, runtime: &Runtime) -> Result<(), Error> {
     let settings = args.mount_settings(source.clone());
     let mounted = MountSession::new(filesystem, mountpoint, &settings, runtime.handle().clone())?;
     tracing::info!(source, mountpoint = %args.mountpoint.display(), "mounted");
+    if args.foreground {
+        output::mounted(&source, &args.mountpoint);
+    }
+    if !is_logged {
+        output::note(&NOT_LOGGED);
+    }
     let path = file.map(|file| format!("{}\n", args.mountpoint.join(file).display()));
     let path = path.unwrap_or_default();
     let printed = if args.foreground { output::print(&path) } else { background::ready(&path) };

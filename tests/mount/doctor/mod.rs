@@ -2,6 +2,7 @@
 //! check.
 
 mod login;
+mod mounted;
 mod s3;
 
 use std::process::Command;

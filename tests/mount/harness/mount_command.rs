@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::{CommandOutput, Mount, MountDirectory, PROGRAM, Process, TIMEOUT, eventually, run};
@@ -77,6 +78,7 @@ impl MountCommand {
 
     /// Runs as another user than root, who must own the directory already.
     pub(crate) fn run_as_user(mut self, id: &str) -> Self {
+        self.words[0] = self.directory.program().into();
         let prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
@@ -87,6 +89,25 @@ impl MountCommand {
         let prefix = ["bash", "-c", "ulimit -c unlimited; cd \"$HOME\"; exec \"$@\"", "-"];
         self.words.splice(0..0, prefix.map(OsString::from));
         self
+    }
+
+    /// Runs in a mount namespace with a /dev of its own, in which `/dev/log` leads to `system_log`
+    /// or is missing. `then` is a shell's commands with `$MOUNTPOINT`; the mount ends after them.
+    pub(crate) fn in_own_dev(mut self, system_log: Option<&Path>, then: &str) -> Self {
+        let script = format!(
+            "mkdir \"$HOME/dev\"; mount --rbind /dev \"$HOME/dev\"; mount -t tmpfs none /dev
+            for name in fuse null random urandom; do
+                touch /dev/$name; mount --bind \"$HOME/dev/$name\" /dev/$name
+            done
+            test -z \"$SYSTEM_LOG\" || ln -s \"$SYSTEM_LOG\" /dev/log
+            \"$@\"
+            {then}
+            umount \"$MOUNTPOINT\""
+        );
+        let prefix = ["unshare", "--mount", "sh", "-ec", &script, "-"];
+        self.words.splice(0..0, prefix.map(OsString::from));
+        let mountpoint = self.directory.mountpoint();
+        self.env("MOUNTPOINT", mountpoint).env("SYSTEM_LOG", system_log.unwrap_or("".as_ref()))
     }
 
     pub(crate) fn without_log_file(mut self) -> Self {
