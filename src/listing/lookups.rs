@@ -139,10 +139,9 @@ impl Lookups {
         let mut cached = self.cached_lookups();
         // The answer to a request in flight may still be this version.
         cached.refreshes += 1;
-        let is_other_version = version.has_version()
-            && cached.names.get(&key).is_some_and(
-                |lookup| matches!(&lookup.entry, Some(Entry::File(object)) if object.id != *version),
-            );
+        let is_other = |lookup: &CachedLookup| matches!(&lookup.entry, Some(Entry::File(object)) if object.id != *version);
+        let is_other_version =
+            version.has_version() && cached.names.get(&key).is_some_and(is_other);
         if !is_other_version {
             cached.names.remove(&key);
         }
