@@ -4,21 +4,23 @@ mod access;
 mod buckets;
 mod credentials;
 mod doctor;
+mod given_source;
 mod mount;
 mod options;
 mod path;
 mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use access::{BucketTableArg, EarthdataArgs, StoreArgs};
 pub use buckets::BucketsArgs;
 pub use credentials::{CredentialsArgs, Format};
 pub use doctor::{DoctorArgs, DoctorTarget};
+pub use given_source::GivenSource;
 pub use mount::MountArgs;
 pub use path::PathArgs;
 pub use values::{time_span, timestamp};
@@ -49,8 +51,11 @@ impl Cli {
 
     fn of(given: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
-        let matches =
-            command.try_get_matches_from_mut(options::expanded(given)).map_err(without_password)?;
+        let is_verb = |word: &OsStr| word == "help" || command.find_subcommand(word).is_some();
+        let expanded = options::expanded(given, is_verb);
+        let given =
+            expanded.map_err(|words| Self::command().error(ErrorKind::InvalidValue, words))?;
+        let matches = command.try_get_matches_from_mut(given).map_err(without_password)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }

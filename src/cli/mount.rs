@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{cache_size, duration, read_only_mode, time_limit};
-use super::{EarthdataArgs, SOURCES, StoreArgs};
-use crate::catalog::Source;
+use super::values::{cache_size, duration, mode, time_limit};
+use super::{EarthdataArgs, GivenSource, SOURCES, StoreArgs};
 use crate::connect::Settings;
 use crate::error::Error;
 use crate::filesystem::{CacheSettings, OwnerAndModes};
@@ -19,7 +18,7 @@ use crate::logging::LogSettings;
 #[command(after_long_help = SOURCES)]
 pub struct MountArgs {
     /// What to mount: BUCKET/PREFIX, a granule's link, a collection, ... (see below)
-    pub source: Source,
+    pub source: GivenSource,
 
     /// An existing directory. What a killed granulefs left mounted there is replaced
     pub mountpoint: PathBuf,
@@ -27,6 +26,19 @@ pub struct MountArgs {
     /// Serve from this process until the mount ends, instead of from one in the background
     #[arg(long)]
     pub foreground: bool,
+
+    /// Say nothing when the directory is not empty, and its files are hidden while the mount is
+    /// there
+    #[arg(long)]
+    pub nonempty: bool,
+
+    /// Read the arguments and do nothing, as `mount -f` asks for.
+    #[arg(long, hide = true)]
+    pub fake: bool,
+
+    /// An option of mount(8) that labels all files for SELinux.
+    #[arg(long, hide = true)]
+    security_label: Vec<String>,
 
     /// How Earthdata is asked.
     #[command(flatten)]
@@ -79,22 +91,22 @@ pub struct MountArgs {
     #[arg(long, help_heading = "Owner and permissions")]
     gid: Option<u32>,
 
-    /// Permissions of files, octal, without write bits
+    /// Permissions of files, octal. Whatever they are, the mount is read-only; copies get them too
     #[arg(
         long,
         value_name = "MODE",
-        default_value = "0444",
-        value_parser = read_only_mode,
+        default_value = "0644",
+        value_parser = mode,
         help_heading = "Owner and permissions"
     )]
     file_mode: u16,
 
-    /// Permissions of directories, octal, without write bits
+    /// Permissions of directories, octal
     #[arg(
         long,
         value_name = "MODE",
-        default_value = "0555",
-        value_parser = read_only_mode,
+        default_value = "0755",
+        value_parser = mode,
         help_heading = "Owner and permissions"
     )]
     dir_mode: u16,
@@ -114,7 +126,7 @@ pub struct MountArgs {
     verbose: u8,
 
     /// Options as mount(8) passes them: any long option of this page (cache_size=1GiB,allow_other),
-    /// and ro, noauto, _netdev and the like, which change nothing
+    /// and ro, noauto, _netdev, x-systemd.automount and the like, which change nothing here
     // `options::expanded` replaces these before clap sees them: the field is here for the help.
     #[arg(short = 'o', value_name = "OPTION,...")]
     options: Vec<String>,
@@ -164,13 +176,14 @@ impl MountArgs {
         }
     }
 
-    /// Returns how the kernel is asked to mount `source`, as mount(8) is to show it.
+    /// Returns how the kernel is asked to mount.
     #[must_use]
-    pub fn mount_settings(&self, source: String) -> MountSettings {
+    pub fn mount_settings(&self) -> MountSettings {
         MountSettings {
-            source,
+            source: self.source.shown.clone(),
             allow_other: self.allow_other,
             no_exec: self.noexec,
+            security_labels: self.security_label.clone(),
             deadline: self.timeout,
         }
     }
@@ -206,7 +219,7 @@ mod tests {
             "/mnt",
             "-n",
             "-o",
-            "rw,_netdev,cache_size=1GiB,allow_other,x-a=b",
+            "rw,_netdev,cache_size=1GiB,allow_other,x-a=b,nonempty",
             "-ouid=7",
         ];
         let args = mount_args(&given).unwrap();
@@ -226,9 +239,9 @@ mod tests {
             "--metadata-ttl",
             "90",
             "--dir-mode",
-            "755",
+            "1755",
         ]);
-        assert!(args.unwrap_err().to_string().contains("write bits"));
+        assert!(args.unwrap_err().to_string().contains("more than 0777"));
         let args = mount_args(&[
             "granulefs",
             "mount",
@@ -236,12 +249,12 @@ mod tests {
             "/mnt",
             "--metadata-ttl=90",
             "--timeout=2m",
-            "--file-mode=440",
+            "--file-mode=660",
         ])
         .unwrap();
         assert_eq!(
             (args.metadata_ttl.as_secs(), args.timeout.as_secs(), args.file_mode),
-            (90, 120, 0o440)
+            (90, 120, 0o660)
         );
         for bad in ["--cache-size=1k", "--timeout=0"] {
             assert!(mount_args(&["granulefs", "mount", "bucket", "/mnt", bad]).is_err(), "{bad}");

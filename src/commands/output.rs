@@ -19,7 +19,7 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Tells the user something worth knowing.
+/// Tells the user what is worth knowing.
 pub(super) fn notes(notes: &[Note]) {
     notes.iter().for_each(note);
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::object::Entry;
+use crate::object::{Entry, modification_time};
 
 /// Owner, group and permission bits, the same for the whole filesystem.
 #[derive(Clone, Copy, Debug)]
@@ -11,9 +11,9 @@ pub struct OwnerAndModes {
     pub uid: u32,
     /// The group of all nodes.
     pub gid: u32,
-    /// The permission bits of files, without write bits.
+    /// The permission bits of files.
     pub file_mode: u16,
-    /// The permission bits of directories, without write bits.
+    /// The permission bits of directories.
     pub dir_mode: u16,
 }
 
@@ -24,7 +24,7 @@ pub struct Attributes {
     pub is_directory: bool,
     /// The size in bytes; 0 for directories.
     pub size: u64,
-    /// S3's LastModified; the epoch for directories, for which S3 has no time.
+    /// S3's LastModified, as [`modification_time`] has it; for directories S3 has no time.
     pub modified: SystemTime,
     /// The permission bits.
     pub mode: u16,
@@ -55,6 +55,13 @@ impl OwnerAndModes {
     #[must_use]
     pub fn directory_attributes(&self) -> Attributes {
         let Self { uid, gid, dir_mode: mode, .. } = *self;
-        Attributes { is_directory: true, size: 0, modified: SystemTime::UNIX_EPOCH, mode, uid, gid }
+        Attributes {
+            is_directory: true,
+            size: 0,
+            modified: modification_time(None),
+            mode,
+            uid,
+            gid,
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! Open files: handles and bytes.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -72,11 +71,6 @@ async fn current_version(bucket: &Bucket, listed: &Object) -> Result<Object, Err
         Error::NotFound(_) => replaced(),
         error => error,
     })?;
-    // A HEAD tells whole seconds.
-    let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH).map(|since| since.as_secs()).ok()
-    };
-    let is_same =
-        current.size == listed.size && seconds(current.modified) == seconds(listed.modified);
+    let is_same = (current.size, current.modified) == (listed.size, listed.modified);
     if is_same { Ok(current) } else { Err(replaced()) }
 }

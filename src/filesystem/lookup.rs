@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Attributes, BUCKETS_ROOT_TTL, DirectoryEntry, EntryTtl, Filesystem};
 use crate::error::Error;
-use crate::inodes::Node;
+use crate::inodes::{Node, ROOT};
 use crate::object::Entry;
 
 /// The answer to a lookup.
@@ -63,6 +63,23 @@ impl Filesystem {
     #[must_use]
     pub fn inode_number(&self, listed: &DirectoryEntry) -> u64 {
         self.inodes.number(listed.tree, &listed.entry)
+    }
+
+    /// Returns the inode number of the directory above the directory `number`. `None`: it is the
+    /// root, and what is above is not in this filesystem.
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`], [`Error::BadHandle`].
+    pub fn parent_number(&self, number: u64) -> Result<Option<u64>, Error> {
+        if number == ROOT {
+            return Ok(None);
+        }
+        let Some((tree, prefix)) = self.directory(number)? else { return Ok(None) };
+        if Entry::Directory(prefix.clone()) == self.trees.get(tree).root_entry() {
+            // A bucket's directory below the one above the buckets.
+            return Ok(Some(ROOT));
+        }
+        Ok(Some(self.inodes.number(tree, &Entry::Directory(prefix.parent()))))
     }
 
     /// Returns the attributes of `number`, which never change while it is known.

@@ -22,6 +22,8 @@ pub(super) struct Dispatcher {
     pub(super) filesystem: Arc<Filesystem>,
     pub(super) runtime: Handle,
     pub(super) deadline: Duration,
+    /// The inode number of the directory that the mount point lies in.
+    pub(super) above_root: u64,
     pub(super) refresher: Refresher,
     pub(super) log_dedup: Arc<LogDedup>,
     pub(super) waiting: Arc<WaitingOperations>,
@@ -111,7 +113,7 @@ mod tests {
             path_style: false,
         };
         let credentials = CredentialsCache::new(Provider::environment().await);
-        let owner_and_modes = OwnerAndModes { uid: 0, gid: 0, file_mode: 0o444, dir_mode: 0o555 };
+        let owner_and_modes = OwnerAndModes { uid: 0, gid: 0, file_mode: 0o644, dir_mode: 0o755 };
         let settings = CacheSettings { metadata_ttl: Duration::ZERO, cache_size: 1 << 20 };
         let filesystem = Arc::new(Filesystem::new(
             Bucket::new(location, credentials).unwrap(),
@@ -123,6 +125,7 @@ mod tests {
             filesystem: filesystem.clone(),
             runtime: Handle::current(),
             deadline,
+            above_root: 2,
             refresher: Refresher::new(filesystem, KernelCache::default()),
             log_dedup: Arc::default(),
             waiting: Arc::default(),

@@ -1,15 +1,24 @@
 //! Mount points: checked before a mount, and unmounted.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
 use super::mount_table::{Mount, MountTable};
 use crate::error::{Error, Problem};
+
+/// A mount takes milliseconds. Whoever holds the lock for so long is no granulefs that mounts.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often the lock is tried.
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A directory that granulefs may mount on, or has mounted on.
 #[derive(Clone, Debug)]
@@ -30,7 +39,8 @@ impl Mountpoint {
             };
             Error::usage(Problem::new(words).about(path.display()).caused_by(e))
         })?;
-        let is_granulefs = mount_at(&path)?.is_some_and(|mount| mount.is_granulefs());
+        let mounted = mount_at(&path)?.filter(Mount::is_granulefs);
+        let is_granulefs = mounted.is_some();
         // The kernel may still have the attributes of a dead mount in its cache, but it always asks
         // the server for the figures of statfs(2).
         let probed = rustix::fs::statfs(&path)
@@ -39,22 +49,25 @@ impl Mountpoint {
         match probed {
             Err(e) if is_dead(&e) && is_granulefs => {
                 tracing::info!(path = %path.display(), "replacing what a killed granulefs left");
-                Self { path: path.clone() }.detach()?;
-                Self::claim(&path)
+                // Another granulefs may have replaced it in the meantime.
+                let dead = Self { path };
+                dead.detach_device(mounted.map(|mount| mount.device).as_deref())?;
+                Self::claim(&dead.path)
             }
             Err(e) if is_dead(&e) => Err(Error::usage(
                 Problem::new("another program's dead mount is here; unmount it first")
                     .about(path.display()),
             )),
-            Err(e) => Err(Error::usage(
-                Problem::new("cannot mount here").about(path.display()).caused_by(e),
-            )),
-            Ok(_) if is_granulefs => {
+            // Another user's mount may be closed to this one.
+            _ if is_granulefs => {
                 let path = path.display();
                 Err(Error::usage(format!(
                     "{path} is a granulefs mount already; end it with: granulefs unmount {path}"
                 )))
             }
+            Err(e) => Err(Error::usage(
+                Problem::new("cannot mount here").about(path.display()).caused_by(e),
+            )),
             Ok(metadata) if !metadata.is_dir() => Err(Error::usage(
                 Problem::new("cannot mount here; it is not a directory").about(path.display()),
             )),
@@ -92,6 +105,52 @@ impl Mountpoint {
             }
             Err(e) => Err(Error::mount(problem("cannot unmount".into()).caused_by(e))),
         }
+    }
+
+    /// Unmounts `device`, if it is still there: somebody else may have unmounted it, and mounted
+    /// something else since.
+    ///
+    /// # Errors
+    /// Those of [`Self::detach`].
+    pub(super) fn detach_device(&self, device: Option<&str>) -> Result<(), Error> {
+        let is_there = || Ok::<_, Error>(device.is_some() && self.device()?.as_deref() == device);
+        if !is_there()? {
+            return Ok(());
+        }
+        match self.detach() {
+            Err(error) if is_there()? => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whether files are there, which a mount hides. What cannot be read counts as empty.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.path.read_dir().is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Keeps other processes of granulefs from mounting here until the file is closed. They may be
+    /// ahead: this waits for them, and [`Self::claim`] then finds their mount.
+    ///
+    /// Where the directory cannot be locked, or somebody holds its lock for good, there is no lock:
+    /// that is not worth a refusal.
+    pub(super) fn lock(&self) -> Option<File> {
+        let directory = File::open(&self.path).ok()?;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Some(directory),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                    std::thread::sleep(LOCK_INTERVAL);
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Returns the inode number of the directory that it lies in.
+    pub(super) fn above(&self) -> std::io::Result<u64> {
+        Ok(std::fs::metadata(self.path.join(".."))?.ino())
     }
 
     /// Returns the device number of the topmost mount here, `major:minor`.

@@ -17,10 +17,23 @@ const ATTRIBUTES_TTL: Duration = Duration::from_secs(3600);
 const BLOCK_SIZE: u32 = 4096;
 /// The kernel's FUSE_NAME_MAX, which is also S3's limit for a whole key.
 const NAME_MAX: u32 = 1024;
+/// The size in which statfs(2) counts, in bytes: with it, the size below fits in 32 bits.
+const STATFS_BLOCK_SIZE: u32 = 1 << 20;
+/// What statfs(2) tells of the size of a bucket, which nobody knows: 1 PiB.
+const STATFS_BLOCKS: u64 = 1 << 30;
+/// What statfs(2) tells of the number of files.
+const STATFS_FILES: u64 = 1 << 30;
 /// The names that every directory starts with, and the offsets behind them.
 const DOTS: [(&str, u64); 2] = [(".", 1), ("..", 2)];
 /// The kernel's offset of the first entry of [`Filesystem::read_directory`].
 pub(super) const DOTS_END: u64 = 2;
+
+/// The inode numbers of `.` and `..`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dots {
+    pub(super) own: u64,
+    pub(super) parent: u64,
+}
 
 /// The outcome of reading a directory.
 pub(super) type Entries = Result<(Vec<DirectoryEntry>, EntryTtl), Errno>;
@@ -77,7 +90,7 @@ pub(super) fn data(reply: ReplyData, outcome: Result<Vec<Bytes>, Errno>) {
 /// Replies with as many entries as the kernel's buffer takes.
 pub(super) fn directory(
     mut reply: ReplyDirectory,
-    ino: INodeNo,
+    dots: Dots,
     offset: u64,
     outcome: Entries,
     filesystem: &Filesystem,
@@ -86,8 +99,9 @@ pub(super) fn directory(
         Ok((entries, _)) => entries,
         Err(errno) => return reply.error(errno),
     };
-    let mut is_full =
-        dots(offset).any(|(name, next)| reply.add(ino, next, FileType::Directory, name));
+    let mut is_full = dots
+        .from(offset)
+        .any(|(number, name, next)| reply.add(INodeNo(number), next, FileType::Directory, name));
     for entry in entries {
         if is_full {
             break;
@@ -102,7 +116,7 @@ pub(super) fn directory(
 /// [`directory`], with the attributes of each entry; each counts as one lookup.
 pub(super) fn directory_plus(
     mut reply: ReplyDirectoryPlus,
-    ino: INodeNo,
+    dots: Dots,
     offset: u64,
     outcome: Entries,
     filesystem: &Filesystem,
@@ -112,10 +126,12 @@ pub(super) fn directory_plus(
         Err(errno) => return reply.error(errno),
     };
     // The kernel counts no lookup of the dots, and takes no attributes whose time to live is zero.
-    let own = filesystem.attributes(ino.0);
-    let own = own.map_or_else(|_| no_entry(), |attributes| file_attr(ino.0, &attributes));
-    let mut is_full = dots(offset)
-        .any(|(name, next)| reply.add(ino, next, name, &Duration::ZERO, &own, Generation(0)));
+    let own = filesystem.attributes(dots.own);
+    let own = own.map_or_else(|_| no_entry(), |attributes| file_attr(dots.own, &attributes));
+    let mut is_full = dots.from(offset).any(|(number, name, next)| {
+        let attr = FileAttr { ino: INodeNo(number), ..own };
+        reply.add(attr.ino, next, name, &Duration::ZERO, &attr, Generation(0))
+    });
     for entry in entries {
         if is_full {
             break;
@@ -132,10 +148,11 @@ pub(super) fn directory_plus(
     reply.ok();
 }
 
-/// Replies that there are zero blocks, which keeps the mount out of df(1): the size of a bucket is
-/// not known.
+/// Replies that there is a lot, and nothing free. df(1) leaves out what has no blocks, and programs
+/// divide by them; free space would invite programs to write.
 pub(super) fn statfs(reply: ReplyStatfs) {
-    reply.statfs(0, 0, 0, 0, 0, BLOCK_SIZE, NAME_MAX, BLOCK_SIZE);
+    let (blocks, files, size) = (STATFS_BLOCKS, STATFS_FILES, STATFS_BLOCK_SIZE);
+    reply.statfs(blocks, 0, 0, files, 0, size, NAME_MAX, size);
 }
 
 /// The reply to a request for an extended attribute, or for the list of their names.
@@ -170,9 +187,13 @@ pub(super) fn xattr(reply: ReplyXattr, outcome: Result<XattrValue, Errno>) {
     }
 }
 
-/// Returns the dots from `offset` on, each with the offset behind it.
-fn dots(offset: u64) -> impl Iterator<Item = (&'static str, u64)> {
-    DOTS.into_iter().filter(move |(_, next)| offset < *next)
+impl Dots {
+    /// Returns numbers and names from `offset` on, each with the offset behind it.
+    fn from(self, offset: u64) -> impl Iterator<Item = (u64, &'static str, u64)> {
+        let numbered = [self.own, self.parent].into_iter().zip(DOTS);
+        let all = numbered.map(|(number, (name, next))| (number, name, next));
+        all.filter(move |(_, _, next)| offset < *next)
+    }
 }
 
 fn file_type(is_directory: bool) -> FileType {
@@ -228,8 +249,11 @@ mod tests {
 
     #[test]
     fn every_directory_starts_with_the_dots() {
-        let from = |offset| dots(offset).map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!([from(0), from(1), from(2)], [vec![".", ".."], vec![".."], vec![]]);
+        let dots = Dots { own: 7, parent: 3 };
+        let from = |offset| dots.from(offset).map(|(number, name, _)| (number, name));
+        let from = |offset| from(offset).collect::<Vec<_>>();
+        assert_eq!(from(0), [(7, "."), (3, "..")]);
+        assert_eq!([from(1), from(2)], [vec![(3, "..")], vec![]]);
         assert_eq!(DOTS.last().map(|(_, next)| *next), Some(DOTS_END));
     }
 }

@@ -14,7 +14,7 @@ use fuser::{
 
 use super::Refresher;
 use super::dispatcher::Dispatcher;
-use super::replies::{self, DOTS_END, XattrValue};
+use super::replies::{self, DOTS_END, Dots, XattrValue};
 use super::status::STATUS;
 use crate::error::Error;
 use crate::filesystem::{DirectoryEntry, EntryTtl, Filesystem};
@@ -138,8 +138,9 @@ impl fuser::Filesystem for Dispatcher {
         let span = tracing::debug_span!("readdir", ino = ino.0, offset);
         let filesystem = self.filesystem.clone();
         let operation = entries(filesystem.clone(), fh, offset);
+        let dots = self.dots(ino);
         self.dispatch(ino, span, operation, move |outcome| {
-            replies::directory(reply, ino, offset, outcome, &filesystem);
+            replies::directory(reply, dots, offset, outcome, &filesystem);
         });
     }
 
@@ -154,8 +155,9 @@ impl fuser::Filesystem for Dispatcher {
         let span = tracing::debug_span!("readdirplus", ino = ino.0, offset);
         let filesystem = self.filesystem.clone();
         let operation = entries(filesystem.clone(), fh, offset);
+        let dots = self.dots(ino);
         self.dispatch(ino, span, operation, move |outcome| {
-            replies::directory_plus(reply, ino, offset, outcome, &filesystem);
+            replies::directory_plus(reply, dots, offset, outcome, &filesystem);
         });
     }
 
@@ -208,6 +210,15 @@ impl fuser::Filesystem for Dispatcher {
             XattrValue::new(list, size)
         };
         self.dispatch(ino, span, operation, |outcome| replies::xattr(reply, outcome));
+    }
+}
+
+impl Dispatcher {
+    /// Returns what the first two names of the directory `ino` stand for.
+    fn dots(&self, ino: INodeNo) -> Dots {
+        // An error comes again, and is told, when the directory is read.
+        let parent = self.filesystem.parent_number(ino.0).unwrap_or_default();
+        Dots { own: ino.0, parent: parent.unwrap_or(self.above_root) }
     }
 }
 

@@ -46,6 +46,9 @@ impl MountSession {
         settings: &MountSettings,
         runtime: Handle,
     ) -> Result<Self, Error> {
+        // The login took its time, and others may have mounted here since.
+        let lock = mountpoint.lock();
+        let mountpoint = Mountpoint::claim(mountpoint.path())?;
         let failed = |e: std::io::Error| {
             let problem = Problem::new(advice(e.kind(), settings.allow_other));
             Error::mount(problem.about(mountpoint.path().display()).caused_by(e))
@@ -57,6 +60,7 @@ impl MountSession {
             filesystem,
             runtime,
             deadline: settings.deadline,
+            above_root: mountpoint.above().map_err(failed)?,
             refresher: refresher.clone(),
             log_dedup: Arc::default(),
             waiting: Arc::default(),
@@ -67,6 +71,7 @@ impl MountSession {
         // The order matters: the next line starts to answer the kernel's requests.
         kernel_cache.connect(session.notifier());
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
+        drop(lock);
         let (tell_gone, gone) = oneshot::channel();
         let watched = mountpoint.device().and_then(|device| {
             if let Some(device) = device.clone() {
@@ -95,7 +100,7 @@ impl MountSession {
         tokio::select! {
             _ = self.ended.wait_for(|ended| *ended) => return Ok(()),
             Ok(()) = self.gone => {}
-            () = stop => unmount(&self.mountpoint, self.device.as_deref())?,
+            () = stop => self.mountpoint.detach_device(self.device.as_deref())?,
         }
         if tokio::time::timeout(GRACE, self.ended.wait_for(|ended| *ended)).await.is_err() {
             tracing::warn!("files were still open; ending all the same");
@@ -114,7 +119,7 @@ impl MountSession {
     /// # Errors
     /// [`Error::Mount`] when neither the kernel nor fusermount3 will.
     pub fn unmount(self) -> Result<(), Error> {
-        unmount(&self.mountpoint, self.device.as_deref())
+        self.mountpoint.detach_device(self.device.as_deref())
     }
 }
 
@@ -133,19 +138,6 @@ fn advice(kind: ErrorKind, allow_other: bool) -> &'static str {
             "cannot mount here; this user must be able to read and write /dev/fuse"
         }
         _ => "cannot mount here",
-    }
-}
-
-/// Unmounts `device` at `mountpoint`, if it is still there: somebody else may have unmounted it,
-/// and mounted something else since.
-fn unmount(mountpoint: &Mountpoint, device: Option<&str>) -> Result<(), Error> {
-    let is_there = || Ok::<_, Error>(device.is_some() && mountpoint.device()?.as_deref() == device);
-    if !is_there()? {
-        return Ok(());
-    }
-    match mountpoint.detach() {
-        Err(error) if is_there()? => Err(error),
-        _ => Ok(()),
     }
 }
 

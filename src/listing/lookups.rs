@@ -139,9 +139,9 @@ impl Lookups {
         let mut cached = self.cached_lookups();
         // The answer to a request in flight may still be this version.
         cached.refreshes += 1;
-        let is_other = |lookup: &CachedLookup| matches!(&lookup.entry, Some(Entry::File(object)) if object.id != *version);
-        let is_other_version =
-            version.has_version() && cached.names.get(&key).is_some_and(is_other);
+        let known = cached.names.get(&key).and_then(|lookup| lookup.entry.as_ref());
+        let is_other_version = version.has_version()
+            && matches!(known, Some(Entry::File(object)) if object.id != *version);
         if !is_other_version {
             cached.names.remove(&key);
         }

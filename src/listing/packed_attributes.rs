@@ -9,7 +9,7 @@ use crate::object::{Object, ObjectId};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PackedAttributes {
     size: u64,
-    /// Milliseconds since the epoch, as exact as S3 tells a time.
+    /// Seconds since the epoch.
     modified: u64,
     md5: [u8; 16],
     parts: Parts,
@@ -67,7 +67,7 @@ impl PackedAttributes {
         let (md5, parts) = pack_etag(&object.id.etag);
         Self {
             size: object.size,
-            modified: milliseconds(object.modified),
+            modified: seconds(object.modified),
             md5,
             parts,
             class: Some(StorageClass::of(object)),
@@ -96,7 +96,7 @@ impl PackedAttributes {
         Some(Object {
             id: ObjectId { bucket: bucket.clone(), key: key.into(), etag },
             size: self.size,
-            modified: SystemTime::UNIX_EPOCH + Duration::from_millis(self.modified),
+            modified: SystemTime::UNIX_EPOCH + Duration::from_secs(self.modified),
             storage_class: STORAGE_CLASSES[class as usize].1.into(),
         })
     }
@@ -109,9 +109,8 @@ impl StorageClass {
     }
 }
 
-fn milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Packs `d41d8cd98f00b204e9800998ecf8427e`, or the same with `-17` behind it for an upload in 17
@@ -167,7 +166,7 @@ mod tests {
                 let object = Object {
                     id: ObjectId { bucket: bucket.clone(), key: "k".into(), etag: etag.into() },
                     size: 1 << 40,
-                    modified: SystemTime::UNIX_EPOCH + Duration::from_millis(1_577_836_800_123),
+                    modified: SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800),
                     storage_class: storage_class.into(),
                 };
                 let packed = PackedAttributes::of_object(&object);

@@ -1,5 +1,6 @@
 //! Prefixes, objects, pages of listings, and the names that a directory shows: values without I/O.
 
+mod modification_time;
 mod name;
 mod page;
 mod prefix;
@@ -7,6 +8,7 @@ mod prefix;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use modification_time::modification_time;
 pub use name::{Name, NamedEntry};
 pub use page::{Page, PageEntry, undecided_names};
 pub use prefix::Prefix;
@@ -54,7 +56,7 @@ pub struct Object {
     pub id: ObjectId,
     /// The size in bytes.
     pub size: u64,
-    /// S3's LastModified.
+    /// S3's LastModified, as [`modification_time`] has it.
     pub modified: SystemTime,
     /// The storage class as S3 names it; `STANDARD` when S3 names none.
     pub storage_class: Arc<str>,

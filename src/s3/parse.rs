@@ -9,7 +9,7 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::EncodingType;
 use percent_encoding::percent_decode_str;
 
-use crate::object::{Object, ObjectId, Page, Prefix};
+use crate::object::{Object, ObjectId, Page, Prefix, modification_time};
 
 /// Returns the page that `output` holds; `None` when it was cut or does not say where the listing
 /// goes on, so that it is of no use.
@@ -75,7 +75,7 @@ fn object(
 }
 
 fn time(modified: Option<&DateTime>) -> SystemTime {
-    modified.and_then(|time| SystemTime::try_from(*time).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
+    modification_time(modified.and_then(|time| SystemTime::try_from(*time).ok()))
 }
 
 /// The etag without the quotes that HTTP wants and some listings leave out.

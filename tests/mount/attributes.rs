@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fake_daac::{Content, Failure, Fault, PutOptions};
 
-use crate::harness::{BUCKET, TIMEOUT, TestEnvironment, errno, eventually, run_tool};
+use crate::harness::{BUCKET, PYTHON, TIMEOUT, TestEnvironment, errno, eventually, run_tool};
 
 /// 2021-05-06T07:08:09Z
 const MODIFIED: Duration = Duration::from_secs(1_620_284_889);
@@ -16,7 +16,7 @@ fn with_time() -> PutOptions {
     PutOptions { modified: Some(SystemTime::UNIX_EPOCH + MODIFIED), ..PutOptions::default() }
 }
 
-/// Files are 0444 and directories 0555, owned by the mounting user; size and mtime are those of the
+/// Files are 0644 and directories 0755, owned by the mounting user; size and mtime are those of the
 /// object, `st_blocks` is ceil(size / 512), `st_nlink` is 1, and atime and ctime are the mtime.
 /// They are the same from a listing and from a lookup.
 #[test]
@@ -38,7 +38,7 @@ fn attributes_are_those_of_the_object() {
             assert!(file.is_file());
             assert_eq!(
                 (file.permissions().mode() & 0o7777, file.uid(), file.gid(), file.nlink()),
-                (0o444, 0, 0, 1)
+                (0o644, 0, 0, 1)
             );
             assert_eq!((file.len(), file.blocks()), (size, size.div_ceil(512)));
             let seconds = MODIFIED.as_secs() as i64;
@@ -55,7 +55,7 @@ fn attributes_are_those_of_the_object() {
     let folder = fs::metadata(mount.at("folder")).unwrap();
     assert_eq!(
         (folder.permissions().mode() & 0o7777, folder.uid(), folder.gid(), folder.nlink()),
-        (0o555, 0, 0, 1)
+        (0o755, 0, 0, 1)
     );
 }
 
@@ -178,9 +178,61 @@ fn statfs_does_not_wait_for_s3() {
         run_tool(&mount.path(), "stat", ["-f", "-c", "%T %l %s", "."]).must_succeed(),
     )
     .unwrap();
-    assert_eq!(text, "fuseblk 1024 4096\n".replace("fuseblk", text.split(' ').next().unwrap()));
+    assert_eq!(text, "fuseblk 1024 1048576\n".replace("fuseblk", text.split(' ').next().unwrap()));
     run_tool(Path::new("/"), "df", [mount.path()]).must_succeed();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// df(1) shows the mount among all others; there is a size to divide by, and nothing free.
+#[test]
+fn df_shows_the_mount_and_no_free_space() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let mount = environment.mount(BUCKET);
+    for (option, line) in [("-h", "1.0P 1.0P 0 100%"), ("-i", "1073741824 1073741824 0 100%")] {
+        let all = run_tool(Path::new("/"), "df", [option]).stdout_text();
+        let path = mount.path();
+        let lines: Vec<_> =
+            all.lines().filter(|line| line.ends_with(path.to_str().unwrap())).collect();
+        let [shown] = lines[..] else { panic!("{all}") };
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(shown.contains(line), "{shown}");
+    }
+    let usage = "import shutil, sys; used = shutil.disk_usage(sys.argv[1])\n\
+        print(used.free, used.used * 100 // used.total)";
+    let path = mount.path();
+    let output = run_tool(Path::new("/"), PYTHON, ["-c", usage, path.to_str().unwrap()]);
+    assert_eq!(output.must_succeed(), b"0 100\n");
+    let output = run_tool(Path::new("/"), "cp", ["/etc/passwd", path.to_str().unwrap()]);
+    assert!(output.stderr.contains("Read-only file system"), "{}", output.stderr);
+}
+
+/// In readdir, `.` is the directory and `..` the one above it; at the root it is the directory that
+/// the mount point lies in, as `stat MOUNTPOINT/..` says.
+#[test]
+fn the_dots_have_the_numbers_of_their_directories() {
+    let Some(environment) = TestEnvironment::with_three_daacs() else { return };
+    let bucket = "podaac-local-public";
+    environment.fake_daac.put(bucket, "a/b/c/d", "x");
+    for (source, lowest) in [
+        (bucket, "a/b/c"),
+        ("podaac-local-public/a", "b/c"),
+        ("earthdata", "podaac-local-public/a/b/c"),
+    ] {
+        let mount = environment.mount_command_with_table(source).mount();
+        let lowest = mount.at(lowest);
+        assert!(lowest.is_dir(), "{}", lowest.display());
+        let outside = mount.directory().home().to_owned();
+        for directory in lowest.ancestors().take_while(|directory| **directory != outside) {
+            let number = |path: &Path| fs::metadata(path).unwrap().ino();
+            let expected = [number(directory), number(&directory.join(".."))];
+            for _ in 0..2 {
+                let open = fs::File::open(directory).unwrap();
+                let listed = rustix::fs::Dir::read_from(open).unwrap().map(|entry| entry.unwrap());
+                let dots: Vec<_> = listed.take(2).map(|entry| entry.ino()).collect();
+                assert_eq!(dots, expected, "{source}: {}", directory.display());
+            }
+        }
+    }
 }
 
 /// Objects of the storage classes GLACIER and DEEP_ARCHIVE are visible with mode 0000, and opening
@@ -191,8 +243,8 @@ fn archived_objects_are_visible_and_not_readable_even_by_root() {
     for (class, mode, outcome) in [
         ("GLACIER", 0o000, libc::EACCES),
         ("DEEP_ARCHIVE", 0o000, libc::EACCES),
-        ("GLACIER_IR", 0o444, 0),
-        ("STANDARD_IA", 0o444, 0),
+        ("GLACIER_IR", 0o644, 0),
+        ("STANDARD_IA", 0o644, 0),
     ] {
         let key = format!("folder/{class}");
         environment.fake_daac.put_with(

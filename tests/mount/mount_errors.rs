@@ -178,8 +178,8 @@ fn a_wrong_command_line_is_refused_before_any_request() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
     for (arguments, message) in [
         (["-o", "ro,colour=blue"], "--colour"),
-        (["--file-mode", "0644"], "no write bits"),
-        (["--dir-mode", "0775"], "no write bits"),
+        (["--file-mode", "1644"], "more than 0777"),
+        (["--dir-mode", "rwx"], "octal"),
         (["--cache-size", "1k"], "at least"),
         (["--metadata-ttl", "soon"], "soon"),
     ] {

@@ -1,23 +1,15 @@
 //! Other users than root: access to a mount, execution of its files, and mounting.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    BUCKET, CommandOutput, MountDirectory, Process, TIMEOUT, TestEnvironment, run, run_tool,
+    BUCKET, MountDirectory, NOBODY, Process, TIMEOUT, TestEnvironment, as_nobody, run, run_tool,
     wait_for_exit,
 };
-
-/// The id of an ordinary user that every Linux system has.
-const NOBODY: &str = "65534";
-
-fn as_nobody(arguments: &[&str]) -> CommandOutput {
-    let user = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
-    run(Command::new("setpriv").args(user).args(arguments).current_dir("/"))
-}
 
 /// Without `--allow-other` the kernel admits only the mounting user; with it the modes decide.
 #[test]
@@ -86,14 +78,8 @@ fn the_environment_of_both_processes_is_hidden_from_their_user() {
 #[test]
 fn an_ordinary_user_mounts_and_unmounts() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
-    if fs::metadata("/dev/fuse").unwrap().permissions().mode() & 0o006 != 0o006 {
-        return eprintln!(
-            "skipped: /dev/fuse is closed to ordinary users here (chmod 666 /dev/fuse)"
-        );
-    }
-    let directory = MountDirectory::new();
-    run(Command::new("chown").arg("-R").arg(NOBODY).arg(directory.home())).must_succeed();
-    let mount = environment.mount_command_at(directory, BUCKET).run_as_user(NOBODY).mount();
+    let Some(mount_command) = environment.mount_command_of_nobody(BUCKET) else { return };
+    let mount = mount_command.mount();
     let file = mount.at("folder/one.txt");
     assert_eq!(as_nobody(&["cat", file.to_str().unwrap()]).must_succeed(), b"one\n");
     assert_eq!(as_nobody(&["stat", "-c", "%u", file.to_str().unwrap()]).must_succeed(), b"65534\n");
@@ -101,4 +87,15 @@ fn an_ordinary_user_mounts_and_unmounts() {
     let output = as_nobody(&[program.to_str().unwrap(), "unmount", path.to_str().unwrap()]);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     mount.server().must_end_within(TIMEOUT);
+}
+
+/// An ordinary user who mounts where another one has a mount that is closed to him is told so.
+#[test]
+fn a_mount_of_another_user_is_a_mount_already() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let directory = environment.mount(BUCKET).into_directory();
+    let mount_command = environment.mount_command_at(directory, BUCKET).without_log_file();
+    let output = mount_command.run_as_user(NOBODY).run();
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("is a granulefs mount already"), "{}", output.stderr);
 }

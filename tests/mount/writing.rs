@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::harness::{BUCKET, TestEnvironment, errno};
+use crate::harness::{BUCKET, PYTHON, TestEnvironment, as_nobody, errno};
 
 /// The name of a mutation and its function, which gets an existing file, a new path and an existing
 /// directory.
@@ -72,4 +72,43 @@ fn every_mutation_is_erofs() {
         (environment.fake_daac.stats().forbidden, environment.fake_daac.stats().probes),
         (0, 0)
     );
+}
+
+/// The same as an ordinary user who has write permission: the mount is his own, or root's with
+/// modes that let everybody write.
+const ATTEMPTS: &str = r#"
+import errno, os, sys
+old, new, folder = (sys.argv[1] + name for name in ("/folder/one.txt", "/folder/new", "/folder"))
+open_flags = [os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_RDWR | os.O_TRUNC]
+attempts = [lambda flags=flags: os.open(old, flags) for flags in open_flags] + [
+    lambda: os.open(new, os.O_CREAT | os.O_WRONLY),
+    lambda: os.mkdir(new), lambda: os.unlink(old), lambda: os.rmdir(folder),
+    lambda: os.rename(old, new), lambda: os.rename(folder, new),
+    lambda: os.link(old, new), lambda: os.symlink(old, new), lambda: os.mkfifo(new),
+    lambda: os.chmod(old, 0o600), lambda: os.chmod(folder, 0o700),
+    lambda: os.chown(old, os.getuid(), os.getgid()), lambda: os.utime(old),
+    lambda: os.truncate(old, 0), lambda: os.setxattr(old, "user.note", b"x"),
+    lambda: os.removexattr(old, "user.s3.etag"),
+]
+for number, attempt in enumerate(attempts):
+    try:
+        attempt()
+        print(number, "succeeded")
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            print(number, error)
+print(os.access(old, os.W_OK), os.access(folder, os.W_OK))
+"#;
+
+#[test]
+fn every_mutation_is_erofs_for_users_with_write_permission() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let Some(own) = environment.mount_command_of_nobody(BUCKET) else { return };
+    let open = ["--allow-other", "--file-mode=0666", "--dir-mode=0777"];
+    for mount in [own.mount(), environment.mount_command(BUCKET).args(&open).mount()] {
+        let path = mount.path();
+        let output = as_nobody(&[PYTHON, "-c", ATTEMPTS, path.to_str().unwrap()]);
+        assert_eq!((output.stdout_text().as_str(), output.stderr.as_str()), ("False False\n", ""));
+    }
+    assert_eq!(environment.fake_daac.stats().forbidden, 0);
 }

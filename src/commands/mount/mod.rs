@@ -25,6 +25,9 @@ const NOT_LOGGED: &str = "neither the journal nor syslog listens at /dev/log: no
 /// # Errors
 /// Whatever keeps the mount from being usable; nothing is left behind then.
 pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
+    if args.fake {
+        return Ok(ExitCode::SUCCESS);
+    }
     process::hide_memory();
     if !args.foreground && !background::is_child() {
         return background::start();
@@ -41,17 +44,23 @@ pub fn run(args: &MountArgs) -> Result<ExitCode, Error> {
 async fn serve(args: &MountArgs, is_logged: bool, runtime: &Runtime) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let mountpoint = Mountpoint::claim(&args.mountpoint)?;
-    let Opened { filesystem, source, file } = tokio::select! {
+    if !args.nonempty && mountpoint.has_files() {
+        output::note(&format_args!(
+            "{} is not empty; its files are hidden while the mount is there",
+            mountpoint.path().display()
+        ));
+    }
+    let Opened { filesystem, file } = tokio::select! {
         opened = open(args) => opened?,
         () = signals.end(|| {}) => {
             return Err(Error::mount("interrupted before the mount was ready"));
         }
     };
-    let settings = args.mount_settings(source.clone());
+    let settings = args.mount_settings();
     let mounted = MountSession::new(filesystem, mountpoint, &settings, runtime.handle().clone())?;
-    tracing::info!(source, mountpoint = %args.mountpoint.display(), "mounted");
+    tracing::info!(source = settings.source, mountpoint = %args.mountpoint.display(), "mounted");
     if args.foreground {
-        output::mounted(&source, &args.mountpoint);
+        output::mounted(&settings.source, &args.mountpoint);
     }
     if !is_logged {
         output::note(&NOT_LOGGED);
@@ -74,8 +83,6 @@ async fn serve(args: &MountArgs, is_logged: bool, runtime: &Runtime) -> Result<(
 /// A filesystem that can be used.
 struct Opened {
     filesystem: Arc<Filesystem>,
-    /// What mount(8) shows as the source.
-    source: String,
     /// The path in the mount of the file that the user pointed at.
     file: Option<String>,
 }
@@ -83,14 +90,13 @@ struct Opened {
 /// Logs in to one bucket and asks for its first page, so that what is wrong is told in the user's
 /// terminal. Of several buckets nobody knows yet which will be needed.
 async fn open(args: &MountArgs) -> Result<Opened, Error> {
-    let connections = connect(&args.source, &args.connect_settings()?).await?;
+    let connections = connect(&args.source.source, &args.connect_settings()?).await?;
     output::notes(&connections.notes);
     let [connection] = &connections.buckets[..] else {
         let UsableBuckets { buckets, left_out } = connections.usable_buckets()?;
         left_out.iter().for_each(output::warning);
         let filesystem = Filesystem::of_buckets(buckets, args.owner_and_modes(), args.limits());
-        let (filesystem, source) = (Arc::new(filesystem), args.source.to_string());
-        return Ok(Opened { filesystem, source, file: None });
+        return Ok(Opened { filesystem: Arc::new(filesystem), file: None });
     };
     connection.log_in(output::progress).await?;
     let (bucket, location) = (connection.bucket()?, &connection.location);
@@ -101,5 +107,5 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
     let key = connections.file.as_deref();
     let file = first_look::at(&filesystem, location, key, args.timeout).await?;
     drop(impatience);
-    Ok(Opened { filesystem: Arc::new(filesystem), source: location.to_string(), file })
+    Ok(Opened { filesystem: Arc::new(filesystem), file })
 }

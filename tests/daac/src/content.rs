@@ -62,7 +62,7 @@ pub struct Object {
     pub size: u64,
     /// The entity tag, without quotes.
     pub etag: String,
-    /// LastModified, which S3 gives in whole seconds.
+    /// LastModified; headers have it in whole seconds.
     pub modified: SystemTime,
     /// The storage class, `STANDARD` unless set.
     pub class: Cow<'static, str>,

@@ -93,6 +93,8 @@ pub struct Knobs {
     pub ignored_delimiter: bool,
     /// The status with which a web page answers every request in place of S3.
     pub web_page: Option<u16>,
+    /// Whether neither listings nor headers have LastModified.
+    pub undated: bool,
     /// Which prefixes may be listed.
     pub listing: Listing,
     /// The prefixes whose objects are refused with 403.
@@ -154,6 +156,7 @@ impl Default for Knobs {
             raw_keys: false,
             ignored_delimiter: false,
             web_page: None,
+            undated: false,
             listing: Listing::default(),
             unreadable: Vec::new(),
             customer_key: Vec::new(),

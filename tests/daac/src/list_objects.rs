@@ -203,9 +203,9 @@ fn write(
                 let etag = format!("<ETag>&quot;{}&quot;</ETag>", object.etag);
                 write!(
                     xml,
-                    "<Contents><Key>{key}</Key><LastModified>{}</LastModified>{}<Size>{}</Size>\
+                    "<Contents><Key>{key}</Key>{}{}<Size>{}</Size>\
                      <StorageClass>{}</StorageClass></Contents>",
-                    seconds(object.modified),
+                    if knobs.undated { String::new() } else { last_modified(object.modified) },
                     if knobs.etagless_listings { "" } else { &etag },
                     object.size,
                     object.class
@@ -222,10 +222,11 @@ fn url(text: &str, knobs: &Knobs) -> String {
     if knobs.space_as_percent { encoded } else { encoded.replace("%20", "+") }
 }
 
-/// Returns a time as S3 writes it: whole seconds, then three zeros.
-fn seconds(time: SystemTime) -> String {
+/// Returns the element with a time in milliseconds. S3's own end in three zeros; other stores know
+/// in a listing more than in a header.
+fn last_modified(time: SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or_default();
-    time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+    time.strftime("<LastModified>%Y-%m-%dT%H:%M:%S.%3fZ</LastModified>").to_string()
 }
 
 #[cfg(test)]

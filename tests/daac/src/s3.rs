@@ -177,7 +177,11 @@ pub(crate) fn answer(
                                correct parameters must be provided to retrieve the object.";
                 return Err(S3Error::new(400, "InvalidRequest", message));
             }
-            open(request, object, target.kind == RequestKind::Head)
+            let mut answer = open(request, object, target.kind == RequestKind::Head)?;
+            if knobs.undated {
+                answer.headers_mut().remove(LAST_MODIFIED);
+            }
+            Ok(answer)
         }
         _ => Err(S3Error::denied()),
     }

@@ -62,9 +62,9 @@ impl MountCommand {
         self.with_mount_options(options)
     }
 
-    /// Calls `mount -t granulefs`.
-    pub(crate) fn by_mount_program(mut self, options: &str) -> Self {
-        self.words = ["mount", "-t", "granulefs"].map(OsString::from).into();
+    /// Calls mount(8) with a type. For `fuse.granulefs`, mount.fuse3(8) finds the program.
+    pub(crate) fn by_mount_program(mut self, filesystem_type: &str, options: &str) -> Self {
+        self.words = ["mount", "-t", filesystem_type].map(OsString::from).into();
         self.with_mount_options(options)
     }
 
@@ -182,6 +182,12 @@ impl MountCommand {
     #[track_caller]
     pub(crate) fn run(&self) -> CommandOutput {
         run(&mut self.command())
+    }
+
+    /// Runs the program with more arguments to its end.
+    #[track_caller]
+    pub(crate) fn run_with(&self, arguments: &[&str]) -> CommandOutput {
+        run(self.command().args(arguments))
     }
 
     fn command(&self) -> Command {

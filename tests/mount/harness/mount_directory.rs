@@ -58,6 +58,14 @@ impl MountDirectory {
             .collect()
     }
 
+    /// Returns the sources that mount(8) shows at the mount point, with the kernel's escapes.
+    pub(crate) fn mounted_sources(&self) -> Vec<String> {
+        let here = self.mountinfo_lines();
+        here.iter()
+            .map(|line| line.split(" - ").nth(1).unwrap().split(' ').nth(1).unwrap().to_owned())
+            .collect()
+    }
+
     /// Returns the lines of proc(5)'s mountinfo for the mount point.
     pub(crate) fn mountinfo_lines(&self) -> Vec<String> {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
