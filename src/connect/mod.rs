@@ -57,6 +57,7 @@ use std::sync::Arc;
 
 use crate::catalog::{BucketPrefixes, Source, resolve};
 use crate::error::Error;
+use crate::http;
 use crate::object::Prefix;
 use crate::s3;
 use credentials::Logins;
@@ -95,10 +96,13 @@ pub struct UsableBuckets {
 /// [`Connection::bucket`] say why.
 ///
 /// # Errors
-/// [`Error::Usage`] when the source means nothing that is known; [`Error::Transient`] when CMR is
+/// [`Error::Usage`] when the source means nothing that is known, and for certificate authorities of
+/// the environment that cannot be used; [`Error::Transient`] when CMR is
 /// needed and gives no answer.
 pub async fn connect(source: &Source, settings: &Settings) -> Result<Connections, Error> {
     let Settings { earthdata, s3 } = settings;
+    // The AWS SDK panics, in a debug build, where there is none to trust.
+    http::added_authorities()?;
     let mut resolved = resolve(source, &earthdata.bucket_table, &earthdata.cmr_host).await?;
     resolved.keep_system_of(&earthdata.login_host)?;
     let (named, table) = (earthdata.credentials_endpoint.as_deref(), &earthdata.bucket_table);

@@ -134,6 +134,17 @@ pub enum Refusal {
         /// What S3 said.
         answer: StoreAnswer,
     },
+    /// S3 knows the access key, and signs otherwise.
+    #[error(
+        "S3 computes another signature for {url} ({answer}); \
+         is the secret key right, and are --endpoint-url and --region?"
+    )]
+    WrongSignature {
+        /// The URL of the object or prefix.
+        url: Arc<str>,
+        /// What S3 said.
+        answer: StoreAnswer,
+    },
     /// The credentials are good, but only inside the region.
     #[error(
         "S3 denies access to {url} ({answer}): these credentials work only from inside AWS \
@@ -144,6 +155,17 @@ pub enum Refusal {
         url: Arc<str>,
         /// The region.
         region: Arc<str>,
+        /// What S3 said.
+        answer: StoreAnswer,
+    },
+    /// The object can be read only with a key that whoever wrote it has.
+    #[error(
+        "{url} is encrypted with a key of its own that only its owner has (SSE-C) ({answer}); \
+         ask whoever wrote it for a copy without"
+    )]
+    CustomerKey {
+        /// The object's URL.
+        url: Arc<str>,
         /// What S3 said.
         answer: StoreAnswer,
     },
@@ -215,7 +237,9 @@ impl Relevance {
         match error {
             Error::Refused(Refusal::Forbidden { .. } | Refusal::OutOfRegion { .. }) => Self::Denial,
             Error::Refused(
-                Refusal::NoEnvironmentCredentials { .. } | Refusal::CredentialsRejected { .. },
+                Refusal::NoEnvironmentCredentials { .. }
+                | Refusal::CredentialsRejected { .. }
+                | Refusal::WrongSignature { .. },
             ) => Self::Useless,
             Error::Refused(Refusal::NoIdentity { .. }) | Error::Usage(_) => Self::Untried,
             _ => Self::Curable,
@@ -262,7 +286,7 @@ impl Refusal {
                 (*url, *answer) =
                     (bucket_of(url), StoreAnswer { status: answer.status, code, request_id: None });
             }
-            Self::CredentialsRejected { url, answer } => {
+            Self::CredentialsRejected { url, answer } | Self::WrongSignature { url, answer } => {
                 (*url, *answer) =
                     (bucket_of(url), StoreAnswer { status: 0, code: None, request_id: None });
             }

@@ -35,13 +35,18 @@ impl Filesystem {
     /// last handle on it. Sends no request.
     ///
     /// # Errors
-    /// [`Error::NotADirectory`], [`Error::BadHandle`].
+    /// [`Error::NotADirectory`], [`Error::BadHandle`]; [`Error::Refused`] where it is not known to
+    /// be a directory.
     pub fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
         let epoch = self.refresh_epoch.current();
         let (reading, is_same) = match self.directory(number)? {
             None => (None, self.trees.mark_opened()),
             Some((tree, prefix)) => {
-                let reading = self.trees.get(tree).listings.open(&prefix);
+                let listings = &self.trees.get(tree).listings;
+                if let Some(refusal) = listings.refusal(&prefix) {
+                    return Err(refusal.into());
+                }
+                let reading = listings.open(&prefix);
                 let is_same = reading.directory().mark_opened();
                 (Some((tree, reading)), is_same)
             }

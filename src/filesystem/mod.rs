@@ -18,6 +18,7 @@ pub use attributes::{Attributes, OwnerAndModes};
 use bucket_tree::BucketTrees;
 pub use directories::DirectoryEntry;
 use directories::OpenDirectory;
+pub use files::OpenedFile;
 use handles::Handles;
 pub use lookup::Lookup;
 pub use refresh::EntryTtl;

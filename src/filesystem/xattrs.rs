@@ -36,7 +36,9 @@ impl Filesystem {
                 Ok(self.trees.get(tree).bucket.url(prefix.as_str()))
             }
             (Some(URL), Entry::File(object)) => Ok(object.id.url()),
-            (Some(ETAG), Entry::File(object)) => Ok(object.id.etag.to_string()),
+            (Some(ETAG), Entry::File(object)) if object.id.has_version() => {
+                Ok(object.id.etag.to_string())
+            }
             (Some(STORAGE_CLASS), Entry::File(object)) => Ok(object.storage_class.to_string()),
             _ => Err(Error::NoAttribute),
         }
@@ -49,7 +51,10 @@ impl Filesystem {
     pub fn xattr_names(&self, number: u64) -> Result<&'static [&'static str], Error> {
         Ok(match self.node(number)? {
             Node::BucketsRoot => &[STATISTICS],
-            Node::InTree { entry: Entry::File(_), .. } => &[URL, ETAG, STORAGE_CLASS],
+            Node::InTree { entry: Entry::File(object), .. } if object.id.has_version() => {
+                &[URL, ETAG, STORAGE_CLASS]
+            }
+            Node::InTree { entry: Entry::File(_), .. } => &[URL, STORAGE_CLASS],
             Node::InTree { .. } if number == ROOT => &[URL, STATISTICS],
             Node::InTree { .. } => &[URL],
         })

@@ -9,7 +9,7 @@ use fuser::{
 };
 
 use crate::error::Error;
-use crate::filesystem::{Attributes, DirectoryEntry, EntryTtl, Filesystem, Lookup};
+use crate::filesystem::{Attributes, DirectoryEntry, EntryTtl, Filesystem, Lookup, OpenedFile};
 
 /// The attributes of an inode never change: another version of an object is another inode.
 const ATTRIBUTES_TTL: Duration = Duration::from_secs(3600);
@@ -56,11 +56,14 @@ pub(super) fn attributes(reply: ReplyAttr, ino: INodeNo, outcome: Result<Attribu
     }
 }
 
-pub(super) fn opened_file(reply: ReplyOpen, outcome: Result<u64, Errno>) {
+pub(super) fn opened_file(reply: ReplyOpen, outcome: Result<OpenedFile, Errno>) {
     match outcome {
         // An inode is one version of an object, so the pages that the kernel has of it are right.
-        Ok(handle) => reply
-            .opened(FileHandle(handle), FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH),
+        Ok(OpenedFile { handle, has_own_inode }) => {
+            let keep =
+                if has_own_inode { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::empty() };
+            reply.opened(FileHandle(handle), keep | FopenFlags::FOPEN_NOFLUSH);
+        }
         Err(errno) => reply.error(errno),
     }
 }

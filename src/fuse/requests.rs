@@ -12,6 +12,7 @@ use fuser::{
     ReplyXattr, Request,
 };
 
+use super::Refresher;
 use super::dispatcher::Dispatcher;
 use super::replies::{self, DOTS_END, Dots, XattrValue};
 use super::status::STATUS;
@@ -75,8 +76,12 @@ impl fuser::Filesystem for Dispatcher {
 
     fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let span = tracing::debug_span!("open", ino = ino.0);
-        let filesystem = self.filesystem.clone();
-        let operation = async move { filesystem.open(ino.0) };
+        let (filesystem, refresher) = (self.filesystem.clone(), self.refresher.clone());
+        let operation = async move {
+            let outcome = filesystem.open(ino.0).await;
+            forget_replaced(&outcome, refresher, ino).await;
+            outcome
+        };
         self.dispatch(ino, span, operation, |outcome| replies::opened_file(reply, outcome));
     }
 
@@ -95,10 +100,7 @@ impl fuser::Filesystem for Dispatcher {
         let (filesystem, refresher) = (self.filesystem.clone(), self.refresher.clone());
         let operation = async move {
             let outcome = filesystem.read(fh.0, offset, size).await;
-            if let Err(Error::Replaced(_)) = &outcome {
-                // Whether or not the kernel forgets the name in time, the read has failed.
-                let _ = tokio::time::timeout(INVALIDATION_TIMEOUT, refresher.refresh(ino.0)).await;
-            }
+            forget_replaced(&outcome, refresher, ino).await;
             outcome
         };
         self.dispatch(ino, span, operation, |outcome| replies::data(reply, outcome));
@@ -217,6 +219,14 @@ impl Dispatcher {
         // An error comes again, and is told, when the directory is read.
         let parent = self.filesystem.parent_number(ino.0).unwrap_or_default();
         Dots { own: ino.0, parent: parent.unwrap_or(self.above_root) }
+    }
+}
+
+/// Makes the kernel forget the name of a file that turned out to be replaced. Whether or not it
+/// does in time, the operation has failed.
+async fn forget_replaced<T>(outcome: &Result<T, Error>, refresher: Refresher, ino: INodeNo) {
+    if let Err(Error::Replaced(_)) = outcome {
+        let _ = tokio::time::timeout(INVALIDATION_TIMEOUT, refresher.refresh(ino.0)).await;
     }
 }
 

@@ -8,6 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::surroundings::{added_authorities, may_be_proxied};
 use crate::error::{Error, Problem, StoreAnswer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,28 +26,28 @@ impl Client {
     /// Returns a client for the server of `url` that gives up a request, with the body of its
     /// answer, after `timeout`.
     pub(crate) fn with_timeout(url: &Url, timeout: Duration) -> Result<Self, Error> {
-        Self::build(Self::builder(url).timeout(timeout))
+        Self::build(Self::builder(url)?.timeout(timeout))
     }
 
     /// Returns a client for the server of `url` that keeps cookies. The caller sets the time limit.
     pub(crate) fn with_cookies(url: &Url) -> Result<Self, Error> {
-        Self::build(Self::builder(url).cookie_store(true))
+        Self::build(Self::builder(url)?.cookie_store(true))
     }
 
-    fn builder(url: &Url) -> ClientBuilder {
+    fn builder(url: &Url) -> Result<ClientBuilder, Error> {
         let builder = reqwest::Client::builder()
+            .tls_certs_merge(added_authorities()?.certificates.clone())
             .user_agent(concat!("granulefs/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT);
-        // Plain http is spoken to this machine only: a proxy would carry the secrets off it in the
-        // clear.
-        if url.scheme() == "http" { builder.no_proxy() } else { builder }
+        Ok(if may_be_proxied(url) { builder } else { builder.no_proxy() })
     }
 
     fn build(builder: ClientBuilder) -> Result<Self, Error> {
         let client = builder.build().map_err(|e| {
-            Error::store(Problem::new("cannot set up the HTTP client").caused_by(Failure::from(e)))
+            let words = "cannot set up the HTTP client; are there CA certificates on this machine?";
+            Error::store(Problem::new(words).caused_by(Failure::from(e)))
         })?;
         Ok(Self(client))
     }

@@ -2,11 +2,13 @@
 
 mod client;
 pub mod host;
+mod surroundings;
 
 use std::time::{Duration, SystemTime};
 
 pub(crate) use client::{Client, Failure, Request, Response, is_transient};
 pub(crate) use reqwest::{StatusCode, Url};
+pub(crate) use surroundings::{added_authorities, may_be_proxied};
 
 use crate::error::{Error, Problem};
 

@@ -116,8 +116,11 @@ impl Directory {
         let state = self.state();
         let following = state.entries.following(name).take(count * SIDECARS);
         let alike = following.filter_map(|named| match named.entry {
-            Entry::File(object) if extension(&named.name) == extension(name) => Some(object),
-            _ => None,
+            // Only a version can be asked for ahead of time.
+            Entry::File(object) => Some(object).filter(|object| {
+                object.id.has_version() && extension(&named.name) == extension(name)
+            }),
+            Entry::Directory(_) => None,
         });
         alike.take(count).collect()
     }

@@ -22,9 +22,9 @@ const REMEMBERED: usize = 100_000;
 pub(super) struct CachedLookup {
     /// `None`: there is no such name.
     pub(super) entry: Option<Entry>,
-    /// Whether this is taken for a directory only because S3 refused to say, and it may be on the
-    /// way to a key that is given in full.
-    pub(super) is_assumed: bool,
+    /// Why S3 would not say what it is, where this is taken for a directory only since it may be on
+    /// the way to a key that is given in full.
+    pub(super) assumed: Option<Refusal>,
     /// When S3 was asked.
     pub(super) at: Instant,
 }
@@ -98,7 +98,7 @@ impl Lookups {
     /// Records that a listing has no such name, and that the kernel is told so. The listing was
     /// known when there had been so many `refreshes`.
     pub(super) fn record_absence(&self, parent: &Prefix, name: &str, refreshes: u64) {
-        let lookup = CachedLookup { entry: None, is_assumed: false, at: Instant::now() };
+        let lookup = CachedLookup { entry: None, assumed: None, at: Instant::now() };
         let mut cached = self.cached_lookups();
         if cached.refreshes == refreshes {
             cached.names.insert(self.key(parent, name), lookup, 1);
@@ -139,9 +139,9 @@ impl Lookups {
         let mut cached = self.cached_lookups();
         // The answer to a request in flight may still be this version.
         cached.refreshes += 1;
-        let is_other_version = cached.names.get(&key).is_some_and(
-            |lookup| matches!(&lookup.entry, Some(Entry::File(object)) if object.id != *version),
-        );
+        let known = cached.names.get(&key).and_then(|lookup| lookup.entry.as_ref());
+        let is_other_version = version.has_version()
+            && matches!(known, Some(Entry::File(object)) if object.id != *version);
         if !is_other_version {
             cached.names.remove(&key);
         }
@@ -158,7 +158,7 @@ impl Lookups {
 
 async fn look_up(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<CachedLookup, Error> {
     let at = Instant::now();
-    let mut is_assumed = false;
+    let mut assumed = None;
     let entry = match name {
         Name::Directory(component) => directory(bucket, parent, component).await?,
         Name::Object(component) if !Name::is_plain(component) => {
@@ -179,24 +179,36 @@ async fn look_up(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Cached
                 (Ok(None), Ok(None)) => None,
                 // HEAD denies what does not exist to those who may not list the whole bucket. A
                 // listing of just this key may be allowed.
-                (Err(Error::Refused(Refusal::Forbidden { .. })), Ok(None)) => bucket
+                // To a HEAD of an object with a key of its own (SSE-C), S3 says 400 and no more.
+                (
+                    Err(Error::Refused(
+                        Refusal::Forbidden { .. } | Refusal::CredentialsRejected { .. },
+                    )),
+                    Ok(None),
+                ) => bucket
                     .listed(&parent.key(component))
                     .await?
                     .map(|object| Entry::File(Arc::new(object))),
                 (
                     Ok(None) | Err(Error::Refused(Refusal::Forbidden { .. })),
-                    Err(Error::Refused(Refusal::Forbidden { .. })),
+                    Err(Error::Refused(refusal @ Refusal::Forbidden { .. })),
                 ) => {
-                    is_assumed = true;
+                    assumed = Some(refusal);
                     Some(Entry::Directory(parent.child(component)))
                 }
                 // The answer to a HEAD has no body that would tell this from other denials.
-                (_, Err(error @ Error::Refused(Refusal::OutOfRegion { .. }))) => return Err(error),
+                (
+                    Err(Error::Refused(Refusal::Forbidden { .. })),
+                    Err(error @ Error::Refused(_)),
+                )
+                | (_, Err(error @ Error::Refused(Refusal::OutOfRegion { .. }))) => {
+                    return Err(error);
+                }
                 (Err(error), _) | (_, Err(error)) => return Err(error),
             }
         }
     };
-    Ok(CachedLookup { entry, is_assumed, at })
+    Ok(CachedLookup { entry, assumed, at })
 }
 
 async fn object(bucket: &Bucket, parent: &Prefix, component: &str) -> Result<Option<Entry>, Error> {

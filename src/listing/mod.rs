@@ -122,6 +122,20 @@ impl Listings {
         DirectoryReader::new(self.directory(prefix))
     }
 
+    /// Returns why the directory `prefix` cannot be opened: S3 would not say whether it is one, and
+    /// nothing is known of it. It may as well be a file that may not be read, and a program that
+    /// opens it as one is told so.
+    #[must_use]
+    pub fn refusal(&self, prefix: &Prefix) -> Option<Refusal> {
+        if *prefix == self.root || self.stated.leads_below(prefix) {
+            return None;
+        }
+        let parent = prefix.parent();
+        let name = prefix.as_str().strip_prefix(parent.as_str())?.strip_suffix('/')?;
+        let lookup = self.lookups.cached(&parent, name, self.ttl)?;
+        lookup.assumed.filter(|_| self.lookups.present_in(prefix, self.ttl).is_empty())
+    }
+
     /// Returns names of `directory` from `index` on, in byte order; none at its end. Waits for
     /// pages as long as it takes.
     ///
@@ -227,7 +241,9 @@ impl Listings {
         let directory = self.cache.find(self.tree, &parent);
         for name in Name::of_object(component) {
             let listed = directory.as_ref().and_then(|directory| directory.find(&name));
-            if matches!(listed, Some(Entry::File(object)) if object.id == *version) {
+            // What was listed without a version may be this one.
+            let is_this = |id: &ObjectId| *id == *version || !id.has_version();
+            if matches!(listed, Some(Entry::File(object)) if is_this(&object.id)) {
                 self.cache.forget(self.tree, &parent);
             }
             self.lookups.forget(&parent, &name, version);

@@ -29,7 +29,7 @@ impl Ttl {
 
     /// Returns for how long a lookup is believed.
     pub(super) fn of_lookup(self, lookup: &CachedLookup) -> Duration {
-        if lookup.entry.is_some() && !lookup.is_assumed {
+        if lookup.entry.is_some() && lookup.assumed.is_none() {
             self.of_presence(lookup.at)
         } else {
             self.of_absence(lookup.at)

@@ -23,11 +23,25 @@ pub struct ObjectId {
     pub bucket: Arc<str>,
     /// The key, decoded.
     pub key: Arc<str>,
-    /// The entity tag without its quotes.
+    /// The entity tag without its quotes, or what stands in for one that is not known yet.
     pub etag: Arc<str>,
 }
 
 impl ObjectId {
+    /// Returns what stands in for the entity tag of an object that a listing shows without one:
+    /// another size or time is another version. No entity tag holds a quote.
+    #[must_use]
+    pub fn stand_in(size: u64, modified: SystemTime) -> String {
+        let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        format!("\"{size} {}", since.as_millis())
+    }
+
+    /// Returns whether the entity tag is known, so that S3 can be asked for this very version.
+    #[must_use]
+    pub fn has_version(&self) -> bool {
+        !self.etag.starts_with('"')
+    }
+
     /// Returns the `s3://bucket/key` URL, without the version.
     #[must_use]
     pub fn url(&self) -> String {

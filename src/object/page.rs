@@ -34,6 +34,15 @@ impl Page {
         self.objects.is_empty() && self.prefixes.is_empty() && self.undecodable == 0
     }
 
+    /// Returns a key that a listing of `prefix` with this delimiter must not have, if there is one.
+    #[must_use]
+    pub fn key_across(&self, prefix: &str, delimiter: &str) -> Option<&str> {
+        let keys = self.objects.iter().map(|object| &*object.id.key);
+        keys.into_iter().find(|key| {
+            key.strip_prefix(prefix).is_some_and(|component| component.contains(delimiter))
+        })
+    }
+
     /// Returns the last key or common prefix of the page, empty when there is none.
     #[must_use]
     pub fn last_key(&self) -> &str {

@@ -3,6 +3,7 @@
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::unreadable::{self, WEB_PAGE};
 use crate::credentials::Doubt;
 use crate::error::{Error, FallbackRefusal, Problem, Refusal, StoreAnswer};
 
@@ -13,6 +14,8 @@ pub(super) enum Failure {
     Renew(Doubt, Error),
     /// Try again.
     Again(Error),
+    /// Try again, though waiting seldom cures it.
+    Lasting(Error),
     /// No retry will change it.
     Final(Error),
 }
@@ -52,8 +55,10 @@ where
                 Failure::Final(Error::store(problem.caused_by(error)))
             }
             _ => {
+                let is_lasting = has_not_connected(&error);
                 let problem = Problem::new("no answer from S3").about(url);
-                Failure::Again(Error::transient(problem.caused_by(error)))
+                let fault = Error::transient(problem.caused_by(error));
+                if is_lasting { Failure::Lasting(fault) } else { Failure::Again(fault) }
             }
         };
     };
@@ -69,7 +74,15 @@ where
         let problem = Problem::new(words.to_owned()).about(url);
         problem.answered(answer.clone())
     };
+    let body = unreadable::Body::of(response);
     match (answer.status, answer.code.as_deref().unwrap_or_default()) {
+        (408 | 429 | 500..=599, "") => {
+            Failure::Again(Error::transient(failed("S3 failed for now")))
+        }
+        // An error page of whoever is in between says nothing of a key, and nothing of credentials.
+        (300.., "") if body == unreadable::Body::WebPage && answer.request_id.is_none() => {
+            Failure::Lasting(Error::transient(failed(WEB_PAGE)))
+        }
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
             Failure::Renew(Doubt::Invalid, rejected(url, answer))
         }
@@ -85,6 +98,10 @@ where
         }
         (_, "InvalidObjectState") => {
             Failure::Final(Error::Archived { url: url.into(), class: "an archive tier".into() })
+        }
+        (_, "SignatureDoesNotMatch") => {
+            let refusal = Refusal::WrongSignature { url: url.into(), answer };
+            Failure::Renew(Doubt::Invalid, refusal.into())
         }
         (403, _) => match service.and_then(ProvideErrorMetadata::message) {
             // Told from other denials by the name of the policy only, and only to choose the words.
@@ -103,6 +120,14 @@ where
             let words = "the bucket is in another region; name it with --region";
             Failure::Final(Error::store(failed(words)))
         }
+        // The message is the only sign of it.
+        (400, "InvalidRequest")
+            if service
+                .and_then(ProvideErrorMetadata::message)
+                .is_some_and(|message| message.contains("Server Side Encryption")) =>
+        {
+            Failure::Final(Refusal::CustomerKey { url: url.into(), answer }.into())
+        }
         (400, "AuthorizationHeaderMalformed") => Failure::Final(rejected(url, answer)),
         // An expired token shows in the answer to a HEAD as a bare 400.
         (400, "" | "BadRequest") => Failure::Renew(Doubt::Denied, rejected(url, answer)),
@@ -112,11 +137,29 @@ where
         (404, _) if subject.requested == Requested::Key => {
             Failure::Final(Error::NotFound(url.into()))
         }
-        // A success whose body was cut or could not be read: the next one may be whole.
-        (200..=299, _) => Failure::Again(Error::transient(failed("S3's answer is not readable"))),
+        (200..=299, _) => match body {
+            unreadable::Body::WebPage => Failure::Lasting(Error::transient(failed(WEB_PAGE))),
+            unreadable::Body::Whole => {
+                let words = "S3's answer is whole, and is no XML that can be read; a key there may \
+                             hold a control character";
+                Failure::Final(Error::store(failed(words).caused_by(error)))
+            }
+            unreadable::Body::Cut => {
+                Failure::Again(Error::transient(failed("S3's answer is not readable")))
+            }
+        },
         (408 | 429 | 500..=599, _) => Failure::Again(Error::transient(failed("S3 failed for now"))),
         _ => Failure::Final(Error::store(failed("S3 refused the request"))),
     }
+}
+
+/// Whether nobody was there to connect to: no such name, no connection, or a TLS of which this
+/// machine does not trust the certificate.
+fn has_not_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain
+        .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
+        .any(hyper_util::client::legacy::Error::is_connect)
 }
 
 fn forbidden(url: &str, answer: StoreAnswer) -> Error {

@@ -8,13 +8,14 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, IdentityCache, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, StalledStreamProtectionConfig,
+    ResponseChecksumValidation, RuntimeComponents, StalledStreamProtectionConfig,
 };
-use aws_smithy_http_client::tls;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Connector, tls};
 
 use super::BucketLocation;
-use crate::error::Error;
-use crate::http::host;
+use crate::error::{Error, Problem};
+use crate::http::{self, Url, host};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Until the headers are there; S3 sends them within a second or not at all.
@@ -27,13 +28,25 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// # Errors
 /// [`crate::error::Refusal::Unencrypted`] for a plain http endpoint that is not this machine.
 pub(super) fn new(location: &BucketLocation) -> Result<Client, Error> {
+    let mut proxy = ProxyConfig::from_env();
     if let Some(url) = &location.endpoint_url {
         host::require_encrypted_url("--endpoint-url", url)?;
+        if Url::parse(url).is_ok_and(|url| !http::may_be_proxied(&url)) {
+            proxy = ProxyConfig::disabled();
+        }
     }
-    let http = aws_smithy_http_client::Builder::new()
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-        .build_https();
+    let trusted = trusted()?;
+    let http = aws_smithy_http_client::Builder::new();
+    let http = http.build_with_connector_fn(move |settings, components| {
+        let mut builder = Connector::builder()
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .proxy_config(proxy.clone())
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+            .tls_context(trusted.clone());
+        builder.set_connector_settings(settings.cloned());
+        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        builder.build()
+    });
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ANSWER_TIMEOUT)
@@ -54,6 +67,19 @@ pub(super) fn new(location: &BucketLocation) -> Result<Client, Error> {
         .disable_s3_express_session_auth(true);
     config.set_endpoint_url(location.endpoint_url.clone());
     Ok(Client::from_conf(config.build()))
+}
+
+/// Returns the certificate authorities that are trusted: the same as for logins.
+fn trusted() -> Result<tls::TlsContext, Error> {
+    let mut store = tls::TrustStore::default();
+    let added = http::added_authorities()?;
+    if !added.pem.is_empty() {
+        store.add_pem_certificate(added.pem.clone());
+    }
+    tls::TlsContext::builder()
+        .with_trust_store(store)
+        .build()
+        .map_err(|error| Error::store(Problem::new("cannot set up TLS").caused_by(error)))
 }
 
 /// Returns the configuration of one request that is signed with `keys`.

@@ -11,19 +11,24 @@ mod concurrency_limit;
 mod download;
 mod hedger;
 mod parse;
+mod patience;
 mod punctual_timeout;
 mod request;
 mod status;
+mod unreadable;
+mod white_space;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
 
 pub use download::Download;
+pub use patience::Impatience;
 pub use status::BucketStatus;
 
 use crate::credentials::{CredentialsCache, FallbackChain};
@@ -35,7 +40,9 @@ use client::signed_with;
 use clock_skew::ClockSkew;
 use concurrency_limit::ConcurrencyLimit;
 use hedger::Hedger;
+use patience::{Patience, Tries};
 use status::LastAnswers;
+use unreadable::is_web_page;
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -66,6 +73,7 @@ struct Inner {
     /// How many pages of listings to ask for at once.
     list_limit: ConcurrencyLimit,
     hedger: Hedger,
+    patience: Patience,
     last_answers: LastAnswers,
 }
 
@@ -124,6 +132,7 @@ impl Bucket {
             counters: Counters::default(),
             list_limit: ConcurrencyLimit::default(),
             hedger: Hedger::default(),
+            patience: Patience::default(),
             last_answers: LastAnswers::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -257,7 +266,16 @@ impl Bucket {
                 .await?;
             self.inner.list_limit.record_answer();
             if let Some(page) = parse::page(self.name(), &output) {
-                return Ok(page);
+                return match delimiter.and_then(|delimiter| page.key_across(prefix, delimiter)) {
+                    None => Ok(page),
+                    Some(key) => {
+                        let words = format!(
+                            "the store ignores the delimiter: it lists {key:?}, which lies \
+                             deeper, so its directories cannot be told"
+                        );
+                        Err(Error::store(Problem::new(words).about(&url)))
+                    }
+                };
             }
             let words = "a page was cut, or does not say where the listing goes on";
             let fault = Error::transient(Problem::new(words).about(&url));
@@ -271,13 +289,23 @@ impl Bucket {
     /// [`Error::NotFound`] when there is none, [`Error::Refused`] when S3 would not say.
     pub async fn head(&self, key: &str) -> Result<Object, Error> {
         let url = self.url(key);
-        let output = self
-            .answer(&url, Requested::Key, |keys| {
-                self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
-                let head = self.inner.client.head_object().bucket(&**self.name()).key(key);
-                head.customize().config_override(signed_with(keys)).send()
-            })
-            .await?;
+        let send = |keys| {
+            self.inner.counters.head.fetch_add(1, Ordering::Relaxed);
+            let head = self.inner.client.head_object().bucket(&**self.name());
+            let (head, key) = (head.key(white_space::for_sdk(key)), key.to_owned());
+            head.customize()
+                .mutate_request(move |request| white_space::restore(request, &key))
+                .config_override(signed_with(keys))
+                .send()
+        };
+        let mut tries = Tries::default();
+        let output = loop {
+            let output = self.answer(&url, Requested::Key, send).await?;
+            if !is_web_page(output.content_type(), output.e_tag()) {
+                break output;
+            }
+            self.pause_for_web_page(&mut tries, &url).await?;
+        };
         parse::head(self.name(), key, &output).ok_or_else(|| {
             Error::store(Problem::new("the store gives no size or no etag").about(&url))
         })
@@ -291,19 +319,29 @@ impl Bucket {
 
     /// Opens the body of a ranged GET.
     async fn open(&self, object: &ObjectId, range: Range<u64>) -> Result<ByteStream, Error> {
-        let output = self
-            .answer(&object.url(), Requested::Version, |keys| {
-                let range = range.clone();
-                let send = move || {
-                    self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
-                    let get = self.inner.client.get_object().bucket(&*object.bucket);
-                    let get = get.key(&*object.key).if_match(format!("\"{}\"", object.etag));
-                    let get = get.range(format!("bytes={}-{}", range.start, range.end - 1));
-                    get.customize().config_override(signed_with(keys.clone())).send()
-                };
-                self.inner.hedger.send(send)
-            })
-            .await?;
-        download::body_of(output, object, &range)
+        let (url, bytes) = (object.url(), format!("bytes={}-{}", range.start, range.end - 1));
+        let answer = |keys: Credentials| {
+            let bytes = bytes.clone();
+            let send = move || {
+                self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
+                let get = self.inner.client.get_object().bucket(&*object.bucket);
+                let get = get.key(white_space::for_sdk(&object.key)).range(&bytes);
+                let get = get.if_match(format!("\"{}\"", object.etag));
+                let key = object.key.clone();
+                get.customize()
+                    .mutate_request(move |request| white_space::restore(request, &key))
+                    .config_override(signed_with(keys.clone()))
+                    .send()
+            };
+            self.inner.hedger.send(send)
+        };
+        let mut tries = Tries::default();
+        loop {
+            let output = self.answer(&url, Requested::Version, answer).await?;
+            if !is_web_page(output.content_type(), output.e_tag()) {
+                return download::body_of(output, object, &range);
+            }
+            self.pause_for_web_page(&mut tries, &url).await?;
+        }
     }
 }

@@ -36,13 +36,16 @@ pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Pa
     }
     for listed in output.contents() {
         let class = listed.storage_class().map(|class| class.as_str());
-        let (key, size) = (listed.key()?, listed.size()?);
-        match decode(key).and_then(|key| {
-            object(bucket, &key, listed.e_tag(), Some(size), listed.last_modified(), class)
-        }) {
-            Some(object) => page.objects.push(object),
-            None => page.undecodable += 1,
-        }
+        let (key, size) = (listed.key()?, u64::try_from(listed.size()?).ok()?);
+        let Some(key) = decode(key) else {
+            page.undecodable += 1;
+            continue;
+        };
+        // S3's schema allows a listing without etags.
+        let etag = listed.e_tag().map(unquoted).filter(|etag| !etag.is_empty());
+        let modified = time(listed.last_modified());
+        let etag = etag.map_or_else(|| ObjectId::stand_in(size, modified).into(), Arc::from);
+        page.objects.push(object(bucket, &key, etag, size, modified, class));
     }
     Some(page)
 }
@@ -50,23 +53,29 @@ pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Pa
 /// The object `key` that `output` describes. `None`: it lacks size or etag.
 pub(super) fn head(bucket: &Arc<str>, key: &str, output: &HeadObjectOutput) -> Option<Object> {
     let class = output.storage_class().map(|class| class.as_str());
-    object(bucket, key, output.e_tag(), output.content_length(), output.last_modified(), class)
+    let etag = output.e_tag().map(unquoted).filter(|etag| !etag.is_empty())?.into();
+    let size = u64::try_from(output.content_length()?).ok()?;
+    Some(object(bucket, key, etag, size, time(output.last_modified()), class))
 }
 
 fn object(
     bucket: &Arc<str>,
     key: &str,
-    etag: Option<&str>,
-    size: Option<i64>,
-    modified: Option<&DateTime>,
+    etag: Arc<str>,
+    size: u64,
+    modified: SystemTime,
     class: Option<&str>,
-) -> Option<Object> {
-    Some(Object {
-        id: ObjectId { bucket: bucket.clone(), key: key.into(), etag: unquoted(etag?).into() },
-        size: u64::try_from(size?).ok()?,
-        modified: modification_time(modified.and_then(|time| SystemTime::try_from(*time).ok())),
+) -> Object {
+    Object {
+        id: ObjectId { bucket: bucket.clone(), key: key.into(), etag },
+        size,
+        modified,
         storage_class: class.unwrap_or("STANDARD").into(),
-    })
+    }
+}
+
+fn time(modified: Option<&DateTime>) -> SystemTime {
+    modification_time(modified.and_then(|time| SystemTime::try_from(*time).ok()))
 }
 
 /// The etag without the quotes that HTTP wants and some listings leave out.

@@ -8,9 +8,9 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::Bucket;
-use super::backoff::Backoff;
 use super::classify::{Failure, Requested, Subject, classify};
 use super::clock_skew::date_of;
+use super::patience::Tries;
 use crate::credentials::{CredentialsCache, Doubt};
 use crate::error::{Error, Problem};
 
@@ -49,7 +49,7 @@ impl Bucket {
     {
         // One for the expiry, one for an expiry during a long series of faults.
         const MAX_RENEWALS: usize = 2;
-        let mut backoff = Backoff::default();
+        let mut tries = Tries::default();
         let mut renewals = 0;
         loop {
             let credentials = cache.current().await?;
@@ -69,14 +69,18 @@ impl Bucket {
                     if subject.requested == Requested::Listing {
                         self.inner.list_limit.record_fault(Instant::now());
                     }
-                    self.pause(&mut backoff, fault).await;
+                    self.pause(&mut tries.backoff, fault).await;
+                }
+                Failure::Lasting(fault) => {
+                    self.give_up(&tries, &fault)?;
+                    self.pause(&mut tries.backoff, fault).await;
                 }
                 Failure::Renew(Doubt::Denied, error)
                     if self.inner.clock_skew.explains(assumed_skew, date) =>
                 {
                     let words = "this machine's clock is wrong";
                     let fault = Problem::new(words).about(subject.url).caused_by(error);
-                    self.pause(&mut backoff, Error::transient(fault)).await;
+                    self.pause(&mut tries.backoff, Error::transient(fault)).await;
                 }
                 Failure::Renew(doubt, error) => {
                     tracing::debug!(url = subject.url, %error, ?doubt, "refused");
@@ -94,7 +98,7 @@ impl Bucket {
     }
 
     /// Waits before the next try after `fault`.
-    pub(super) async fn pause(&self, backoff: &mut Backoff, fault: Error) {
+    pub(super) async fn pause(&self, backoff: &mut super::backoff::Backoff, fault: Error) {
         // Every store has a few faults now and then that the next try cures.
         const TRIES_BEFORE_WARNING: u32 = 3;
         if backoff.tries == TRIES_BEFORE_WARNING {

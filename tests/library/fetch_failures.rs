@@ -123,7 +123,8 @@ async fn cost(
         );
     }
     let (filesystem, object) = (environment.filesystem(), environment.expected(&key));
-    let handle = filesystem.open(in_time(filesystem.number(&key)).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number(&key)).await.unwrap()).await.unwrap().handle;
     for (offset, size) in &row.reads {
         let read = in_time(filesystem.read(handle, *offset, u32::try_from(*size).unwrap())).await;
         let read = read.unwrap_or_else(|error| panic!("{what}: {error}")).concat();

@@ -13,7 +13,8 @@ async fn a_get_that_hangs_is_hedged() {
     environment.put("f", Content::synthetic(SIZE));
     let filesystem = environment.filesystem();
     let expected = environment.bytes("f");
-    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
     // The distances differ, since reads at a constant distance would be prefetched.
     let location = |number: u64| (number * number) << 20;
     for number in 0..10 {

@@ -88,7 +88,7 @@ impl PathFilesystem {
     /// Reads a file from its start to its end, `step` bytes at a time.
     pub(crate) async fn read_in_steps(&self, path: &str, step: u32) -> Result<Vec<u8>, Error> {
         let number = self.number(path).await?;
-        let handle = self.open(number)?;
+        let handle = self.open(number).await?.handle;
         let mut bytes = Vec::new();
         loop {
             let pieces = self.read(handle, bytes.len() as u64, step).await?;

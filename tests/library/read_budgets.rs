@@ -32,7 +32,8 @@ async fn cost(name: &str, size: u64, reads: impl Iterator<Item = (u64, u64)>) ->
     let environment = TestEnvironment::new();
     environment.put(name, Content::synthetic(size));
     let (filesystem, object) = (environment.filesystem(), environment.expected(name));
-    let handle = filesystem.open(in_time(filesystem.number(name)).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number(name)).await.unwrap()).await.unwrap().handle;
     take_counts(&environment).await;
     for (offset, length) in reads {
         let read = in_time(filesystem.read(handle, offset, u32::try_from(length).unwrap()))
@@ -97,7 +98,8 @@ async fn an_object_with_dense_reads_is_fetched_whole() {
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(20 * MIB));
     let filesystem = environment.filesystem();
-    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
     for number in [3, 9, 15] {
         in_time(filesystem.read(handle, number * MIB + 17, 190_000)).await.unwrap();
     }

@@ -86,7 +86,8 @@ async fn any_range_returns_its_existing_bytes() {
         environment.put("f", Content::synthetic(size));
         let expected = environment.bytes("f");
         let filesystem = environment.filesystem();
-        let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
+        let handle =
+            filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
         let edges = [
             0,
             1,
@@ -119,7 +120,7 @@ async fn a_replaced_object_is_never_mixed() {
     environment.put("d/f", Content::synthetic(SIZE));
     let filesystem = environment.filesystem();
     let number = in_time(filesystem.number("d/f")).await.unwrap();
-    let handle = filesystem.open(number).unwrap();
+    let handle = filesystem.open(number).await.unwrap().handle;
     let old = environment.bytes("d/f");
     assert!(in_time(filesystem.read(handle, 0, 4096)).await.unwrap().concat() == old[..4096]);
     environment.put("d/f", Content::synthetic(SIZE));
@@ -198,7 +199,7 @@ async fn archived_objects_are_visible_and_cannot_be_opened() {
                 filesystem.xattr(number, OsStr::new("user.s3.storage_class")).unwrap(),
                 class
             );
-            let error = environment.error_of(filesystem.open(number));
+            let error = environment.error_of(filesystem.open(number).await);
             assert!(matches!(&error, Error::Archived { class: named, .. } if &**named == class));
         }
         for class in ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"] {
@@ -217,14 +218,14 @@ async fn files_and_directories_are_not_confused() {
         in_time(filesystem.number("d/f")).await.unwrap(),
         in_time(filesystem.number("d")).await.unwrap(),
     );
-    assert!(matches!(filesystem.open(directory), Err(Error::IsADirectory)));
+    assert!(matches!(filesystem.open(directory).await, Err(Error::IsADirectory)));
     assert!(matches!(filesystem.open_directory(file), Err(Error::NotADirectory)));
     assert!(matches!(
         in_time(filesystem.lookup(file, OsStr::new("x"))).await,
         Err(Error::NotADirectory)
     ));
     for unknown in [0, 99] {
-        assert!(matches!(filesystem.open(unknown), Err(Error::BadHandle)));
+        assert!(matches!(filesystem.open(unknown).await, Err(Error::BadHandle)));
         assert!(matches!(in_time(filesystem.read(unknown, 0, 1)).await, Err(Error::BadHandle)));
         assert!(matches!(
             in_time(filesystem.read_directory(unknown, 0)).await,

@@ -108,7 +108,10 @@ async fn sixteen_readers_of_one_block_cost_one_get() {
     let expected = environment.bytes("f");
     let number = in_time(filesystem.number("f")).await.unwrap();
     take_counts(&environment);
-    let handles: Vec<u64> = (0..16).map(|_| filesystem.open(number).unwrap()).collect();
+    let mut handles = Vec::new();
+    for _ in 0..16 {
+        handles.push(filesystem.open(number).await.unwrap().handle);
+    }
     for read in
         in_time(join_all(handles.iter().map(|handle| filesystem.read(*handle, 300_000, 1000))))
             .await

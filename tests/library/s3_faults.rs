@@ -209,7 +209,8 @@ async fn an_empty_page_does_not_prove_the_absence_of_a_directory() {
 async fn a_failed_fetch_is_shared_and_not_cached() {
     let environment = environment();
     let filesystem = environment.filesystem();
-    let handle = filesystem.open(in_time(filesystem.number("d/big")).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number("d/big")).await.unwrap()).await.unwrap().handle;
     environment.fake_daac.set(|knobs| knobs.first_byte_latency = Duration::from_millis(200));
     environment.fake_daac.add_fault(Fault::new(Failure::Denied).on(RequestKind::Get).times(1));
     environment.fake_daac.reset_stats();

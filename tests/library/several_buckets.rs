@@ -207,7 +207,9 @@ async fn stalled_reads_of_one_bucket_leave_memory_to_the_others() {
         handles.push(
             filesystem
                 .open(filesystem.number(&format!("asf-local-products/{name}")).await.unwrap())
-                .unwrap(),
+                .await
+                .unwrap()
+                .handle,
         );
     }
     fake_daac

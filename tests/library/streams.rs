@@ -71,7 +71,7 @@ async fn sixty_four_streams_make_progress_in_a_cache_of_256_mebibytes() {
         let name = number.to_string();
         environment.put(&name, Content::synthetic(SIZE));
         let (handle, object) = (
-            filesystem.open(filesystem.number(&name).await.unwrap()).unwrap(),
+            filesystem.open(filesystem.number(&name).await.unwrap()).await.unwrap().handle,
             environment.expected(&name),
         );
         for offset in (0..SIZE).step_by(128 << 10) {
@@ -105,7 +105,8 @@ async fn reads_wait_for_memory_and_succeed() {
         TestEnvironment::with_knobs(|knobs| knobs.first_byte_latency = Duration::from_millis(20));
     environment.put("f", Content::synthetic(256 * MIB));
     let filesystem = environment.filesystem_with_cache(16 << 20);
-    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
     let object = environment.expected("f");
     let (filesystem, object) = (&filesystem, &object);
     in_time(join_all((0..64).map(|number| async move {
@@ -125,7 +126,8 @@ async fn a_stalled_fetch_ends_without_readers() {
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(8 * MIB));
     let filesystem = environment.filesystem();
-    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
     environment.fake_daac.add_fault(Fault::new(Failure::SlowDown).on(RequestKind::Get));
     for offset in [0, MIB / 2, MIB] {
         assert!(

@@ -12,7 +12,8 @@ async fn strided_reads_are_fetched_before_they_are_requested() {
     let environment = TestEnvironment::new();
     environment.put("f", Content::synthetic(4 << 30));
     let filesystem = environment.filesystem();
-    let handle = filesystem.open(in_time(filesystem.number("f")).await.unwrap()).unwrap();
+    let handle =
+        filesystem.open(in_time(filesystem.number("f")).await.unwrap()).await.unwrap().handle;
     for number in 1..=40 {
         assert_eq!(
             in_time(filesystem.read(handle, number * DISTANCE, 100_000))

@@ -23,7 +23,9 @@ pub(super) async fn check(
     };
     let (prefix, stated) = (&connection.location.prefix, &connection.prefixes);
     let checks = Checks { bucket, prefix, stated, file, timeout };
+    let impatience = checks.bucket.impatient();
     checks.run(report).await?;
+    drop(impatience);
     let endpoint = connection.endpoint.as_deref().unwrap_or_default();
     check_fallback(&checks.bucket, endpoint, report)
 }
@@ -141,6 +143,12 @@ impl Checks<'_> {
                 report.failed("list", &text).map(|()| Listed::Failed)
             }
             Ok(page) => {
+                // A mount asks with a delimiter, which some stores ignore.
+                if let Err(error @ Error::Store(_)) =
+                    self.within(self.bucket.page(prefix, &Position::Start)).await
+                {
+                    return report.failed("list", &error.to_string()).map(|()| Listed::Failed);
+                }
                 report.ok("list", &format!("{url} can be listed"))?;
                 Ok(Listed::Allowed(page.objects.into_iter().find(is_readable)))
             }

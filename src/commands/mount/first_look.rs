@@ -72,9 +72,14 @@ async fn at_file(filesystem: &Filesystem, location: &Location, key: &str) -> Res
         filesystem.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
     // A key that may be neither asked for nor listed is shown as a directory.
     if attributes.is_directory {
-        let (handle, _) = filesystem.open_directory(number)?;
-        let listed = filesystem.read_directory(handle, 0).await;
-        filesystem.release_directory(handle);
+        let listed = match filesystem.open_directory(number) {
+            Ok((handle, _)) => {
+                let listed = filesystem.read_directory(handle, 0).await;
+                filesystem.release_directory(handle);
+                listed.map(drop)
+            }
+            Err(error) => Err(error),
+        };
         if let Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) = listed {
             output::warning(&format_args!("{refusal}; nobody knows whether it is there"));
         }

@@ -119,11 +119,14 @@ async fn open(args: &MountArgs) -> Result<Opened, Error> {
     };
     connection.log_in(output::progress).await?;
     let (bucket, location) = (connection.bucket()?, &connection.location);
+    // A mount waits for a store that is away; the terminal is told.
+    let impatience = bucket.impatient();
     let prefix = location.prefix.clone();
     let filesystem = Filesystem::new(bucket, prefix, args.owner_and_modes(), args.limits());
     let filesystem = asking_for_prefixes(filesystem, connection);
     let key = connections.file.as_deref();
     let file = first_look::at(&filesystem, location, key, args.timeout).await?;
+    drop(impatience);
     Ok(Opened { filesystem: Arc::new(filesystem), file })
 }
 

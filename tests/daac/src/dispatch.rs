@@ -197,7 +197,8 @@ fn finish(
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(state.now())) {
         answer.headers_mut().insert(DATE, date);
     }
-    if role == Role::S3 {
+    // What answers in place of S3 knows nothing of its ids.
+    if role == Role::S3 && state.knobs().web_page.is_none() {
         answer.headers_mut().insert(SERVER, HeaderValue::from_static("AmazonS3"));
         if let Ok(id) = HeaderValue::try_from(request_id()) {
             answer.headers_mut().insert("x-amz-request-id", id);

@@ -88,12 +88,24 @@ pub struct Knobs {
     /// Whether `start-after` a key within a common prefix leaves out that common prefix, as some
     /// stores do.
     pub start_after_skips_common_prefix: bool,
+    /// Whether listings have no etags, which S3's schema allows.
+    pub etagless_listings: bool,
+    /// Whether `encoding-type` is ignored and keys are written as they are, even those with
+    /// characters that XML does not allow.
+    pub raw_keys: bool,
+    /// Whether `delimiter` is ignored.
+    pub ignored_delimiter: bool,
+    /// The status with which a web page answers every request in place of S3.
+    pub web_page: Option<u16>,
     /// Whether neither listings nor headers have LastModified.
     pub undated: bool,
     /// Which prefixes may be listed.
     pub listing: Listing,
     /// The prefixes whose objects are refused with 403.
     pub unreadable: Vec<String>,
+    /// The prefixes whose objects are encrypted with a key of the customer's (SSE-C), so that
+    /// requests without it get 400.
+    pub customer_key: Vec<String>,
     /// Whether expired credentials get 403 AccessDenied instead of 400 ExpiredToken.
     pub expired_is_denied: bool,
     /// Whether every request is refused as it is for clients outside us-west-2.
@@ -149,9 +161,14 @@ impl Default for Knobs {
             space_as_percent: false,
             slash_as_percent: false,
             start_after_skips_common_prefix: false,
+            etagless_listings: false,
+            raw_keys: false,
+            ignored_delimiter: false,
+            web_page: None,
             undated: false,
             listing: Listing::default(),
             unreadable: Vec::new(),
+            customer_key: Vec::new(),
             expired_is_denied: false,
             out_of_region: false,
             regions: BTreeMap::new(),

@@ -72,6 +72,14 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// Makes it the request that a store with these knobs sees.
+    pub(crate) fn apply(&mut self, knobs: &Knobs) {
+        self.url &= !knobs.raw_keys;
+        if knobs.ignored_delimiter {
+            self.delimiter = None;
+        }
+    }
+
     fn delimiter(&self) -> &str {
         self.delimiter.as_deref().unwrap_or_default()
     }
@@ -147,7 +155,11 @@ fn write(
     page: &Page,
     knobs: &Knobs,
 ) -> String {
-    let encode = |text: &str| if parameters.url { url(text, knobs) } else { escape(text) };
+    let encode = |text: &str| match parameters.url {
+        true => url(text, knobs),
+        false if knobs.raw_keys => text.replace('&', "&amp;").replace('<', "&lt;"),
+        false => escape(text),
+    };
     let mut xml = String::with_capacity(512 + page.items.len() * 320);
     xml.push_str(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
@@ -188,12 +200,13 @@ fn write(
                 } else {
                     key
                 };
+                let etag = format!("<ETag>&quot;{}&quot;</ETag>", object.etag);
                 write!(
                     xml,
-                    "<Contents><Key>{key}</Key>{}<ETag>&quot;{}&quot;</ETag>\
-                     <Size>{}</Size><StorageClass>{}</StorageClass></Contents>",
+                    "<Contents><Key>{key}</Key>{}{}<Size>{}</Size>\
+                     <StorageClass>{}</StorageClass></Contents>",
                     if knobs.undated { String::new() } else { last_modified(object.modified) },
-                    object.etag,
+                    if knobs.etagless_listings { "" } else { &etag },
                     object.size,
                     object.class
                 )

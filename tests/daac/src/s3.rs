@@ -7,6 +7,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::answers;
 use crate::authentication;
 use crate::content::Object;
 use crate::keys::{AllowedBuckets, Key};
@@ -116,6 +117,9 @@ pub(crate) fn answer(
     target: &Target,
     knobs: &Knobs,
 ) -> Result<Response<ResponseBody>, S3Error> {
+    if let Some(status) = knobs.web_page {
+        return Ok(answers::html(status, "<!DOCTYPE html><p>Welcome to this network."));
+    }
     match target.kind {
         RequestKind::Forbidden if matches!(*request.method(), Method::GET | Method::HEAD) => {
             return Err(S3Error::new(
@@ -147,7 +151,8 @@ pub(crate) fn answer(
     }
     match target.kind {
         RequestKind::List => {
-            let parameters = Parameters::parse(&target.query)?;
+            let mut parameters = Parameters::parse(&target.query)?;
+            parameters.apply(knobs);
             if !knobs.listing.allows(&parameters.prefix) {
                 return Err(S3Error::denied());
             }
@@ -167,6 +172,11 @@ pub(crate) fn answer(
             };
             let object = bucket.get(&target.key).ok_or_else(missing)?;
             drop(store);
+            if knobs.customer_key.iter().any(|prefix| target.key.starts_with(prefix)) {
+                let message = "The object was stored using a form of Server Side Encryption. The \
+                               correct parameters must be provided to retrieve the object.";
+                return Err(S3Error::new(400, "InvalidRequest", message));
+            }
             let mut answer = open(request, object, target.kind == RequestKind::Head)?;
             if knobs.undated {
                 answer.headers_mut().remove(LAST_MODIFIED);

@@ -32,7 +32,8 @@ fn a_refusal_of_s3_is_found_with_its_reason() {
         "read",
         &["s3://granules/folder/one.txt", "AccessDenied"],
     );
-    found(|knobs| knobs.s3_down = true, "granules", "list", &["no answer within"]);
+    found(|knobs| knobs.s3_down = true, "granules", "list", &["no answer from S3"]);
+    found(|knobs| knobs.ignored_delimiter = true, "granules", "list", &["the delimiter"]);
     found(|_| {}, "granules/fold", "list", &["nothing below s3://granules/fold/"]);
     found(
         |_| {},

@@ -6,6 +6,7 @@ mod mount_command;
 mod mount_directory;
 mod ordinary_user;
 mod process;
+mod proxy;
 mod test_environment;
 mod three_daacs;
 
@@ -17,6 +18,7 @@ pub(crate) use mount_command::MountCommand;
 pub(crate) use mount_directory::MountDirectory;
 pub(crate) use ordinary_user::{NOBODY, PYTHON, as_nobody};
 pub(crate) use process::Process;
+pub(crate) use proxy::{AUTHORITY, Proxy};
 pub(crate) use test_environment::{BUCKET, TestEnvironment};
 pub(crate) use three_daacs::{BUCKETS, names_in};
 

@@ -1,0 +1,78 @@
+//! How long a request is tried again: for ever in a mount, a few seconds before there is one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Bucket;
+use super::backoff::Backoff;
+use super::unreadable::WEB_PAGE;
+use crate::error::{Error, Problem};
+
+/// A cause that waiting seldom cures is believed after so many tries, and this time: all tries of a
+/// login that is refused a connection take about as long.
+const TRIES: u32 = 3;
+const TIME: Duration = Duration::from_secs(4);
+
+/// How many [`Impatience`]s of a bucket there are.
+#[derive(Debug, Default)]
+pub(super) struct Patience(AtomicUsize);
+
+/// While there is one, requests to its bucket are given up within seconds for causes that waiting
+/// seldom cures: nobody is there to connect to, or a web page answers.
+#[derive(Debug)]
+#[must_use]
+pub struct Impatience(Bucket);
+
+/// The tries of one request.
+#[derive(Debug)]
+pub(super) struct Tries {
+    pub(super) backoff: Backoff,
+    began: Instant,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { backoff: Backoff::default(), began: Instant::now() }
+    }
+}
+
+impl Bucket {
+    /// Makes requests to this bucket end, with [`Error::Transient`], for causes that waiting seldom
+    /// cures, until the returned value is dropped.
+    pub fn impatient(&self) -> Impatience {
+        self.inner.patience.0.fetch_add(1, Ordering::Relaxed);
+        Impatience(self.clone())
+    }
+
+    /// Waits before the next try after a web page answered in place of `url`.
+    ///
+    /// # Errors
+    /// Those of [`Self::give_up`].
+    pub(super) async fn pause_for_web_page(
+        &self,
+        tries: &mut Tries,
+        url: &str,
+    ) -> Result<(), Error> {
+        let fault = Error::transient(Problem::new(WEB_PAGE).about(url));
+        self.give_up(tries, &fault)?;
+        self.pause(&mut tries.backoff, fault).await;
+        Ok(())
+    }
+
+    /// Returns `fault`, which waiting seldom cures, as an error, where it has been tried long
+    /// enough.
+    pub(super) fn give_up(&self, tries: &Tries, fault: &Error) -> Result<(), Error> {
+        let (is_impatient, waited) =
+            (self.inner.patience.0.load(Ordering::Relaxed) > 0, tries.began.elapsed());
+        if !is_impatient || tries.backoff.tries + 1 < TRIES || waited < TIME {
+            return Ok(());
+        }
+        Err(Error::transient(format!("{fault}; given up after {} s", waited.as_secs())))
+    }
+}
+
+impl Drop for Impatience {
+    fn drop(&mut self) {
+        self.0.inner.patience.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
