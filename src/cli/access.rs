@@ -1,6 +1,7 @@
 //! The flags that say how Earthdata and S3 are asked, the same for every verb that asks them.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -12,6 +13,12 @@ use crate::http::host::parse_host;
 /// How Earthdata is asked.
 #[derive(Debug, Args)]
 pub struct EarthdataArgs {
+    /// A file that holds the bearer token, such as a credential of systemd or a secret of
+    /// Kubernetes. It is read again at each login, so that it can be replaced while it is in use,
+    /// and comes before EARTHDATA_TOKEN
+    #[arg(long, value_name = "FILE", env = "EARTHDATA_TOKEN_FILE", help_heading = "Earthdata")]
+    token_file: Option<OsString>,
+
     /// The data center's /s3credentials URL [default: from the table of buckets]
     #[arg(long, value_name = "URL", env = "S3_CREDENTIAL_ENDPOINT", help_heading = "Earthdata")]
     credentials_endpoint: Option<String>,
@@ -76,6 +83,13 @@ fn not_empty(value: Option<&String>) -> Option<String> {
 }
 
 impl EarthdataArgs {
+    /// Returns the file that holds the token, if there is one. A variable that is set to nothing
+    /// counts as not set.
+    #[must_use]
+    pub fn token_file(&self) -> Option<&Path> {
+        self.token_file.as_deref().filter(|path| !path.is_empty()).map(Path::new)
+    }
+
     /// Returns the settings that these flags mean. The identity is not a flag, and is left open.
     ///
     /// # Errors
@@ -87,6 +101,7 @@ impl EarthdataArgs {
             credentials_endpoint: not_empty(self.credentials_endpoint.as_ref()),
             bucket_table: self.bucket_table.read()?,
             identity: None,
+            token_file: self.token_file().map(Into::into),
         })
     }
 }

@@ -80,13 +80,17 @@ renews them before they expire, so that a job may read for days.";
 
 const AFTER_HELP: &str = "\
 Identity (looked for in this order, for the Earthdata Login host):
+  --token-file FILE, EARTHDATA_TOKEN_FILE
+        a file that holds a bearer token from https://urs.earthdata.nasa.gov/ (tokens live 60 \
+days), and that may be replaced while a mount uses it
   EARTHDATA_TOKEN
-        a bearer token from https://urs.earthdata.nasa.gov/ (tokens live 60 days)
+        the token itself
   EARTHDATA_USERNAME and EARTHDATA_PASSWORD
   the file that NETRC names, or ~/.netrc
         machine urs.earthdata.nasa.gov login USER password PASSWORD
 Where there are a token and a password, the password is used when the token is refused. Neither \
-can be given as a flag: the list of processes would show it.
+can be given as a flag: the list of processes would show it. A mount reads files again at each \
+login, so it follows what changes there.
 
 Examples:
   granulefs mount podaac-ops-cumulus-protected/MUR-JPL-L4-GLOB-v4.1 ~/mur
@@ -127,8 +131,8 @@ pub enum Verb {
     /// what does not work
     #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
-    /// Forget the names that a mount has seen, so that it asks for them again (SIGHUP to the
-    /// mount's process does the same)
+    /// Forget the names that a mount has seen, so that it asks for them again, and that its login
+    /// was refused, so that it tries again at once (SIGHUP to the mount's process does the same)
     Refresh {
         /// The directory of the mount
         mountpoint: PathBuf,

@@ -6,7 +6,7 @@ use aws_credential_types::Credentials;
 use serde_json::json;
 
 use super::{output, process};
-use crate::cli::{CredentialsArgs, Format, timestamp};
+use crate::cli::{CredentialsArgs, EarthdataArgs, Format, timestamp};
 use crate::connect::{Connection, connect};
 use crate::error::{Error, Problem};
 
@@ -32,7 +32,7 @@ async fn text(args: &CredentialsArgs) -> Result<String, Error> {
     output::notes(&connections.notes);
     let connection = of_one_endpoint(&connections.buckets)?;
     if args.format == Format::AwsProfile {
-        return profile(connection, &args.earthdata.earthdata_host);
+        return profile(connection, &args.earthdata);
     }
     let first = connection.log_in(output::progress).await?;
     written(first.credentials.keys(), &connection.region, args.format)
@@ -92,7 +92,7 @@ fn written(keys: &Credentials, region: &str, format: Format) -> Result<String, E
 
 /// A section of ~/.aws/config. Whatever uses the profile may run without the variables that are set
 /// now, so the command names what they say.
-fn profile(connection: &Connection, login_host: &str) -> Result<String, Error> {
+fn profile(connection: &Connection, earthdata: &EarthdataArgs) -> Result<String, Error> {
     let program = std::env::current_exe().map_err(|e| {
         Error::store(Problem::new("cannot find the path of granulefs itself").caused_by(e))
     })?;
@@ -100,8 +100,8 @@ fn profile(connection: &Connection, login_host: &str) -> Result<String, Error> {
     let endpoint = connection.login_endpoint()?;
     let bucket = &connection.location.bucket;
     let source = format!("s3://{bucket}/");
-    let words = [
-        &program,
+    let mut words = vec![
+        &*program,
         "credentials",
         &source,
         "--format",
@@ -109,9 +109,18 @@ fn profile(connection: &Connection, login_host: &str) -> Result<String, Error> {
         "--credentials-endpoint",
         endpoint,
         "--earthdata-host",
-        login_host,
+        &earthdata.earthdata_host,
     ];
-    let command = words.map(quoted).join(" ");
+    let token_file = earthdata
+        .token_file()
+        .map(std::path::absolute)
+        .transpose()
+        .map_err(|e| Error::usage(Problem::new("cannot find the token file").caused_by(e)))?;
+    let token_file = token_file.map(|path| path.display().to_string());
+    if let Some(path) = &token_file {
+        words.extend(["--token-file", path]);
+    }
+    let command = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
     let (name, region) = (format!("earthdata-{bucket}"), &connection.region);
     Ok(format!(
         "# For ~/.aws/config; then: aws --profile {name} s3 ls {source}\n\

@@ -18,7 +18,9 @@ pub fn run(mountpoint: &Path, path: Option<&Path>) -> Result<(), Error> {
     loop {
         match rustix::fs::getxattr(&target, REFRESH, &mut [0; 0]) {
             Ok(_) => return Ok(()),
-            Err(Errno::NOENT | Errno::NOTDIR) if target != mountpoint && target.pop() => {}
+            // While the login is refused, no name below the mount point can be looked up.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)
+                if target != mountpoint && target.pop() => {}
             Err(Errno::NODATA | Errno::NOTSUP) => {
                 return Err(Error::usage(format!(
                     "{} is not in a granulefs mount",

@@ -9,7 +9,7 @@ use super::notes::SlowLogin;
 use super::settings::{EarthdataSettings, Settings};
 use crate::credentials::{CachedCredentials, CredentialsCache, Provider};
 use crate::error::{Error, Refusal};
-use crate::login::{Identity, Login};
+use crate::login::{IdentitySource, Login, SharedIdentity};
 use crate::s3;
 
 /// A login takes longer than usual after this time: all tries of one that is refused a connection
@@ -21,7 +21,7 @@ const USUAL: Duration = Duration::from_secs(6);
 pub(super) struct Logins<'a> {
     earthdata: &'a EarthdataSettings,
     /// `None`: no login needed one yet.
-    identity: Option<Result<Arc<Identity>, Error>>,
+    identity: Option<Result<Arc<SharedIdentity>, Error>>,
     environment: Option<Arc<CredentialsCache>>,
     by_endpoint: BTreeMap<String, Result<Arc<CredentialsCache>, Error>>,
 }
@@ -32,7 +32,8 @@ impl<'a> Logins<'a> {
             true => Some(CredentialsCache::new(Provider::environment().await)),
             false => None,
         };
-        let identity = settings.earthdata.identity.clone().map(Ok);
+        let fixed = settings.earthdata.identity.clone();
+        let identity = fixed.map(|identity| Ok(Arc::new(identity.into())));
         let earthdata = &settings.earthdata;
         Self { earthdata, identity, environment, by_endpoint: BTreeMap::new() }
     }
@@ -61,8 +62,11 @@ impl<'a> Logins<'a> {
             return known.clone();
         }
         let host = &self.earthdata.login_host;
-        let identity =
-            self.identity.get_or_insert_with(|| Identity::find(host).map(Arc::new)).clone();
+        let read = || {
+            let source = IdentitySource::new(host, self.earthdata.token_file.as_deref());
+            SharedIdentity::read(source).map(Arc::new)
+        };
+        let identity = self.identity.get_or_insert_with(read).clone();
         let login = identity.and_then(|identity| Login::new(endpoint, host, identity));
         let cache = login.map(|login| CredentialsCache::new(Provider::Earthdata(Box::new(login))));
         self.by_endpoint.entry(endpoint.to_owned()).or_insert(cache).clone()

@@ -21,6 +21,7 @@
 //!         credentials_endpoint: None,
 //!         bucket_table: BucketTable::built_in(),
 //!         identity: None,
+//!         token_file: None,
 //!     },
 //!     s3: S3Settings {
 //!         prefer_environment: false,

@@ -1,5 +1,6 @@
 //! What a caller decides: plain values, and no default for any of them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::catalog::{BucketTable, ResolvedBucket};
@@ -26,8 +27,13 @@ pub struct EarthdataSettings {
     pub credentials_endpoint: Option<String>,
     /// Which endpoint hands out credentials for which bucket.
     pub bucket_table: BucketTable,
-    /// What to log in with. `None`: what [`Identity::find`] finds, when a login is needed.
+    /// What to log in with. `None`: what [`IdentitySource`] finds, when a login is needed, and
+    /// again at each later one.
+    ///
+    /// [`IdentitySource`]: crate::login::IdentitySource
     pub identity: Option<Arc<Identity>>,
+    /// A file that holds the token, and that may be replaced while it is in use.
+    pub token_file: Option<PathBuf>,
 }
 
 /// How S3 is asked.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use parking_lot::{Mutex, MutexGuard};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::cached::{Age, CachedCredentials};
@@ -30,16 +31,19 @@ pub enum Doubt {
 /// The credentials of one provider.
 #[derive(Debug)]
 pub struct CredentialsCache {
-    provider: Provider,
+    pub(super) provider: Provider,
     pub(super) state: Mutex<State>,
     renewals: SingleFlight<(), Arc<CachedCredentials>>,
+    /// Wakes a renewal that sits out a pause which has been ended.
+    pub(super) pause_ended: Notify,
 }
 
 impl CredentialsCache {
     /// Returns a cache that has no credentials yet.
     #[must_use]
     pub fn new(provider: Provider) -> Arc<Self> {
-        Arc::new(Self { provider, state: Mutex::default(), renewals: SingleFlight::default() })
+        let (state, renewals) = (Mutex::default(), SingleFlight::default());
+        Arc::new(Self { provider, state, renewals, pause_ended: Notify::new() })
     }
 
     /// Returns the credentials to use now. Waits only when there are none that work, then for as
@@ -49,9 +53,8 @@ impl CredentialsCache {
     /// [`Error::Refused`] when there are none and the provider refuses to give any.
     pub async fn current(self: &Arc<Self>) -> Result<Arc<CachedCredentials>, Error> {
         loop {
-            let now = since_boot();
-            {
-                let state = self.state.lock();
+            let refused = {
+                let (state, now) = (self.state.lock(), since_boot());
                 match (state.age(now), &state.current) {
                     (Age::Fresh, Some(current)) => return Ok(current.clone()),
                     (Age::Ageing, Some(current)) => {
@@ -62,10 +65,13 @@ impl CredentialsCache {
                     }
                     _ => {}
                 }
-                let recent = state.last_failure.as_ref().filter(|_| now < state.not_before);
-                if let Some(refused @ Error::Refused(_)) = recent {
-                    return Err(refused.clone());
-                }
+                let recent = state.last_failure.clone().filter(|_| now < state.not_before);
+                recent.filter(|failure| matches!(failure, Error::Refused(_)))
+            };
+            if let Some(refused) = refused
+                && !self.has_new_identity().await
+            {
+                return Err(refused);
             }
             match self.renew().await {
                 Ok(credentials) => return Ok(credentials),
@@ -113,8 +119,8 @@ impl CredentialsCache {
             state.last_failure.clone().filter(|_| now < state.not_before)
         };
         let failure = match recent_failure {
-            Some(failure) => failure,
-            None => match self.renew().await {
+            Some(failure) if !self.has_new_identity().await => failure,
+            _ => match self.renew().await {
                 Ok(_) => return Ok(()),
                 Err(failure) => failure,
             },
@@ -214,8 +220,7 @@ impl CredentialsCache {
         let cache = self.clone();
         let is_new = !self.is_renewing();
         let renewal = self.renewals.join((), || async move {
-            let pause = cache.state.lock().not_before.saturating_sub(since_boot());
-            tokio::time::sleep(pause).await;
+            cache.sit_out_pause().await;
             let asked = since_boot();
             let provided = cache.provider.credentials().await;
             cache.accept(provided, asked)

@@ -107,6 +107,11 @@ impl FallbackChain {
         causes.next().or_else(|| self.preferred().cache.timeout_cause())
     }
 
+    /// Lets the next request ask for credentials at once, whatever was refused.
+    pub fn forget_refusals(&self) {
+        self.both().for_each(|candidate| candidate.cache.forget_refusal());
+    }
+
     /// Returns whether S3 has answered a request of any of them.
     #[must_use]
     pub fn has_worked(&self) -> bool {

@@ -10,6 +10,7 @@ mod cache;
 mod cached;
 mod fallback_chain;
 mod instance;
+mod pause;
 mod provider;
 mod state;
 mod status;

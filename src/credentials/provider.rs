@@ -44,6 +44,21 @@ impl Provider {
         }
     }
 
+    /// Returns whether the user has changed what a login shows, since the last one.
+    pub(super) async fn has_new_identity(&self) -> bool {
+        match self {
+            Self::Earthdata(login) => login.has_new_identity().await,
+            Self::Environment(_) => false,
+        }
+    }
+
+    /// Forgets what was refused, except for passwords.
+    pub(super) fn forget_refusal(&self) {
+        if let Self::Earthdata(login) = self {
+            login.forget_refusal();
+        }
+    }
+
     /// Asks for new credentials.
     ///
     /// # Errors

@@ -79,6 +79,11 @@ impl State {
         self.last_failure = Some(error);
     }
 
+    /// Ends the pause: the next renewal begins at once, and nobody hears of the last failure.
+    pub(super) fn end_pause(&mut self) {
+        (self.failures, self.not_before, self.last_failure) = (0, Duration::ZERO, None);
+    }
+
     fn pause_until_after(&mut self, pause: Duration, now: Duration) {
         self.not_before = now + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
     }

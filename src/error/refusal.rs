@@ -10,20 +10,22 @@ use super::{Cause, Error, StoreAnswer};
 pub enum Refusal {
     /// No token, no user name, no netrc entry.
     #[error(
-        "no Earthdata Login identity found: set EARTHDATA_TOKEN, \
-         or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or add \
-         \"machine {host} login USER password PASSWORD\" to {netrc}"
+        "no Earthdata Login identity found ({seen}): set EARTHDATA_TOKEN to a token from \
+         https://{host}/ (\"Generate Token\"), or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, \
+         or add \"machine {host} login USER password PASSWORD\" to {netrc}"
     )]
     NoIdentity {
         /// The Earthdata Login host.
         host: Arc<str>,
+        /// What the netrc file is or has instead.
+        seen: Arc<str>,
         /// The netrc file that was looked at.
         netrc: Arc<str>,
     },
     /// The login server says that user and password do not match.
     #[error(
         "Earthdata Login at {host} refused the user name or password from {origin}; \
-         check them at https://{host}/"
+         check them at https://{host}/. They are not sent again until they change"
     )]
     WrongPassword {
         /// The Earthdata Login host.

@@ -1,9 +1,11 @@
-//! Refreshing: forgetting what is known, and telling which names the kernel must forget.
+//! Refreshing: forgetting what is known and what was refused, and telling which names the kernel
+//! must forget.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Filesystem;
+use super::bucket_tree::BucketTree;
 use crate::error::Error;
 use crate::inodes::Node;
 use crate::object::{Entry, Name, Prefix};
@@ -48,9 +50,9 @@ impl Filesystem {
         if ttl.epoch == self.refresh_epoch.current() { ttl.ttl } else { Duration::ZERO }
     }
 
-    /// Forgets what is known below the directory `number`, or of the file `number`. Returns the
-    /// names that the kernel may still have, each with the inode number of its directory: files,
-    /// and names that did not exist.
+    /// Forgets what is known below the directory `number`, or of the file `number`, and that a
+    /// login for it was refused. Returns the names that the kernel may still have, each with the
+    /// inode number of its directory: files, and names that did not exist.
     ///
     /// # Errors
     /// [`Error::BadHandle`].
@@ -76,7 +78,8 @@ impl Filesystem {
         tree: usize,
         entry: &Entry,
     ) -> impl Iterator<Item = (u64, String)> + use<'_> {
-        let listings = &self.trees.get(tree).listings;
+        let BucketTree { listings, bucket, .. } = self.trees.get(tree);
+        bucket.forget_refusals();
         let absent = match entry {
             Entry::Directory(prefix) => listings.refresh(prefix),
             Entry::File(object) => {

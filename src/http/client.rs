@@ -19,6 +19,7 @@ const REQUEST_IDS: [&str; 3] = ["x-amzn-requestid", "cmr-request-id", "x-request
 
 /// A client for one server and those that it redirects to. It follows no redirect by itself, since
 /// each hop may see other secrets.
+#[derive(Clone)]
 pub(crate) struct Client(reqwest::Client);
 
 impl Client {

@@ -1,16 +1,17 @@
 //! The login conversation: from an identity to temporary S3 credentials.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 
 use super::classify::{self, Answer};
 use super::identity::{Identity, Password, Token};
+use super::shared_identity::SharedIdentity;
 use super::temporary_credentials::TemporaryCredentials;
 use crate::error::{Error, Problem, Refusal};
 use crate::http::host::{host_of, require_encrypted};
@@ -22,20 +23,35 @@ const MAX_HOPS: usize = 10;
 /// The time limit of a whole conversation. A login takes well under a second; NASA's gateways give
 /// up after 30.
 const TIMEOUT: Duration = Duration::from_secs(45);
+/// How long a refused token is not tried again while the password is as good: a fault of the
+/// endpoint may look like a refusal, and passes.
+const TOKEN_PAUSE: Duration = Duration::from_secs(3600);
 
-/// A login at one endpoint with one identity.
+/// A login at one endpoint with one identity, which is read again for each conversation.
 ///
 /// It keeps the cookies of the conversation, so that a renewal is one request until the endpoint
 /// redirects again.
 #[derive(Debug)]
 pub struct Login {
-    client: Client,
     endpoint: Url,
     /// `host` or `host:port`: the only host that the password is sent to.
     earthdata_host: String,
-    identity: Arc<Identity>,
-    is_token_refused: AtomicBool,
+    identity: Arc<SharedIdentity>,
     current_host: Mutex<String>,
+    history: Mutex<History>,
+}
+
+/// What the conversations so far have left.
+#[derive(Debug)]
+struct History {
+    /// The client has the cookies.
+    client: Client,
+    /// The identity of the last conversation.
+    shown: Option<Arc<Identity>>,
+    /// The token that was refused where the password was not, and when.
+    refused: Option<(Token, Instant)>,
+    /// The token whose refusal is in the log.
+    logged: Option<Token>,
 }
 
 impl Login {
@@ -48,7 +64,7 @@ impl Login {
     pub fn new(
         endpoint: &str,
         earthdata_host: &str,
-        identity: impl Into<Arc<Identity>>,
+        identity: impl Into<Arc<SharedIdentity>>,
     ) -> Result<Self, Error> {
         let endpoint = Url::parse(endpoint).map_err(|e| {
             let problem = Problem::new("the credentials endpoint is not a URL").about(endpoint);
@@ -60,13 +76,13 @@ impl Login {
             ));
         }
         require_encrypted(&endpoint)?;
+        let client = Client::with_cookies(&endpoint)?;
         Ok(Self {
-            client: Client::with_cookies(&endpoint)?,
             current_host: Mutex::new(host_of(&endpoint)),
             endpoint,
             earthdata_host: earthdata_host.to_owned(),
             identity: identity.into(),
-            is_token_refused: AtomicBool::new(false),
+            history: Mutex::new(History { client, shown: None, refused: None, logged: None }),
         })
     }
 
@@ -98,25 +114,82 @@ impl Login {
         })
     }
 
+    /// Returns whether the user has another identity now than the last conversation has shown.
+    /// Reads no more often than once a second.
+    pub(crate) async fn has_new_identity(&self) -> bool {
+        let now = self.identity.look().await;
+        let shown = self.history.lock().shown.clone();
+        shown.is_some_and(|shown| !Arc::ptr_eq(&shown, &now))
+    }
+
+    /// Forgets that the token was refused: the next conversation tries it again.
+    pub(crate) fn forget_refusal(&self) {
+        self.history.lock().refused = None;
+    }
+
     async fn converse(&self) -> Result<TemporaryCredentials, Error> {
-        let token = self.identity.token.as_ref();
-        let Some(token) = token.filter(|_| !self.is_token_refused.load(Ordering::Relaxed)) else {
-            return self.follow_redirects().await;
+        let identity = self.identity.read_again().await;
+        self.identity.warn_of_token_end(&self.earthdata_host);
+        self.begin(&identity)?;
+        let refused = match self.token_to_show(&identity) {
+            None => None,
+            Some(token) => match self.show_token(token).await? {
+                Some(response) => return self.read_credentials(response).await,
+                None => Some(token),
+            },
         };
-        if let Some(response) = self.show_token(token).await? {
-            return self.read_credentials(response).await;
+        if let Some(token) = refused {
+            tracing::debug!(endpoint = %self.endpoint, "the token was refused");
+            if identity.password.is_none() {
+                return Err(self.token_refused(&token.origin).into());
+            }
+            self.log_refusal(token);
         }
-        tracing::debug!(endpoint = %self.endpoint, "the token was refused");
-        if self.identity.password.is_none() {
-            return Err(self.token_refused(&token.origin).into());
+        let outcome = self.follow_redirects(&identity).await;
+        let mut history = self.history.lock();
+        match (&outcome, refused) {
+            (Ok(_), Some(token)) => history.refused = Some((token.clone(), Instant::now())),
+            (Ok(_), None) => {}
+            // What is left to try next time is the token.
+            (Err(_), _) => history.refused = None,
         }
-        tracing::warn!(
-            endpoint = %self.endpoint,
-            origin = token.origin,
-            "the Earthdata token was refused; using the password from now on"
-        );
-        self.is_token_refused.store(true, Ordering::Relaxed);
-        self.follow_redirects().await
+        outcome
+    }
+
+    /// Takes in what this conversation shows. Another user begins without the cookies of the last.
+    fn begin(&self, identity: &Arc<Identity>) -> Result<(), Error> {
+        let mut history = self.history.lock();
+        let last = history.shown.replace(identity.clone());
+        if last.is_some_and(|last| !last.is_same_user(identity)) {
+            history.client = Client::with_cookies(&self.endpoint)?;
+        }
+        Ok(())
+    }
+
+    /// The token, unless it was refused a while ago and the password has served since.
+    fn token_to_show<'i>(&self, identity: &'i Identity) -> Option<&'i Token> {
+        let token = identity.token.as_ref()?;
+        let history = self.history.lock();
+        let is_paused = history.refused.as_ref().is_some_and(|(refused, at)| {
+            refused.is_same(token) && at.elapsed() < TOKEN_PAUSE && identity.password.is_some()
+        });
+        (!is_paused).then_some(token)
+    }
+
+    fn log_refusal(&self, token: &Token) {
+        let logged = self.history.lock().logged.replace(token.clone());
+        if logged.is_none_or(|logged| !logged.is_same(token)) {
+            tracing::warn!(
+                endpoint = %self.endpoint,
+                origin = token.origin,
+                "the Earthdata token was refused; using the password, and trying the token again \
+                 in an hour"
+            );
+        }
+    }
+
+    fn client(&self) -> Client {
+        self.history.lock().client.clone()
     }
 
     /// Returns the endpoint's answer to the bearer token, or `None` when the token is refused. The
@@ -143,7 +216,7 @@ impl Login {
     }
 
     /// Follows the endpoint's redirects and answers the login page with the password.
-    async fn follow_redirects(&self) -> Result<TemporaryCredentials, Error> {
+    async fn follow_redirects(&self, identity: &Identity) -> Result<TemporaryCredentials, Error> {
         let mut url = self.endpoint.clone();
         let mut is_password_sent = false;
         for _ in 0..MAX_HOPS {
@@ -153,7 +226,7 @@ impl Login {
                 if std::mem::replace(&mut is_password_sent, true) {
                     return Err(self.unexpected("it asked for the password a second time"));
                 }
-                self.submit_password(&url).await?
+                self.submit_password(&url, identity).await?
             } else {
                 self.send(&url, self.get(&url)).await?
             };
@@ -172,7 +245,7 @@ impl Login {
     }
 
     fn get(&self, url: &Url) -> Request {
-        self.client.get(url).header("app-name", "granulefs")
+        self.client().get(url).header("app-name", "granulefs")
     }
 
     async fn send(&self, url: &Url, request: Request) -> Result<Response, Error> {
@@ -197,13 +270,18 @@ impl Login {
     }
 
     /// Returns the answer to the password: a redirect, or the answer of a server that fails.
-    async fn submit_password(&self, login_page: &Url) -> Result<Response, Error> {
-        let Some(password) = &self.identity.password else {
-            let token = self.identity.token.as_ref();
+    async fn submit_password(
+        &self,
+        login_page: &Url,
+        identity: &Identity,
+    ) -> Result<Response, Error> {
+        let Some(password) = &identity.password else {
+            let token = identity.token.as_ref();
             let origin = token.map_or("the identity", |token| &token.origin);
             return Err(self.token_refused(origin).into());
         };
-        self.identity.password_guard.attempt(self.send_password(login_page, password)).await
+        let send = self.send_password(login_page, password);
+        self.identity.password_guard.attempt(password, send).await
     }
 
     /// Posts the form that NASA documents. A server that knows only HTTP's Basic gets that instead.
@@ -218,7 +296,7 @@ impl Login {
             origin: origin.as_str().into(),
         };
         let encoded = BASE64.encode(format!("{user}:{}", secret.expose_secret()));
-        let form = self.client.post_form(login_page, &[("credentials", &encoded)]);
+        let form = self.client().post_form(login_page, &[("credentials", &encoded)]);
         let posted = self.send(login_page, form.header("Origin", self.endpoint.as_str())).await?;
         let status = posted.status();
         if status.is_redirection() || http::is_transient(status) {

@@ -1,29 +1,24 @@
 //! Who the user is to Earthdata Login: a token, a user name and password, or both.
 
-use std::env;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::netrc::Netrc;
-use super::password_guard::PasswordGuard;
-use crate::error::{Error, Refusal};
-
-/// What the user can show: a token, a password, or both. All logins of a process share one
-/// identity, so that a password which one of them finds to be wrong is not sent by another.
-#[derive(Debug)]
+/// What the user can show: a token, a password, or both.
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// The bearer token.
     pub token: Option<Token>,
     /// The password, which is used when there is no token or the token is refused.
     pub password: Option<Password>,
-    pub(super) password_guard: PasswordGuard,
+    /// What the user should know about where they were found, without secrets.
+    pub notes: Vec<String>,
 }
 
 /// A bearer token of Earthdata Login.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Token {
     /// The token itself.
     pub secret: SecretString,
@@ -32,7 +27,7 @@ pub struct Token {
 }
 
 /// A user name and its password.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Password {
     /// The Earthdata user name.
     pub user: String,
@@ -43,35 +38,10 @@ pub struct Password {
 }
 
 impl Identity {
-    /// Returns an identity that has not been shown to anyone yet.
+    /// Returns an identity about which there is nothing to say.
     #[must_use]
     pub fn new(token: Option<Token>, password: Option<Password>) -> Self {
-        Self { token, password, password_guard: PasswordGuard::default() }
-    }
-
-    /// Finds the identity for `host` (`name` or `name:port`): `EARTHDATA_TOKEN`, then
-    /// `EARTHDATA_USERNAME` with `EARTHDATA_PASSWORD`, then the file that `NETRC` names, then
-    /// `~/.netrc` (the order of GDAL, obstore and earthaccess).
-    ///
-    /// # Errors
-    /// [`Refusal::NoIdentity`] when there is none; [`Error::Usage`] when the token holds characters
-    /// that no token has, and, where there is no token, when a netrc file that `NETRC` names cannot
-    /// be read, or a user name comes without a password.
-    pub fn find(host: &str) -> Result<Self, Error> {
-        let token = find_token()?;
-        let netrc = Netrc::locate();
-        let password = match find_password(&netrc, host) {
-            Err(error) if token.is_some() => {
-                tracing::warn!(%error, "there is only the token, no password to fall back on");
-                None
-            }
-            found => found?,
-        };
-        if token.is_none() && password.is_none() {
-            let netrc = netrc.display().into();
-            return Err(Refusal::NoIdentity { host: host.into(), netrc }.into());
-        }
-        Ok(Self::new(token, password))
+        Self { token, password, notes: Vec::new() }
     }
 
     /// Returns when the token expires, by its own claim; `None` when it makes none. Earthdata's
@@ -87,59 +57,62 @@ impl Identity {
         let claims: Claims = serde_json::from_slice(&claims).ok()?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp))
     }
-}
 
-fn find_token() -> Result<Option<Token>, Error> {
-    const VARIABLE: &str = "EARTHDATA_TOKEN";
-    let Some(token) = trimmed_variable(VARIABLE) else { return Ok(None) };
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::usage(format!(
-            "{VARIABLE} holds a space, a line break or other characters that no token has"
-        )));
+    /// Returns whether both show the same to Earthdata, wherever it was found.
+    pub(super) fn shows_the_same_as(&self, other: &Self) -> bool {
+        let is_same_password = match (&self.password, &other.password) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (None, None) => true,
+            _ => false,
+        };
+        self.has_same_token(other) && is_same_password
     }
-    Ok(Some(Token { secret: token.into(), origin: VARIABLE.into() }))
-}
 
-fn find_password(netrc: &Netrc, host: &str) -> Result<Option<Password>, Error> {
-    match (trimmed_variable("EARTHDATA_USERNAME"), variable("EARTHDATA_PASSWORD")) {
-        (Some(user), Some(password)) => Ok(Some(Password {
-            user,
-            secret: password.into(),
-            origin: "EARTHDATA_USERNAME and EARTHDATA_PASSWORD".into(),
-        })),
-        (Some(_), None) => {
-            Err(Error::usage("EARTHDATA_USERNAME is set but EARTHDATA_PASSWORD is not"))
+    /// Returns whether both are the same user to a data center, as far as one can tell: the cookies
+    /// of one may then serve the other.
+    pub(super) fn is_same_user(&self, other: &Self) -> bool {
+        let user = |identity: &Self| identity.password.as_ref().map(|found| found.user.clone());
+        self.has_same_token(other) && user(self) == user(other)
+    }
+
+    pub(super) fn has_same_token(&self, other: &Self) -> bool {
+        match (&self.token, &other.token) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (None, None) => true,
+            _ => false,
         }
-        (None, Some(_)) => {
-            Err(Error::usage("EARTHDATA_PASSWORD is set but EARTHDATA_USERNAME is not"))
-        }
-        (None, None) => netrc.password(host),
     }
 }
 
-/// Returns the value of the environment variable `name`, unless it is empty. It loses the line end
-/// that `$(cat FILE)` or an env file may leave, but no blanks, which may be part of a password.
-fn variable(name: &str) -> Option<String> {
-    env::var(name)
-        .ok()
-        .map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
-        .filter(|value| !value.is_empty())
+impl Token {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.secret.expose_secret() == other.secret.expose_secret()
+    }
 }
 
-fn trimmed_variable(name: &str) -> Option<String> {
-    variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+impl Password {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.user == other.user && self.secret.expose_secret() == other.secret.expose_secret()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn identity(token: Option<&str>, password: Option<(&str, &str)>) -> Identity {
+        let token = token.map(|token| Token { secret: token.into(), origin: "here".into() });
+        let password = password.map(|(user, secret)| Password {
+            user: user.into(),
+            secret: secret.into(),
+            origin: "there".into(),
+        });
+        Identity::new(token, password)
+    }
+
     #[test]
     fn a_token_says_when_it_expires_or_nothing() {
-        let expiration = |token: &str| {
-            let token = Token { secret: token.into(), origin: "here".into() };
-            Identity::new(Some(token), None).token_expiration()
-        };
+        let expiration = |token: &str| identity(Some(token), None).token_expiration();
         let token = |claims: &str| format!("eyJ0eXAiOiJKV1QifQ.{}.c2ln", BASE64.encode(claims));
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(
@@ -160,10 +133,24 @@ mod tests {
 
     #[test]
     fn debug_hides_the_secrets() {
-        let token = Token { secret: "tok-secret".into(), origin: "here".into() };
-        let password =
-            Password { user: "jane".into(), secret: "pw-secret".into(), origin: "there".into() };
-        let identity = Identity::new(Some(token), Some(password));
+        let identity = identity(Some("tok-secret"), Some(("jane", "pw-secret")));
         assert!(!format!("{identity:?}").contains("-secret"));
+    }
+
+    #[test]
+    fn identities_are_compared_by_what_they_show() {
+        let both = identity(Some("t"), Some(("jane", "p")));
+        for (token, password, is_same, is_same_user) in [
+            (Some("t"), Some(("jane", "p")), true, true),
+            (Some("t"), Some(("jane", "q")), false, true),
+            (Some("t"), Some(("joe", "p")), false, false),
+            (Some("u"), Some(("jane", "p")), false, false),
+            (None, Some(("jane", "p")), false, false),
+            (Some("t"), None, false, false),
+        ] {
+            let other = identity(token, password);
+            assert_eq!(both.shows_the_same_as(&other), is_same, "{token:?} {password:?}");
+            assert_eq!(both.is_same_user(&other), is_same_user, "{token:?} {password:?}");
+        }
     }
 }

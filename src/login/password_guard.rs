@@ -1,4 +1,4 @@
-//! Keeps a wrong password from being sent again soon by any login of this process, since NASA locks
+//! Keeps a wrong password from being sent again by any login of this process, since NASA locks
 //! accounts.
 
 use std::time::Duration;
@@ -6,16 +6,14 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::identity::Password;
 use crate::error::{Error, Refusal};
 use crate::http::Response;
 
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// The pauses double up to this one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// How long a password that was accepted is taken to be right.
 const ACCEPTED_FOR: Duration = Duration::from_secs(60);
 
-/// What Earthdata Login has said to one password.
+/// What Earthdata Login has said to the passwords that the user has had.
 #[derive(Debug, Default)]
 pub(super) struct PasswordGuard {
     history: Mutex<History>,
@@ -23,75 +21,66 @@ pub(super) struct PasswordGuard {
 
 #[derive(Debug, Default)]
 struct History {
-    accepted_at: Option<Instant>,
-    refused: Option<Refused>,
-}
-
-#[derive(Debug)]
-struct Refused {
-    error: Error,
-    times: u32,
-    not_before: Instant,
+    accepted: Option<(Password, Instant)>,
+    /// Each with what was said. A user changes it a few times at most while a mount lives.
+    refused: Vec<(Password, Error)>,
 }
 
 impl PasswordGuard {
-    /// Sends the password with `send` and returns the answer. While the password is not known to be
-    /// right, one login at a time sends it, and the others wait for what it learns.
+    /// Sends `password` with `send` and returns the answer. While it is not known to be right, one
+    /// login at a time sends it, and the others wait for what it learns. One that was refused is
+    /// never sent again.
     ///
     /// # Errors
-    /// Those of `send`; [`Refusal::WrongPassword`], without sending, during the pause after a
-    /// refusal.
+    /// Those of `send`; [`Refusal::WrongPassword`], without sending, after a refusal.
     pub(super) async fn attempt(
         &self,
+        password: &Password,
         send: impl Future<Output = Result<Response, Error>>,
     ) -> Result<Response, Error> {
         let mut history = self.history.lock().await;
-        let now = Instant::now();
-        if let Some(refused) = history.refused.as_ref().filter(|refused| now < refused.not_before) {
-            return Err(refused.error.clone());
+        if let Some(refusal) = history.refusal_of(password) {
+            return Err(refusal);
         }
-        if history.is_accepted(now) {
+        if history.is_accepted(password, Instant::now()) {
             drop(history);
             let outcome = send.await;
-            self.history.lock().await.record(&outcome);
+            self.history.lock().await.record(password, &outcome);
             return outcome;
         }
         let outcome = send.await;
-        history.record(&outcome);
+        history.record(password, &outcome);
         outcome
     }
 }
 
 impl History {
-    fn is_accepted(&self, now: Instant) -> bool {
-        self.accepted_at.is_some_and(|at| now < at + ACCEPTED_FOR)
+    fn is_accepted(&self, password: &Password, now: Instant) -> bool {
+        self.accepted
+            .as_ref()
+            .is_some_and(|(accepted, at)| accepted.is_same(password) && now < *at + ACCEPTED_FOR)
     }
 
-    fn record(&mut self, outcome: &Result<Response, Error>) {
+    fn refusal_of(&self, password: &Password) -> Option<Error> {
+        let refused = self.refused.iter().find(|(refused, _)| refused.is_same(password));
+        refused.map(|(_, error)| error.clone())
+    }
+
+    fn record(&mut self, password: &Password, outcome: &Result<Response, Error>) {
         match outcome {
             // Earthdata Login redirects only those whose password is right, also when something
             // else is missing.
-            Ok(response) if response.status().is_redirection() => self.record_accepted(),
+            Ok(response) if response.status().is_redirection() => {
+                self.accepted = Some((password.clone(), Instant::now()));
+            }
             Err(error @ Error::Refused(Refusal::WrongPassword { .. })) => {
-                self.record_refused(error);
+                self.accepted = None;
+                if self.refusal_of(password).is_none() {
+                    self.refused.push((password.clone(), error.clone()));
+                }
             }
             _ => {}
         }
-    }
-
-    fn record_accepted(&mut self) {
-        *self = Self { accepted_at: Some(Instant::now()), refused: None };
-    }
-
-    fn record_refused(&mut self, error: &Error) {
-        let times = self.refused.as_ref().map_or(0, |refused| refused.times);
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << times.min(16))
-            .min(LONGEST_PAUSE)
-            .mul_f64(0.75 + 0.5 * fastrand::f64());
-        let refused =
-            Refused { error: error.clone(), times: times + 1, not_before: Instant::now() + pause };
-        *self = Self { accepted_at: None, refused: Some(refused) };
     }
 }
 
@@ -103,47 +92,49 @@ mod tests {
         Refusal::WrongPassword { host: "h".into(), origin: "o".into() }.into()
     }
 
+    fn password(user: &str, secret: &str) -> Password {
+        Password { user: user.into(), secret: secret.into(), origin: "o".into() }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_refused_password_is_sent_again_after_its_pause_only() {
+    async fn a_refused_password_is_never_sent_again_and_another_one_at_once() {
         let guard = PasswordGuard::default();
         let mut sent = 0;
-        // Within the first pause, after it, within the second pause, and after that.
-        for (seconds, expected) in [(0, 1), (0, 1), (44, 1), (32, 2), (80, 2), (75, 3)] {
-            tokio::time::advance(Duration::from_secs(seconds)).await;
+        for (user, secret, expected) in [
+            ("jane", "old", 1),
+            ("jane", "old", 1),
+            ("jane", "new", 2),
+            ("jane", "old", 2),
+            ("joe", "old", 3),
+            ("jane", "new", 3),
+        ] {
             let send = async {
                 sent += 1;
                 Err(wrong())
             };
-            assert_eq!(guard.attempt(send).await.err(), Some(wrong()));
-            assert_eq!(sent, expected);
+            let outcome = guard.attempt(&password(user, secret), send).await;
+            assert_eq!((outcome.err(), sent), (Some(wrong()), expected), "{user} {secret}");
+            tokio::time::advance(Duration::from_secs(24 * 3600)).await;
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_transient_failure_says_nothing_about_the_password() {
         let guard = PasswordGuard::default();
-        let down = Error::transient("down");
+        let (down, jane) = (Error::transient("down"), password("jane", "p"));
         for _ in 0..3 {
-            assert_eq!(guard.attempt(async { Err(down.clone()) }).await.err(), Some(down.clone()));
+            let outcome = guard.attempt(&jane, async { Err(down.clone()) }).await;
+            assert_eq!(outcome.err(), Some(down.clone()));
         }
     }
 
     #[test]
-    fn the_pauses_after_a_wrong_password_grow_from_a_minute_to_an_hour_until_it_is_right() {
-        let mut history = History::default();
-        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
-            history.record_refused(&wrong());
-            let pause = history.refused.as_ref().unwrap().not_before - Instant::now();
-            let part = pause.as_secs_f64() / 60.0 / f64::from(minutes);
-            assert!((0.74..=1.25).contains(&part), "{minutes}: {part}");
-            assert!(!history.is_accepted(Instant::now()));
-        }
-        history.record_accepted();
-        let now = Instant::now();
-        assert!(
-            history.refused.is_none()
-                && history.is_accepted(now)
-                && !history.is_accepted(now + ACCEPTED_FOR)
-        );
+    fn an_accepted_password_is_right_for_a_minute_until_it_is_refused() {
+        let (jane, now) = (password("jane", "p"), Instant::now());
+        let mut history = History { accepted: Some((jane.clone(), now)), refused: Vec::new() };
+        assert!(history.is_accepted(&jane, now) && !history.is_accepted(&jane, now + ACCEPTED_FOR));
+        assert!(!history.is_accepted(&password("jane", "q"), now));
+        history.record(&jane, &Err(wrong()));
+        assert!(!history.is_accepted(&jane, now));
     }
 }

@@ -175,6 +175,11 @@ impl Bucket {
         })
     }
 
+    /// Lets the next request log in at once, whatever was refused.
+    pub fn forget_refusals(&self) {
+        self.inner.credentials.forget_refusals();
+    }
+
     /// Returns whether any request was answered.
     #[must_use]
     pub fn was_opened(&self) -> bool {

@@ -36,6 +36,7 @@ fn settings(daac: &FakeDaac, bucket_table: BucketTable) -> Settings {
             credentials_endpoint: None,
             bucket_table,
             identity: Some(Arc::new(Identity::new(None, Some(password)))),
+            token_file: None,
         },
         s3: S3Settings {
             prefer_environment: false,

@@ -9,6 +9,7 @@ mod credential_renewal;
 mod environment;
 mod fetch_failures;
 mod hedging;
+mod identity_changes;
 mod login;
 mod login_hosts;
 mod login_refusals;

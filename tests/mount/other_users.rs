@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    BUCKET, MountDirectory, NOBODY, Process, TIMEOUT, TestEnvironment, as_nobody, run, run_tool,
-    wait_for_exit,
+    BUCKET, MountDirectory, NOBODY, Process, TIMEOUT, TestEnvironment, as_nobody, eventually, run,
+    run_tool, wait_for_exit,
 };
 
 /// Without `--allow-other` the kernel admits only the mounting user; with it the modes decide.
@@ -36,6 +36,40 @@ fn other_users_have_access_only_with_allow_other() {
         }
         assert_eq!(fs::read(&file).unwrap(), b"one\n", "root always has access");
     }
+}
+
+/// An ordinary user whose password has changed, and whose netrc has the new one, reads on after
+/// `granulefs refresh`. The old one is sent once.
+#[test]
+fn an_ordinary_users_changed_password_reaches_the_mount() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let Some(mount_command) = environment.mount_command_of_nobody(BUCKET) else { return };
+    let fake_daac = &environment.fake_daac;
+    fake_daac.put(BUCKET, "folder/two.txt", "two\n");
+    let second = Duration::from_secs(1);
+    fake_daac.set(|knobs| (knobs.credential_life, knobs.cookie_life) = (2 * second, second));
+    let netrc = mount_command.directory().home().join(".netrc");
+    let write_password = |password: &str| {
+        let user = fake_daac.user();
+        let line = format!("machine localhost login {user} password \"{password}\"\n");
+        fs::write(&netrc, line).unwrap();
+        run(Command::new("chown").arg(NOBODY).arg(&netrc)).must_succeed();
+    };
+    write_password(fake_daac.password());
+    let mount_command = mount_command.without_env("EARTHDATA_TOKEN").args(&["--metadata-ttl=0"]);
+    let mount = mount_command.mount();
+    let read = |name: &str| as_nobody(&["cat", mount.at(name).to_str().unwrap()]);
+    fake_daac.set(|knobs| knobs.new_password = Some("new".into()));
+    eventually("the old password is refused", TIMEOUT, || {
+        read("folder/missing").stderr.contains("Permission denied")
+    });
+    write_password("new");
+    let program = mount.directory().program();
+    let (program, path) = (program.to_str().unwrap(), mount.path());
+    as_nobody(&[program, "refresh", path.to_str().unwrap()]).must_succeed();
+    assert_eq!(read("folder/two.txt").must_succeed(), b"two\n");
+    let stats = fake_daac.stats();
+    assert_eq!((stats.rejected, stats.leaked_secrets), (1, 0));
 }
 
 /// Programs on the mount can be executed if their mode allows it, and never with `--noexec`.

@@ -4,19 +4,24 @@ use std::time::{Duration, SystemTime};
 
 use super::report::Report;
 use crate::error::Error;
-use crate::login::Identity;
+use crate::login::{Identity, IdentitySource};
 
 const DAY: u64 = 24 * 3600;
 /// Days. A job that starts now may still be running when a token of a shorter life ends.
 const SOON: u64 = 7;
 
 /// Returns what there is to log in with.
-pub(super) fn check(host: &str, report: &mut Report) -> Result<Option<Identity>, Error> {
-    let identity = match Identity::find(host) {
+pub(super) fn check(
+    source: &IdentitySource,
+    host: &str,
+    report: &mut Report,
+) -> Result<Option<Identity>, Error> {
+    let identity = match source.read() {
         Ok(identity) => identity,
         Err(error) => return report.failed("identity", &error.to_string()).map(|()| None),
     };
     report.ok("identity", &origins(&identity))?;
+    add_notes(&identity, report)?;
     if identity.token.is_some() {
         check_token(&identity, host, report)?;
     }
@@ -24,16 +29,24 @@ pub(super) fn check(host: &str, report: &mut Report) -> Result<Option<Identity>,
 }
 
 /// Returns what there is to log in with where other credentials are refused.
-pub(super) fn check_fallback(host: &str, report: &mut Report) -> Result<Option<Identity>, Error> {
-    match Identity::find(host) {
+pub(super) fn check_fallback(
+    source: &IdentitySource,
+    report: &mut Report,
+) -> Result<Option<Identity>, Error> {
+    match source.read() {
         Ok(identity) => {
             report.ok("identity", &format!("to fall back on, {}", origins(&identity)))?;
+            add_notes(&identity, report)?;
             Ok(Some(identity))
         }
         Err(error) => {
             report.note("identity", &format!("nothing to fall back on: {error}")).map(|()| None)
         }
     }
+}
+
+fn add_notes(identity: &Identity, report: &mut Report) -> Result<(), Error> {
+    identity.notes.iter().try_for_each(|note| report.note("identity", note))
 }
 
 fn origins(identity: &Identity) -> String {

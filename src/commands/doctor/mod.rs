@@ -19,7 +19,7 @@ use crate::catalog::Source;
 use crate::cli::{DoctorArgs, DoctorTarget};
 use crate::connect::{Connections, connect};
 use crate::error::Error;
-use crate::login::Identity;
+use crate::login::{Identity, IdentitySource};
 
 /// Checks everything, and fails unless all that a mount needs works.
 ///
@@ -42,10 +42,11 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
 
 async fn check(args: &DoctorArgs, report: &mut Report) -> Result<(), Error> {
     let host = &args.earthdata.earthdata_host;
+    let identity_source = IdentitySource::new(host, args.earthdata.token_file());
     let (identity, may_log_in) = if args.store.aws_credentials {
-        (identity::check_fallback(host, report)?, true)
+        (identity::check_fallback(&identity_source, report)?, true)
     } else {
-        let identity = identity::check(host, report)?;
+        let identity = identity::check(&identity_source, host, report)?;
         // A token is shown to the data center only: a login needs no login host then.
         let is_needed = identity.as_ref().is_none_or(|identity| identity.token.is_none());
         let answers = login_host::check(host, is_needed, report).await?;

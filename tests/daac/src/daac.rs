@@ -86,7 +86,8 @@ impl Daac<'_> {
 
     fn bearer(&self, token: &str, request: &Request<Bytes>) -> Response<ResponseBody> {
         let other = self.state.other_users.read().get(token).cloned();
-        let known = token == self.state.token || other.is_some();
+        let is_first = token == self.state.token && !self.knobs.token_revoked;
+        let known = is_first || other.is_some();
         match (self.knobs.bearer, self.family) {
             (BearerAnswer::Accept, _) if known => self.issue_credentials(other.as_deref()),
             (BearerAnswer::Accept | BearerAnswer::Refuse, Family::Tea)

@@ -337,6 +337,7 @@ impl FakeDaac {
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = vec![self.token().to_owned(), self.password().to_owned()];
+        secrets.extend(self.state.knobs().new_password.clone());
         secrets.extend(self.state.other_users.read().keys().cloned());
         for key in self.state.keys.all() {
             secrets.push(key.secret);

@@ -33,6 +33,10 @@ pub struct Knobs {
     pub password_method: PasswordMethod,
     /// How Earthdata Login answers the right password.
     pub login: LoginAnswer,
+    /// The first user's password after a change; the one of the setup is wrong then.
+    pub new_password: Option<String>,
+    /// Whether the first user's token is no longer valid. Other users' tokens stay valid.
+    pub token_revoked: bool,
     /// How a DAAC answers the right bearer token.
     pub bearer: BearerAnswer,
     /// What `/s3credentials` answers.
@@ -131,6 +135,8 @@ impl Default for Knobs {
             clock_shift: 0,
             password_method: PasswordMethod::default(),
             login: LoginAnswer::default(),
+            new_password: None,
+            token_revoked: false,
             bearer: BearerAnswer::default(),
             endpoint: EndpointAnswer::default(),
             foreign_redirect: ForeignRedirect::default(),

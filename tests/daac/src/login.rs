@@ -133,7 +133,8 @@ fn authenticate(
     password: &str,
     knobs: &Knobs,
 ) -> Response<ResponseBody> {
-    if password != format!("{}:{}", state.setup.user, state.setup.password)
+    let right = knobs.new_password.as_ref().unwrap_or(&state.setup.password);
+    if password != format!("{}:{right}", state.setup.user)
         || knobs.login == LoginAnswer::WrongPassword
     {
         state.request_log.update(|stats| stats.rejected += 1);

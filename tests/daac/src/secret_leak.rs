@@ -34,17 +34,23 @@ pub(crate) fn find(
     if !authorization.is_empty() && role == Role::ForeignHost {
         return Some("authorization at a foreign host");
     }
-    let password = state.setup.password.as_str();
-    let pair = STANDARD.encode(format!("{}:{password}", state.setup.user));
-    if role != Role::Login
-        && form_urlencoded::parse(request.body())
-            .any(|(_, value)| value == pair || value == password)
-    {
-        return Some("password in a body");
-    }
     let target = request.uri().to_string();
     let target = percent_decode_str(&target).decode_utf8_lossy();
-    if [&state.token, password, &pair].into_iter().any(|secret| target.contains(secret)) {
+    let knobs = state.knobs();
+    for password in [Some(&state.setup.password), knobs.new_password.as_ref()].into_iter().flatten()
+    {
+        let pair = STANDARD.encode(format!("{}:{password}", state.setup.user));
+        if role != Role::Login
+            && form_urlencoded::parse(request.body())
+                .any(|(_, value)| value == pair || value == *password)
+        {
+            return Some("password in a body");
+        }
+        if [password, &pair].into_iter().any(|secret| target.contains(secret)) {
+            return Some("secret in a URL");
+        }
+    }
+    if target.contains(&state.token) {
         return Some("secret in a URL");
     }
     let sessions = state.sessions.lock();
