@@ -135,11 +135,11 @@ pub(super) fn directory_of(bucket: &str, key: &str, info: Option<&BucketInfo>) -
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Returns the locations as URLs, and the file.
-    fn resolved(source: &str) -> Result<(Vec<String>, Option<String>), Error> {
+    pub(in super::super) fn resolved(source: &str) -> Result<(Vec<String>, Option<String>), Error> {
         let resolved = resolve_offline(&source.parse()?, &BucketTable::built_in())?;
         Ok((
             resolved.buckets.iter().map(|bucket| bucket.location.to_string()).collect(),
@@ -147,7 +147,7 @@ mod tests {
         ))
     }
 
-    fn endpoint(source: &str) -> Option<String> {
+    pub(in super::super) fn endpoint(source: &str) -> Option<String> {
         resolve_offline(&source.parse().unwrap(), &BucketTable::built_in())
             .unwrap()
             .buckets

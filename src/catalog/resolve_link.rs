@@ -49,25 +49,7 @@ pub(super) fn unknown_link(host: &str, path: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::resolve_offline;
-    use super::*;
-
-    /// Returns the location as a URL, and the file.
-    fn resolved(source: &str) -> Result<(Vec<String>, Option<String>), Error> {
-        let resolved = resolve_offline(&source.parse()?, &BucketTable::built_in())?;
-        Ok((
-            resolved.buckets.iter().map(|bucket| bucket.location.to_string()).collect(),
-            resolved.file,
-        ))
-    }
-
-    fn endpoint(source: &str) -> Option<String> {
-        resolve_offline(&source.parse().unwrap(), &BucketTable::built_in())
-            .unwrap()
-            .buckets
-            .swap_remove(0)
-            .endpoint
-    }
+    use super::super::resolve::tests::{endpoint, resolved};
 
     /// The links are from recorded CMR answers, or of their shape.
     #[test]
