@@ -80,7 +80,10 @@ where
             Failure::Again(Error::transient(failed("S3 failed for now")))
         }
         // An error page of whoever is in between says nothing of a key, and nothing of credentials.
-        (300.., "") if body == unreadable::Body::WebPage && answer.request_id.is_none() => {
+        // For a 404 without a document, the SDK makes up the code.
+        (300.., "" | "NotFound")
+            if body == unreadable::Body::WebPage && answer.request_id.is_none() =>
+        {
             Failure::Lasting(Error::transient(failed(WEB_PAGE)))
         }
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {

@@ -24,15 +24,19 @@ pub(super) struct Patience(AtomicUsize);
 pub struct Impatience(Bucket);
 
 /// The tries of one request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tries {
     pub(super) backoff: Backoff,
-    began: Instant,
+    /// How many of them, one after the other, failed for a cause that waiting seldom cures.
+    lasting: u32,
+    /// When the first of these did.
+    lasting_since: Option<Instant>,
 }
 
-impl Default for Tries {
-    fn default() -> Self {
-        Self { backoff: Backoff::default(), began: Instant::now() }
+impl Tries {
+    /// Notes a try that failed for another cause.
+    pub(super) fn note_other_fault(&mut self) {
+        (self.lasting, self.lasting_since) = (0, None);
     }
 }
 
@@ -61,10 +65,11 @@ impl Bucket {
 
     /// Returns `fault`, which waiting seldom cures, as an error, where it has been tried long
     /// enough.
-    pub(super) fn give_up(&self, tries: &Tries, fault: &Error) -> Result<(), Error> {
-        let (is_impatient, waited) =
-            (self.inner.patience.0.load(Ordering::Relaxed) > 0, tries.began.elapsed());
-        if !is_impatient || tries.backoff.tries + 1 < TRIES || waited < TIME {
+    pub(super) fn give_up(&self, tries: &mut Tries, fault: &Error) -> Result<(), Error> {
+        tries.lasting += 1;
+        let waited = tries.lasting_since.get_or_insert_with(Instant::now).elapsed();
+        let is_impatient = self.inner.patience.0.load(Ordering::Relaxed) > 0;
+        if !is_impatient || tries.lasting < TRIES || waited < TIME {
             return Ok(());
         }
         Err(Error::transient(format!("{fault}; given up after {} s", waited.as_secs())))

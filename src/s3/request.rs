@@ -69,10 +69,11 @@ impl Bucket {
                     if subject.requested == Requested::Listing {
                         self.inner.list_limit.record_fault(Instant::now());
                     }
+                    tries.note_other_fault();
                     self.pause(&mut tries.backoff, fault).await;
                 }
                 Failure::Lasting(fault) => {
-                    self.give_up(&tries, &fault)?;
+                    self.give_up(&mut tries, &fault)?;
                     self.pause(&mut tries.backoff, fault).await;
                 }
                 Failure::Renew(Doubt::Denied, error)

@@ -71,21 +71,25 @@ fn doctor_finds_a_store_that_is_not_there_within_seconds() {
 #[test]
 fn a_running_mount_waits_for_its_store() {
     let Some(environment) = TestEnvironment::with_one_object() else { return };
+    environment.fake_daac.put(BUCKET, "folder/two.txt", "two\n");
     for status in [200, 404] {
         let mount = environment.mount(BUCKET);
         let known = fs::File::open(mount.at("folder/one.txt")).unwrap();
         environment.fake_daac.set(|knobs| knobs.web_page = Some(status));
         let (folder, unknown) = (mount.at("folder"), mount.at("folder/no.txt"));
+        let not_yet_known = mount.at("folder/two.txt");
         let readers = (
             thread::spawn(move || fs::read_dir(folder).unwrap().count()),
             thread::spawn(move || io::read_to_string(known).unwrap()),
             thread::spawn(move || errno(fs::metadata(unknown))),
+            thread::spawn(move || fs::metadata(not_yet_known).unwrap().len()),
         );
         thread::sleep(Duration::from_secs(5));
         environment.fake_daac.set(|knobs| knobs.web_page = None);
-        let outcome =
-            (readers.0.join().unwrap(), readers.1.join().unwrap(), readers.2.join().unwrap());
-        assert_eq!(outcome, (1, "one\n".to_owned(), libc::ENOENT), "{status}");
+        assert_eq!(readers.0.join().unwrap(), 2, "{status}");
+        assert_eq!(readers.1.join().unwrap(), "one\n", "{status}");
+        assert_eq!(readers.2.join().unwrap(), libc::ENOENT, "{status}");
+        assert_eq!(readers.3.join().unwrap(), 4, "{status}");
     }
 }
 
