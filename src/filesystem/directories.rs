@@ -32,18 +32,18 @@ pub(super) struct OpenDirectory {
 
 impl Filesystem {
     /// Returns a handle on the directory `number`, and whether it shows the same listing as the
-    /// last handle on it. Sends no request.
+    /// last handle on it. Asks nobody but CMR, and that only for a directory which S3 denies.
     ///
     /// # Errors
     /// [`Error::NotADirectory`], [`Error::BadHandle`]; [`Error::Refused`] where it is not known to
     /// be a directory.
-    pub fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
+    pub async fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
         let epoch = self.refresh_epoch.current();
         let (reading, is_same) = match self.directory(number)? {
             None => (None, self.trees.mark_opened()),
             Some((tree, prefix)) => {
                 let listings = &self.trees.get(tree).listings;
-                if let Some(refusal) = listings.refusal(&prefix) {
+                if let Some(refusal) = listings.refusal(&prefix).await {
                     return Err(refusal.into());
                 }
                 let reading = listings.open(&prefix);

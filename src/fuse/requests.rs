@@ -123,7 +123,7 @@ impl fuser::Filesystem for Dispatcher {
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let span = tracing::debug_span!("opendir", ino = ino.0);
         let filesystem = self.filesystem.clone();
-        let operation = async move { filesystem.open_directory(ino.0) };
+        let operation = async move { filesystem.open_directory(ino.0).await };
         self.dispatch(ino, span, operation, |outcome| replies::opened_directory(reply, outcome));
     }
 
@@ -178,10 +178,10 @@ impl fuser::Filesystem for Dispatcher {
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let is_owner = [0, rustix::process::geteuid().as_raw()].contains(&req.uid());
         if name == STATUS {
             // What others read, and the accounts that it is refused with, is not everybody's.
-            let may_ask = [0, rustix::process::geteuid().as_raw()].contains(&req.uid());
-            let outcome = if may_ask { self.status() } else { return reply.error(Errno::EPERM) };
+            let outcome = if is_owner { self.status() } else { return reply.error(Errno::EPERM) };
             let value = outcome.and_then(|value| XattrValue::new(value, size));
             return self.dispatch(ino, tracing::Span::none(), ready(value), |outcome| {
                 replies::xattr(reply, outcome);
@@ -192,7 +192,12 @@ impl fuser::Filesystem for Dispatcher {
         let name = name.to_owned();
         let operation = async move {
             let value = if name == REFRESH {
-                refresher.refresh(ino.0).await.map(|()| String::new())
+                // Others may refresh names, but not make the owner log in.
+                let refreshed = match is_owner {
+                    true => refresher.refresh_for_user(ino.0).await,
+                    false => refresher.refresh(ino.0).await,
+                };
+                refreshed.map(|()| String::new())
             } else {
                 filesystem.xattr(ino.0, &name)
             };

@@ -180,12 +180,7 @@ async fn look_up(bucket: &Bucket, parent: &Prefix, name: &Name) -> Result<Cached
                 // HEAD denies what does not exist to those who may not list the whole bucket. A
                 // listing of just this key may be allowed.
                 // To a HEAD of an object with a key of its own (SSE-C), S3 says 400 and no more.
-                (
-                    Err(Error::Refused(
-                        Refusal::Forbidden { .. } | Refusal::CredentialsRejected { .. },
-                    )),
-                    Ok(None),
-                ) => bucket
+                (Err(Error::Refused(_)), Ok(None)) => bucket
                     .listed(&parent.key(component))
                     .await?
                     .map(|object| Entry::File(Arc::new(object))),

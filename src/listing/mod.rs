@@ -125,15 +125,17 @@ impl Listings {
     /// Returns why the directory `prefix` cannot be opened: S3 would not say whether it is one, and
     /// nothing is known of it. It may as well be a file that may not be read, and a program that
     /// opens it as one is told so.
-    #[must_use]
-    pub fn refusal(&self, prefix: &Prefix) -> Option<Refusal> {
-        if *prefix == self.root || self.stated.leads_below(prefix) {
+    pub async fn refusal(&self, prefix: &Prefix) -> Option<Refusal> {
+        if *prefix == self.root {
             return None;
         }
         let parent = prefix.parent();
         let name = prefix.as_str().strip_prefix(parent.as_str())?.strip_suffix('/')?;
         let lookup = self.lookups.cached(&parent, name, self.ttl)?;
-        lookup.assumed.filter(|_| self.lookups.present_in(prefix, self.ttl).is_empty())
+        let refusal = lookup.assumed?;
+        let is_known = !self.lookups.present_in(prefix, self.ttl).is_empty()
+            || !self.stated.children_of(prefix, self.ttl).await.is_empty();
+        (!is_known).then_some(refusal)
     }
 
     /// Returns names of `directory` from `index` on, in byte order; none at its end. Waits for

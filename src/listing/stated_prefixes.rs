@@ -55,14 +55,6 @@ impl StatedPrefixes {
         below.filter(|component| !component.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Returns whether a stated prefix is known that lies below `directory`. Asks nobody.
-    pub(super) fn leads_below(&self, directory: &Prefix) -> bool {
-        let cached = self.cached.lock();
-        let prefixes = cached.as_ref().and_then(|cached| cached.prefixes.as_ref());
-        let is_below = |prefix: &Prefix| prefix != directory && directory.holds(prefix.as_str());
-        prefixes.is_some_and(|prefixes| prefixes.iter().any(is_below))
-    }
-
     async fn prefixes(&self, ttl: Ttl) -> Option<Arc<[Prefix]>> {
         let catalog = self.catalog.get()?;
         if let Some(cached) = &*self.cached.lock() {

@@ -124,7 +124,7 @@ async fn check_directory(
     number: u64,
     expected: &Model,
 ) {
-    let (handle, _) = filesystem.open_directory(number).unwrap();
+    let (handle, _) = filesystem.open_directory(number).await.unwrap();
     let mut seen: Vec<DirectoryEntry> = Vec::new();
     let mut is_done = false;
     for _ in 0..rng.usize(5..30) {
@@ -288,7 +288,7 @@ async fn unchanged_names_are_shown_once_while_others_change() {
         }
         environment.fake_daac.set(|knobs| knobs.page_size = rng.usize(1..6));
         let filesystem = environment.filesystem_at("", Duration::ZERO);
-        let (handle, _) = filesystem.open_directory(ROOT).unwrap();
+        let (handle, _) = filesystem.open_directory(ROOT).await.unwrap();
         let mut all: Vec<String> = Vec::new();
         let mut from = 0;
         loop {

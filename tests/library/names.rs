@@ -218,7 +218,7 @@ async fn names_are_in_byte_order_and_every_position_is_seekable() {
     assert!(all.is_sorted_by(|a, b| a.name < b.name && a.next_offset < b.next_offset));
     assert_eq!(all.len(), keys.len());
     let (handle, _) =
-        filesystem.open_directory(in_time(filesystem.number("d")).await.unwrap()).unwrap();
+        filesystem.open_directory(in_time(filesystem.number("d")).await.unwrap()).await.unwrap();
     for _ in 0..100 {
         let at = fastrand::usize(0..all.len());
         let from = if at == 0 { 0 } else { all[at - 1].next_offset };
@@ -246,7 +246,7 @@ async fn a_directory_that_changes_while_it_is_read_shows_unchanged_names_once() 
     environment.fake_daac.set(|knobs| knobs.page_size = 100);
     let filesystem = environment.filesystem_at("", Duration::ZERO);
     let number = in_time(filesystem.number("d")).await.unwrap();
-    let (handle, _) = filesystem.open_directory(number).unwrap();
+    let (handle, _) = filesystem.open_directory(number).await.unwrap();
     let mut seen: Vec<String> = Vec::new();
     let mut from = 0;
     loop {
@@ -267,7 +267,7 @@ async fn a_directory_that_changes_while_it_is_read_shows_unchanged_names_once() 
         in_time(filesystem.read_directory(handle, 0)).await.unwrap().0.remove(0).name
     };
     assert_eq!(&*first(handle).await, "000000");
-    let (anew, is_same) = filesystem.open_directory(number).unwrap();
+    let (anew, is_same) = filesystem.open_directory(number).await.unwrap();
     assert!(!is_same);
     assert_ne!(&*first(anew).await, "000000");
 }

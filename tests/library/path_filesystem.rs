@@ -45,7 +45,7 @@ impl PathFilesystem {
 
     /// Returns the entries of a directory in the order of readdir.
     pub(crate) async fn list(&self, path: &str) -> Result<Vec<DirectoryEntry>, Error> {
-        let (handle, _) = self.open_directory(self.number(path).await?)?;
+        let (handle, _) = self.open_directory(self.number(path).await?).await?;
         let mut listed: Vec<DirectoryEntry> = Vec::new();
         loop {
             let from = listed.last().map_or(0, |last| last.next_offset);

@@ -219,7 +219,7 @@ async fn files_and_directories_are_not_confused() {
         in_time(filesystem.number("d")).await.unwrap(),
     );
     assert!(matches!(filesystem.open(directory).await, Err(Error::IsADirectory)));
-    assert!(matches!(filesystem.open_directory(file), Err(Error::NotADirectory)));
+    assert!(matches!(filesystem.open_directory(file).await, Err(Error::NotADirectory)));
     assert!(matches!(
         in_time(filesystem.lookup(file, OsStr::new("x"))).await,
         Err(Error::NotADirectory)

@@ -39,7 +39,7 @@ async fn debug_output_shows_no_secret() {
     ];
     for (what, value) in values {
         for text in [format!("{value:?}"), format!("{value:#?}")] {
-            assert!(text.len() > 20, "{what} shows novalue: {text}");
+            assert!(text.len() > 20, "{what} shows nothing: {text}");
             environment.assert_hides_secrets(&text);
         }
     }

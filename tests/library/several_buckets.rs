@@ -73,7 +73,7 @@ async fn the_root_shows_the_buckets_in_byte_order_without_a_request() {
     for name in ["asf", "asf-local-products2", "outside.nc", ""] {
         assert!(filesystem.lookup(ROOT, OsStr::new(name)).await.unwrap().node.is_none(), "{name}");
     }
-    let first = filesystem.open_directory(ROOT).unwrap();
+    let first = filesystem.open_directory(ROOT).await.unwrap();
     let (rest, _) = filesystem.read_directory(first.0, 2).await.unwrap();
     assert_eq!(
         rest.iter().map(|listed| listed.name.to_string()).collect::<Vec<_>>(),
@@ -178,7 +178,7 @@ async fn an_answer_to_a_request_from_before_a_refresh_is_not_cached() {
     let filesystem = filesystem_over(&fake_daac);
     let bucket = filesystem.number("asf-local-products").await.unwrap();
     let ask = |name: &'static str| filesystem.lookup(bucket, OsStr::new(name));
-    let (handle, _) = filesystem.open_directory(bucket).unwrap();
+    let (handle, _) = filesystem.open_directory(bucket).await.unwrap();
     for name in ["same", "absent"] {
         let refresh = async { drop(filesystem.refresh(ROOT).unwrap()) };
         let (found, ()) = tokio::join!(biased; in_time(ask(name)), refresh);
@@ -187,7 +187,7 @@ async fn an_answer_to_a_request_from_before_a_refresh_is_not_cached() {
     }
     let (listed, ttl) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
     assert_eq!(filesystem.record_lookup(&listed[0], ttl).2, Duration::ZERO);
-    let (handle, _) = filesystem.open_directory(bucket).unwrap();
+    let (handle, _) = filesystem.open_directory(bucket).await.unwrap();
     let (listed, ttl) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
     assert_ne!(filesystem.record_lookup(&listed[0], ttl).2, Duration::ZERO);
 }

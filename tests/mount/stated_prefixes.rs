@@ -72,6 +72,17 @@ fn a_bucket_of_several_shows_what_cmr_knows() {
     assert_eq!(cmr_requests(&environment), 2);
 }
 
+/// A directory on the way to a stated prefix opens whatever was listed before it.
+#[test]
+fn a_directory_on_the_way_opens_before_the_root_was_listed() {
+    let Some(environment) = environment() else { return };
+    let mount = mount_command(&environment, "PODAAC").mount();
+    assert_eq!(names_in(&mount.at(BUCKET).join("DEM")), ["v2"]);
+    let refreshed = environment.run_granulefs(&["refresh", &mount.path().display().to_string()]);
+    assert_eq!(refreshed.code, Some(0), "{}", refreshed.stderr);
+    assert_eq!(names_in(&mount.at(BUCKET).join("DEM")), ["v2"]);
+}
+
 /// Without an answer of CMR the root is refused, as if nobody knew any names; what is looked up is
 /// served all the same, also while CMR is silent.
 #[test]

@@ -72,7 +72,7 @@ async fn at_file(filesystem: &Filesystem, location: &Location, key: &str) -> Res
         filesystem.lookup(ROOT, name.as_ref()).await?.node.ok_or_else(missing)?;
     // A key that may be neither asked for nor listed is shown as a directory.
     if attributes.is_directory {
-        let listed = match filesystem.open_directory(number) {
+        let listed = match filesystem.open_directory(number).await {
             Ok((handle, _)) => {
                 let listed = filesystem.read_directory(handle, 0).await;
                 filesystem.release_directory(handle);
