@@ -94,7 +94,10 @@ async fn of_either([first, second]: &[Login; 2]) -> Result<Credentials, Error> {
         outcome => return outcome.map(Into::into),
     };
     tracing::info!(%error, asked = second.endpoint(), "asking the other endpoint of these buckets");
-    second.temporary_credentials().await.map(Into::into).map_err(|_| error)
+    second.temporary_credentials().await.map(Into::into).map_err(|other| match other {
+        Error::Transient(_) | Error::Refused(Refusal::Conversation { .. }) => error,
+        refused => refused,
+    })
 }
 
 /// Returns the error of granulefs that one of the SDK's carries.

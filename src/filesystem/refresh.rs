@@ -71,6 +71,18 @@ impl Filesystem {
         Ok(forgotten.into_iter().flatten())
     }
 
+    /// Lets the next request log in at once to what the node `number` needs, whatever was refused
+    /// there before. Only the user may ask for it: a program in a loop would log in all the time.
+    pub fn forget_refusals(&self, number: u64) {
+        match self.node(number) {
+            Ok(Node::InTree { tree, .. }) => self.trees.get(tree).bucket.forget_refusals(),
+            Ok(Node::BucketsRoot) => {
+                self.trees.iter().for_each(|(_, tree)| tree.bucket.forget_refusals());
+            }
+            Err(_) => {}
+        }
+    }
+
     /// Forgets what is known at and below `entry`. There can be millions of names, so the iterator
     /// makes each when it is asked for.
     fn refresh_entry(
@@ -78,8 +90,7 @@ impl Filesystem {
         tree: usize,
         entry: &Entry,
     ) -> impl Iterator<Item = (u64, String)> + use<'_> {
-        let BucketTree { listings, bucket, .. } = self.trees.get(tree);
-        bucket.forget_refusals();
+        let BucketTree { listings, .. } = self.trees.get(tree);
         let absent = match entry {
             Entry::Directory(prefix) => listings.refresh(prefix),
             Entry::File(object) => {

@@ -19,15 +19,21 @@ impl Refresher {
         Self { filesystem, kernel_cache }
     }
 
-    /// Forgets everything, and returns when that is done.
+    /// Forgets everything, also refused logins, and returns when that is done.
     pub async fn refresh_all(self) {
-        match self.refresh(ROOT).await {
+        match self.refresh_for_user(ROOT).await {
             Ok(()) => tracing::info!("all names are forgotten; the next reader asks anew"),
             Err(error) => tracing::warn!(%error, "cannot refresh"),
         }
     }
 
-    /// Forgets what is known below the directory `number`, or of the file `number`.
+    /// Does what [`Self::refresh`] does, and lets the next request log in at once.
+    pub(super) async fn refresh_for_user(self, number: u64) -> Result<(), Error> {
+        self.filesystem.forget_refusals(number);
+        self.refresh(number).await
+    }
+
+    /// Forgets what is known of names below the directory `number`, or of the file `number`.
     ///
     /// # Errors
     /// [`Error::BadHandle`].
