@@ -28,7 +28,8 @@ fn shown(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
         // In a key of s3:// these characters are its own.
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => return text.into(),
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        // Browsers, and the parser of links, pass over further slashes before the host.
+        Some((scheme, rest)) => (format!("{scheme}://"), rest.trim_start_matches(['/', '\\'])),
         None if is_link_without_scheme(text) => (String::new(), text),
         None => return text.into(),
     };
@@ -49,6 +50,7 @@ mod tests {
         }
         let signed = "https://jane:pw@d.org:443/b-1/a%20b.nc?X-Amz-Signature=0a&A-userid=jane#top";
         assert_eq!(shown(signed), "https://d.org:443/b-1/a%20b.nc");
+        assert_eq!(shown("https:///jane:pw@d.org/b/x"), "https://d.org/b/x");
         let signed = "b-1.s3.us-west-2.amazonaws.com/a.nc?X-Amz-Signature=0a";
         assert_eq!(shown(signed), "b-1.s3.us-west-2.amazonaws.com/a.nc");
     }

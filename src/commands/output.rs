@@ -57,7 +57,7 @@ pub(super) fn waiting(location: &Location, cause: Error) {
         Error::Deadline(problem) => problem.to_string(),
         cause => cause.to_string(),
     };
-    eprintln!("granulefs: waiting for {location}: {cause}");
+    remark(format_args!("waiting for {location}: {cause}"));
 }
 
 /// `value` as JSON that people can read as well as programs.

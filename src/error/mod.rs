@@ -9,7 +9,7 @@ mod store_answer;
 
 use std::sync::Arc;
 
-pub use problem::{Cause, Problem, chain};
+pub use problem::{Cause, Problem, chain, printable};
 pub use refusal::{FallbackRefusal, Refusal};
 pub use store_answer::StoreAnswer;
 

@@ -143,6 +143,16 @@ impl PartialEq for Cause {
 
 impl Eq for Cause {}
 
+/// Returns `text` with its control characters escaped: names of objects, which others choose, must
+/// neither end a line of the log nor command a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let escape = |c: char| -> String {
+        if c.is_control() { c.escape_default().collect() } else { c.into() }
+    };
+    text.chars().map(escape).collect()
+}
+
 /// Returns `error` and its causes on one line.
 #[must_use]
 pub fn chain(error: &dyn StdError) -> String {

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::Refresher;
 use super::log_dedup::LogDedup;
 use super::waiting::WaitingOperations;
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::filesystem::Filesystem;
 
 /// Answers the kernel's requests from a [`Filesystem`].
@@ -76,7 +76,8 @@ fn to_errno<T>(outcome: Result<T, Error>, log_dedup: &LogDedup) -> Result<T, Err
     outcome.map_err(|error| {
         if error.is_fault() {
             if let Some(suppressed) = log_dedup.record(error.dedup_key(), Instant::now()) {
-                tracing::warn!(%error, errno = error.errno(), suppressed, "failed");
+                let text = printable(&error.to_string());
+                tracing::warn!(error = text, errno = error.errno(), suppressed, "failed");
             }
         } else {
             tracing::trace!(%error, errno = error.errno(), "answered");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::commands::output;
-use crate::error::Error;
+use crate::error::{Error, printable};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,7 +86,7 @@ impl Finding {
             State::Failed => "FAILED",
             State::Skipped => "skipped",
         };
-        format!("{state:7}  {:12}  {}\n", self.check, self.text)
+        format!("{state:7}  {:12}  {}\n", self.check, printable(&self.text))
     }
 }
 
