@@ -46,13 +46,12 @@ pub fn is_link_without_scheme(text: &str) -> bool {
 fn in_s3(host: &str, path: &str) -> Option<String> {
     let name = host.strip_suffix(".amazonaws.com")?;
     let is_s3 = |text: &str| text == "s3" || text.starts_with("s3.") || text.starts_with("s3-");
-    if is_s3(name) {
-        return Some(path.to_owned());
-    }
+    // The name of a bucket may hold dots, begin with "s3-", and one of its parts be "s3".
     let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
-    // The name of a bucket may hold dots, and one of its parts be "s3".
-    let bucket = &name[..dots.find(|at| is_s3(&name[at + 1..]))?];
-    Some(format!("{bucket}/{path}"))
+    match dots.find(|at| is_s3(&name[at + 1..])) {
+        Some(at) => Some(format!("{}/{path}", &name[..at])),
+        None => is_s3(name).then(|| path.to_owned()),
+    }
 }
 
 /// Returns the concept that `text` is the id of.

@@ -50,7 +50,8 @@ impl<'a> Endpoints<'a> {
                     ),
                     None => format!(
                         "which data center has the bucket {name}? Name its URL with \
-                         --credentials-endpoint; `granulefs buckets` lists those that are known"
+                         --credentials-endpoint (`granulefs buckets` lists those that are known); \
+                         or is {name} a collection? Then write collection:{name}"
                     ),
                 },
                 Some(untrusted) => format!(

@@ -91,7 +91,8 @@ pub struct UsableBuckets {
 /// Looks up which buckets `source` means, and whose credentials open each of them: one login serves
 /// all buckets of an endpoint, and one identity serves all logins.
 ///
-/// Sends requests only where the source is a collection, and then to CMR alone. A bucket whose
+/// Sends requests only where the source needs a look-up: collections, granules and their links to
+/// CMR, a link that no rule knows to its own host. A bucket whose
 /// credentials nobody could ask for is no error here: [`Connection::log_in`] and
 /// [`Connection::bucket`] say why.
 ///

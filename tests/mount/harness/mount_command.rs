@@ -220,8 +220,11 @@ impl MountCommand {
         );
         assert_eq!(Process::serving(&self.directory.mountpoint()), []);
         assert_eq!(self.directory.mounted_types(), [""; 0]);
-        let message =
-            output.stderr.strip_prefix("granulefs: ").and_then(|rest| rest.strip_suffix('\n'));
+        // On a busy machine the command may have said before what it waits for.
+        let lines = output.stderr.split_inclusive('\n');
+        let lines = lines.skip_while(|line| line.starts_with("granulefs: waiting for "));
+        let error: String = lines.collect();
+        let message = error.strip_prefix("granulefs: ").and_then(|rest| rest.strip_suffix('\n'));
         let message = message.unwrap_or_else(|| panic!("not one message: {:?}", output.stderr));
         assert!(!message.contains('\n'), "more than one line: {message:?}");
         message.to_owned()
