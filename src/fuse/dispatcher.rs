@@ -77,7 +77,7 @@ fn to_errno<T>(outcome: Result<T, Error>, log_dedup: &LogDedup) -> Result<T, Err
         if error.is_fault() {
             if let Some(suppressed) = log_dedup.record(error.dedup_key(), Instant::now()) {
                 let text = printable(&error.to_string());
-                tracing::warn!(error = text, errno = error.errno(), suppressed, "failed");
+                tracing::warn!(error = %text, errno = error.errno(), suppressed, "failed");
             }
         } else {
             tracing::trace!(%error, errno = error.errno(), "answered");
