@@ -50,9 +50,9 @@ impl Filesystem {
         if ttl.epoch == self.refresh_epoch.current() { ttl.ttl } else { Duration::ZERO }
     }
 
-    /// Forgets what is known below the directory `number`, or of the file `number`, and that a
-    /// login for it was refused. Returns the names that the kernel may still have, each with the
-    /// inode number of its directory: files, and names that did not exist.
+    /// Forgets what is known below the directory `number`, or of the file `number`. Returns the
+    /// names that the kernel may still have, each with the inode number of its directory: files,
+    /// and names that did not exist.
     ///
     /// # Errors
     /// [`Error::BadHandle`].
