@@ -19,13 +19,18 @@ fn take_counts(environment: &TestEnvironment) -> (u64, u64, u64) {
     (lists, heads, gets)
 }
 
+/// Stores objects of ten bytes, whose keys are those of `pattern`.
+fn put_pattern(environment: &TestEnvironment, pattern: &str) {
+    let objects = SyntheticObjects { pattern: pattern.into(), size: 10 };
+    environment.fake_daac.put_synthetic(BUCKET, &objects).unwrap();
+}
+
 /// The lookup of one file below a prefix of 3 million keys costs two concurrent requests and lists
 /// no more than that name.
 #[tokio::test]
 async fn a_lookup_never_lists_the_parent() {
     let environment = TestEnvironment::new();
-    let set = SyntheticObjects { pattern: "flat/{3000:date}-{1000}.nc".into(), size: 10 };
-    environment.fake_daac.put_synthetic(BUCKET, &set).unwrap();
+    put_pattern(&environment, "flat/{3000:date}-{1000}.nc");
     let filesystem = environment.filesystem();
     let flat = in_time(filesystem.number("flat")).await.unwrap();
     assert_eq!(take_counts(&environment), (1, 1, 0));
@@ -188,10 +193,7 @@ async fn a_walk_costs_pages_and_not_directories() {
         [("t/{300:04}/{10}.nc", 3300, 12), ("t/{10}/{10}/{10}/f.nc", 2110, 30)]
     {
         let environment = TestEnvironment::new();
-        environment
-            .fake_daac
-            .put_synthetic(BUCKET, &SyntheticObjects { pattern: pattern.into(), size: 10 })
-            .unwrap();
+        put_pattern(&environment, pattern);
         let filesystem = environment.filesystem();
         assert_eq!(walk(&filesystem, "t").await, names);
         let (lists, _, gets) = take_counts(&environment);
@@ -205,20 +207,8 @@ async fn a_walk_costs_pages_and_not_directories() {
 #[tokio::test]
 async fn walks_in_any_order_and_through_huge_directories_cost_little_more_than_single_listings() {
     let environment = TestEnvironment::new();
-    environment
-        .fake_daac
-        .put_synthetic(
-            BUCKET,
-            &SyntheticObjects { pattern: "wide/{40:02}/{3}.nc".into(), size: 10 },
-        )
-        .unwrap();
-    environment
-        .fake_daac
-        .put_synthetic(
-            BUCKET,
-            &SyntheticObjects { pattern: "huge/{6}/{1500:04}.nc".into(), size: 10 },
-        )
-        .unwrap();
+    put_pattern(&environment, "wide/{40:02}/{3}.nc");
+    put_pattern(&environment, "huge/{6}/{1500:04}.nc");
     let filesystem = environment.filesystem();
     in_time(filesystem.names("wide")).await.unwrap();
     take_counts(&environment);
@@ -241,10 +231,7 @@ async fn a_long_listing_costs_little_more_than_its_pages_and_a_short_one_no_more
         [("d/{5000:06}.nc", 5000, 5), ("d/{40:date}-{1000:03}.nc", 40_000, 46)]
     {
         let environment = TestEnvironment::new();
-        environment
-            .fake_daac
-            .put_synthetic(BUCKET, &SyntheticObjects { pattern: pattern.into(), size: 10 })
-            .unwrap();
+        put_pattern(&environment, pattern);
         let filesystem = environment.filesystem();
         let listed = in_time(filesystem.names("d")).await.unwrap();
         assert!(listed.is_sorted() && listed.len() == names);
