@@ -43,7 +43,7 @@ async fn debug_output_shows_no_secret() {
             environment.assert_hides_secrets(&text);
         }
     }
-    assert!(environment.fake_daac.secrets().len() >= 2 + 2 * 2, "too few secrets to check");
+    assert!(environment.fake_daac.secrets().len() >= 3 + 2 * 2, "too few secrets to check");
 }
 
 /// The check of these tests finds a secret.

@@ -6,8 +6,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use fake_daac::{BearerAnswer, Content, FakeDaac};
 use rustix::process::Signal;
 
@@ -18,7 +16,6 @@ use crate::harness::{
 /// Returns the fake DAAC's secrets in every encoding in which they are sent.
 fn secrets(fake_daac: &FakeDaac) -> Vec<String> {
     let mut secrets = fake_daac.secrets();
-    secrets.push(STANDARD.encode(format!("{}:{}", fake_daac.user(), fake_daac.password())));
     let encoded: String = fake_daac.password().bytes().map(|byte| format!("%{byte:02X}")).collect();
     secrets.push(encoded);
     secrets.retain(|secret| !secret.is_empty());

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -332,11 +334,12 @@ impl FakeDaac {
         (key.id.clone(), key.secret.clone())
     }
 
-    /// Returns every secret so far, which a client's output must not contain: password, tokens,
-    /// secret keys, cookies.
+    /// Returns every secret so far, which a client's output must not contain: password, also as a
+    /// Basic header has it, tokens, secret keys, cookies.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = vec![self.token().to_owned(), self.password().to_owned()];
+        secrets.push(STANDARD.encode(format!("{}:{}", self.user(), self.password())));
         secrets.extend(self.state.knobs().new_password.clone());
         secrets.extend(self.state.other_users.read().keys().cloned());
         for key in self.state.keys.all() {
