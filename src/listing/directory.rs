@@ -108,6 +108,13 @@ impl Directory {
         self.state().entries.find(name)
     }
 
+    /// Returns what is known of `name`: what it stands for, or `Some(None)` when it does not exist.
+    pub(super) fn look_up(&self, name: &str) -> Option<Option<Entry>> {
+        let entries = &self.state().entries;
+        let entry = entries.find(name);
+        (entry.is_some() || entries.lacks(name)).then_some(entry)
+    }
+
     /// Returns at most `count` objects behind the object `name`, as far as they are known: those of
     /// the same kind, as a pattern like `*.nc` matches them.
     pub(super) fn following(&self, name: &str, count: usize) -> Vec<Arc<Object>> {
@@ -125,10 +132,6 @@ impl Directory {
         alike.take(count).collect()
     }
 
-    /// Returns whether a name that is not here does not exist.
-    pub(super) fn has_all_names(&self) -> bool {
-        self.state().entries.has_all_names()
-    }
 
     /// Returns whether listing is not allowed, and these are the names that were known otherwise.
     pub(super) fn is_partial(&self) -> bool {

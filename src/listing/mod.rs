@@ -7,6 +7,7 @@
 
 mod directory;
 mod key_interpolation;
+mod known_ranges;
 mod lookups;
 mod metadata_cache;
 mod name_table;
@@ -222,7 +223,7 @@ impl Listings {
         }
         let lookup = match self.lookups.cached(parent, name, self.ttl) {
             Some(lookup) => lookup,
-            None => self.lookups.fetch(parent, name, parsed).await?,
+            None => self.lookups.fetch(parent, name, parsed, self.ttl).await?,
         };
         Ok(LookupAnswer { fresh_for: self.ttl.of_lookup(&lookup), entry: lookup.entry })
     }
@@ -270,15 +271,13 @@ impl Listings {
         })
     }
 
-    /// Returns what a listing knows of a name. One that has all names knows of an absence as well.
+    /// Returns what a listing knows of a name. Up to where it has come, it knows of an absence as
+    /// well.
     fn find_in_listing(&self, parent: &Prefix, name: &str) -> Option<LookupAnswer> {
         let directory = self.cache.find(self.tree, parent)?;
         let mut fresh_for = self.fresh_for(&directory);
-        let entry = directory.find(name);
+        let entry = directory.look_up(name)?;
         if entry.is_none() {
-            if !directory.has_all_names() {
-                return None;
-            }
             // The kernel asks again for what is absent, and is answered from here.
             fresh_for = fresh_for.min(self.ttl.of_absence(Instant::now()));
         }
