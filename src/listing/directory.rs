@@ -11,6 +11,7 @@ use super::EscapedKeys;
 use super::ordered_entries::OrderedEntries;
 use super::packed_page::PackedPage;
 use super::page_fetcher::PageFetcher;
+use super::page_times::PageTimes;
 use super::partitioned::PartitionedListing;
 use crate::error::Error;
 use crate::object::{Entry, NamedEntry, Object, Prefix};
@@ -31,16 +32,30 @@ pub struct Directory {
     /// The lock is fair, so that a lookup gets it between two of the hundreds of pages that may be
     /// taken in one after the other.
     state: Mutex<State>,
-    was_opened: AtomicBool,
+    /// Whether the kernel has names of this very listing, and their attributes too.
+    is_in_kernel: AtomicBool,
     /// How many handles are open.
     readers: watch::Sender<usize>,
     /// Changes whenever the state has changed.
     changed: watch::Sender<()>,
 }
 
+/// What a listing tells of a name.
+#[derive(Debug)]
+pub(super) struct ListedName {
+    /// `None`: there is no such name.
+    pub(super) entry: Option<Entry>,
+    /// When that was so.
+    pub(super) at: Instant,
+    /// When names of the listing were shown last.
+    pub(super) shown: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct State {
-    began: Instant,
+    times: PageTimes,
+    /// When names were given out last.
+    shown: Instant,
     pub(super) entries: OrderedEntries,
     pub(super) pages: PartitionedListing,
     /// Pages are fetched until there are so many names.
@@ -53,8 +68,10 @@ pub(super) struct State {
 
 impl Directory {
     pub(super) fn new(bucket: Bucket, prefix: Prefix) -> Self {
+        let began = Instant::now();
         let state = State {
-            began: Instant::now(),
+            times: PageTimes::new(began),
+            shown: began,
             entries: OrderedEntries::new(bucket.name().clone(), prefix.clone()),
             pages: PartitionedListing::new(prefix.clone()),
             target: 0,
@@ -66,7 +83,7 @@ impl Directory {
             bucket,
             prefix,
             state: Mutex::new(state),
-            was_opened: AtomicBool::new(false),
+            is_in_kernel: AtomicBool::new(false),
             readers: watch::Sender::new(0),
             changed: watch::Sender::new(()),
         }
@@ -75,7 +92,7 @@ impl Directory {
     /// Takes all names at once, from a listing of more than this directory that began at `began`.
     pub(super) fn fill(&self, names: PackedPage, began: Instant) {
         let mut state = self.state();
-        state.began = began;
+        state.times = PageTimes::new(began);
         state.pages.finish();
         state.entries.add(names);
         state.entries.complete();
@@ -100,7 +117,7 @@ impl Directory {
 
     /// Returns when the listing began.
     pub(super) fn began(&self) -> Instant {
-        self.state().began
+        self.state().times.began()
     }
 
     /// Returns what `name` stands for, if that is known.
@@ -108,11 +125,20 @@ impl Directory {
         self.state().entries.find(name)
     }
 
-    /// Returns what is known of `name`: what it stands for, or `Some(None)` when it does not exist.
-    pub(super) fn look_up(&self, name: &str) -> Option<Option<Entry>> {
-        let entries = &self.state().entries;
-        let entry = entries.find(name);
-        (entry.is_some() || entries.lacks(name)).then_some(entry)
+    /// Returns what is known of `name`.
+    pub(super) fn look_up(&self, name: &str) -> Option<ListedName> {
+        let state = self.state();
+        let entry = state.entries.find(name);
+        if entry.is_none() && !state.entries.lacks(name) {
+            return None;
+        }
+        let at = state.entries.index_of(name).map_or(state.times.began(), |i| state.times.of(i));
+        Some(ListedName { entry, at, shown: state.shown })
+    }
+
+    /// Returns when the name at `index` was there.
+    pub(super) fn listed_at(&self, index: usize) -> Instant {
+        self.state().times.of(index)
     }
 
     /// Returns at most `count` objects behind the object `name`, as far as they are known: those of
@@ -131,7 +157,6 @@ impl Directory {
         });
         alike.take(count).collect()
     }
-
 
     /// Returns whether listing is not allowed, and these are the names that were known otherwise.
     pub(super) fn is_partial(&self) -> bool {
@@ -158,10 +183,16 @@ impl Directory {
         self.state().entries.escaped()
     }
 
-    /// Returns whether this very listing was opened before, so that what the kernel keeps of it is
-    /// still right.
-    pub fn mark_opened(&self) -> bool {
-        self.was_opened.swap(true, Ordering::Relaxed)
+    /// Returns whether what the kernel may have of this directory is of this very listing, with
+    /// attributes, and records that it will be: what it has otherwise it is told to forget.
+    pub(super) fn mark_opened(&self) -> bool {
+        self.is_in_kernel.swap(true, Ordering::Relaxed)
+    }
+
+    /// Records that the kernel was told names without their attributes. As long as it kept them,
+    /// it would ask for the attributes name by name, and otherwise it asks for all together.
+    pub fn mark_read_without_attributes(&self) {
+        self.is_in_kernel.store(false, Ordering::Relaxed);
     }
 
     /// Returns names from `index` on; none at the end. Waits for pages as long as it takes.
@@ -176,6 +207,9 @@ impl Directory {
             {
                 let mut state = self.state();
                 let names = state.entries.names(index, BATCH);
+                let (now, available) = (Instant::now(), state.entries.available());
+                state.times.record(available, now);
+                state.shown = now;
                 state.target = state.target.max(index + names.len() + READ_AHEAD);
                 if !state.is_fetching {
                     if names.is_empty()

@@ -56,12 +56,13 @@ pub(super) struct KnownRange {
     at: Instant,
 }
 
-/// A name that S3 was asked for.
-#[derive(Debug)]
-struct RecentLookup {
-    directory: DirectoryKey,
-    name: Box<str>,
-    is_absent: bool,
+/// What was looked up in a directory.
+#[derive(Debug, PartialEq, Eq)]
+enum RecentLookup {
+    /// A name that exists.
+    Name(Box<str>),
+    /// Last of all, one that does not.
+    Absence,
 }
 
 /// The ranges of all trees of a mount.
@@ -69,7 +70,7 @@ struct RecentLookup {
 pub(super) struct KnownRanges {
     ranges: WeightedLru<(DirectoryKey, RangeRequest), KnownRange>,
     /// Oldest first.
-    recent: VecDeque<RecentLookup>,
+    recent: VecDeque<(DirectoryKey, RecentLookup)>,
 }
 
 impl KnownRanges {
@@ -97,9 +98,12 @@ impl KnownRanges {
         name: &str,
         ttl: Ttl,
     ) -> Option<RangeRequest> {
-        let here = self.recent.iter().rev().filter(|recent| recent.directory == *directory);
-        let follows_absence = here.clone().next()?.is_absent;
-        let stems = here.filter(|recent| *recent.name != *name).filter_map(|r| stem(&r.name));
+        let here = self.recent.iter().filter(|(known, _)| known == directory);
+        let follows_absence = here.clone().any(|(_, recent)| *recent == RecentLookup::Absence);
+        let stems = here.filter_map(|(_, recent)| match recent {
+            RecentLookup::Name(other) => stem(other).filter(|_| **other != *name),
+            RecentLookup::Absence => None,
+        });
         let shared = stems.filter(|stem| has_stem(name, stem)).min_by_key(|stem| stem.len());
         let of_stem = shared.map(|stem| RangeRequest::Stem(stem.into()));
         let before = name.char_indices().next_back().map_or("", |(end, _)| &name[..end]);
@@ -128,12 +132,16 @@ impl KnownRanges {
         self.ranges.insert((directory.clone(), request), range, weight);
     }
 
-    /// Records that S3 was asked for a name.
-    pub(super) fn record_lookup(&mut self, directory: DirectoryKey, name: &str, is_absent: bool) {
-        if self.recent.len() == RECENT {
+    /// Records that a name was looked up, whoever knew the answer.
+    pub(super) fn record_lookup(&mut self, directory: DirectoryKey, name: &str, exists: bool) {
+        let recent = if exists { RecentLookup::Name(name.into()) } else { RecentLookup::Absence };
+        let absence = (directory, RecentLookup::Absence);
+        self.recent
+            .retain(|other| *other != absence && (&other.0, &other.1) != (&absence.0, &recent));
+        self.recent.push_back((absence.0, recent));
+        if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back(RecentLookup { directory, name: name.into(), is_absent });
     }
 
     /// Forgets the ranges of the directories that match.
@@ -163,8 +171,9 @@ impl KnownRange {
                 bucket.names(&parent.key(stem), &Position::Start, None).await?
             }
             RangeRequest::After(name) => {
-                let after = Position::After(parent.key(name));
-                bucket.names(parent.as_str(), &after, Some(GAP_NAMES)).await?
+                let after = parent.key(name);
+                let at = if after.is_empty() { Position::Start } else { Position::After(after) };
+                bucket.names(parent.as_str(), &at, Some(GAP_NAMES)).await?
             }
         };
         Ok(Self::new(request, parent, &page, at))
@@ -182,9 +191,10 @@ impl KnownRange {
         if !is_answer || page.undecodable > 0 {
             return Self { at, ..Self::nothing(request) };
         }
-        let last_key = page.next.is_some().then(|| {
-            page.last_key().strip_prefix(parent.as_str()).unwrap_or_default().into()
-        });
+        let last_key = page
+            .next
+            .is_some()
+            .then(|| page.last_key().strip_prefix(parent.as_str()).unwrap_or_default().into());
         let mut known = HashMap::new();
         for listed in entries.into_iter().filter(|listed| Name::is_plain(&listed.name)) {
             let entry = match listed.object {
@@ -212,8 +222,7 @@ impl KnownRange {
             && self.last_key.as_deref().is_none_or(is_past);
         let entry = is_known.then(|| self.entries.get(name).cloned())?;
         // A HEAD tells the version where a listing does not.
-        let has_version =
-            !matches!(&entry, Some(Entry::File(object)) if !object.id.has_version());
+        let has_version = !matches!(&entry, Some(Entry::File(object)) if !object.id.has_version());
         has_version.then_some(CachedLookup { entry, assumed: None, at: self.at })
     }
 }
@@ -237,4 +246,82 @@ fn stem(name: &str) -> Option<&str> {
 /// `a`.
 fn has_stem(name: &str, stem: &str) -> bool {
     name.strip_prefix(stem).is_some_and(|ending| ending.starts_with(['.', '_']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listing::test_objects::object;
+
+    fn page(keys: &[&str], prefixes: &[&str], is_last: bool) -> Page {
+        Page {
+            objects: keys.iter().map(|key| object(key, "etag")).collect(),
+            prefixes: prefixes.iter().map(|prefix| Prefix::new(prefix)).collect(),
+            undecodable: 0,
+            next: (!is_last).then(|| "token".into()),
+        }
+    }
+
+    /// What a range knows of a name: `None` for nothing, else whether it exists.
+    fn known(request: &RangeRequest, page: &Page, name: &str) -> Option<bool> {
+        let range = KnownRange::new(request, &Prefix::new("d"), page, Instant::now());
+        range.find(name).map(|lookup| lookup.entry.is_some())
+    }
+
+    #[test]
+    fn an_absence_is_known_only_within_what_the_page_covers() {
+        let stem = RangeRequest::Stem("a".into());
+        let whole = page(&["d/a.tif", "d/ab"], &["d/a.d/"], true);
+        for (name, expected) in [
+            ("a.tif", Some(true)),
+            ("a.d", Some(true)),
+            ("a.ovr", Some(false)),
+            ("ab", Some(true)),
+            ("b", None),
+            ("A.tif", None),
+            ("a.tif.granulefs-object", None),
+        ] {
+            assert_eq!(known(&stem, &whole, name), expected, "{name}");
+        }
+        let cut = page(&["d/a.tif", "d/ab"], &["d/a.d/"], false);
+        // Whether `ab` is a directory is behind the page's end.
+        for (name, expected) in [("a.ovr", Some(false)), ("ab", None), ("ab.x", None)] {
+            assert_eq!(known(&stem, &cut, name), expected, "{name}");
+        }
+        let after = RangeRequest::After("b".into());
+        let gap = page(&["d/f"], &["d/g/"], false);
+        for (name, expected) in
+            [("b", None), ("b0", Some(false)), ("f", Some(true)), ("g", Some(true)), ("h", None)]
+        {
+            assert_eq!(known(&after, &gap, name), expected, "{name}");
+        }
+        assert_eq!(known(&after, &page(&[], &[], true), "z"), Some(false));
+        assert_eq!(known(&after, &page(&[], &[], false), "z"), None);
+    }
+
+    #[test]
+    fn a_page_that_is_no_answer_tells_nothing() {
+        let (stem, after) = (RangeRequest::Stem("a".into()), RangeRequest::After("b".into()));
+        // A store that ignores start-after, and one that lists what was not asked for.
+        assert_eq!(known(&after, &page(&["d/a", "d/c"], &[], true), "x"), None);
+        assert_eq!(known(&stem, &page(&["e/a"], &[], true), "a.x"), None);
+        let undecodable = Page { undecodable: 1, ..page(&["d/a"], &[], true) };
+        assert_eq!(known(&stem, &undecodable, "a.x"), None);
+    }
+
+    #[test]
+    fn what_is_known_is_bounded() {
+        let mut ranges = KnownRanges::new();
+        let directory = (0, Prefix::new("d"));
+        for number in 0..20_000 {
+            let name = format!("{number:05}.nc");
+            let request = RangeRequest::After(name.as_str().into());
+            let range =
+                KnownRange::new(&request, &directory.1, &page(&[], &[], true), Instant::now());
+            ranges.record(&directory, &request, &Ok(range));
+            ranges.record_lookup(directory.clone(), &name, number % 2 == 0);
+        }
+        assert!(ranges.ranges.iter().count() <= REMEMBERED / RANGE_WEIGHT);
+        assert_eq!(ranges.recent.len(), RECENT);
+    }
 }

@@ -76,7 +76,9 @@ impl Lookups {
         {
             return Some(lookup.clone());
         }
-        let lookup = cached.ranges.find(&(self.tree, parent.clone()), name, ttl)?;
+        let directory = (self.tree, parent.clone());
+        let lookup = cached.ranges.find(&directory, name, ttl)?;
+        cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
         cached.names.insert(key, lookup.clone(), 1);
         Some(lookup)
     }
@@ -110,7 +112,7 @@ impl Lookups {
             cached.names.insert(key, lookup.clone(), 1);
         }
         let directory = (self.tree, parent.clone());
-        cached.ranges.record_lookup(directory, name, lookup.entry.is_none());
+        cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
         Ok(lookup)
     }
 
@@ -140,7 +142,7 @@ impl Lookups {
             }
         }
         if let Some(lookup) = &lookup {
-            cached.ranges.record_lookup(directory, name, lookup.entry.is_none());
+            cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
         }
         lookup
     }
@@ -152,6 +154,7 @@ impl Lookups {
         let mut cached = self.cached_lookups();
         if cached.refreshes == refreshes {
             cached.names.insert(self.key(parent, name), lookup, 1);
+            cached.ranges.record_lookup((self.tree, parent.clone()), name, false);
         }
     }
 
@@ -164,9 +167,8 @@ impl Lookups {
     pub(super) fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
         let mut cached = self.cached_lookups();
         cached.refreshes += 1;
-        let is_below = |(tree, parent): &DirectoryKey| {
-            *tree == self.tree && prefix.holds(parent.as_str())
-        };
+        let is_below =
+            |(tree, parent): &DirectoryKey| *tree == self.tree && prefix.holds(parent.as_str());
         cached.ranges.forget_where(is_below);
         let forgotten = cached
             .names

@@ -16,6 +16,7 @@ mod packed_attributes;
 mod packed_names;
 mod packed_page;
 mod page_fetcher;
+mod page_times;
 mod partitioned;
 mod recursive_listing;
 mod recursive_listings;
@@ -37,6 +38,7 @@ use crate::catalog::BucketPrefixes;
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, Object, ObjectId, Prefix};
 use crate::s3::Bucket;
+use directory::ListedName;
 pub use directory::{Directory, DirectoryReader};
 use lookups::Lookups;
 pub use metadata_cache::MetadataCache;
@@ -123,6 +125,13 @@ impl Listings {
         DirectoryReader::new(self.directory(prefix))
     }
 
+    /// Returns whether the kernel may show what it has of `directory`, which was opened, and need
+    /// not ask for names. Towards the end of their time it is to ask, since it asks for all whose
+    /// time has ended one by one.
+    pub fn may_keep(&self, directory: &Directory) -> bool {
+        directory.mark_opened() && self.fresh_for(directory) > self.ttl.0 / 4
+    }
+
     /// Returns why the directory `prefix` cannot be opened: S3 would not say whether it is one, and
     /// nothing is known of it. It may as well be a file that may not be read, and a program that
     /// opens it as one is told so.
@@ -191,9 +200,18 @@ impl Listings {
         known
     }
 
-    /// Returns for how long the names of `directory` may still be believed.
+    /// Returns for how long the names of `directory` from `index` on may be believed, which are
+    /// given out now.
     #[must_use]
-    pub fn fresh_for(&self, directory: &Directory) -> Duration {
+    pub fn shown_for(&self, directory: &Directory, index: usize) -> Duration {
+        if directory.is_partial() {
+            return self.fresh_for(directory);
+        }
+        self.ttl.of_listed(directory.listed_at(index), Instant::now())
+    }
+
+    /// Returns for how long whoever opens `directory` may be shown this listing.
+    fn fresh_for(&self, directory: &Directory) -> Duration {
         // The next name that is looked up must be seen at once.
         if directory.is_partial() {
             Duration::ZERO
@@ -275,12 +293,15 @@ impl Listings {
     /// well.
     fn find_in_listing(&self, parent: &Prefix, name: &str) -> Option<LookupAnswer> {
         let directory = self.cache.find(self.tree, parent)?;
-        let mut fresh_for = self.fresh_for(&directory);
-        let entry = directory.look_up(name)?;
-        if entry.is_none() {
+        let ListedName { entry, at, shown } = directory.look_up(name)?;
+        let fresh_for = if directory.is_partial() {
+            Duration::ZERO
+        } else if entry.is_some() {
+            self.ttl.of_listed(at, shown)
+        } else {
             // The kernel asks again for what is absent, and is answered from here.
-            fresh_for = fresh_for.min(self.ttl.of_absence(Instant::now()));
-        }
+            self.fresh_for(&directory).min(self.ttl.of_absence(Instant::now()))
+        };
         (!fresh_for.is_zero()).then_some(LookupAnswer { entry, fresh_for })
     }
 

@@ -107,6 +107,12 @@ impl OrderedEntries {
         self.settled.find(&self.prefix, &self.bucket, name).or_else(late)
     }
 
+    /// Returns at which index `name` is given out.
+    pub(super) fn index_of(&self, name: &str) -> Option<usize> {
+        let late = || Some(self.settled.len() + self.late_index_of(name)?);
+        self.settled.index_of(name).or_else(late)
+    }
+
     fn late_index_of(&self, name: &str) -> Option<usize> {
         self.late.names().position(|late| late == name)
     }
