@@ -56,21 +56,20 @@ pub(super) struct KnownRange {
     at: Instant,
 }
 
-/// What was looked up in a directory.
-#[derive(Debug, PartialEq, Eq)]
-enum RecentLookup {
-    /// A name that exists.
-    Name(Box<str>),
-    /// Last of all, one that does not.
-    Absence,
+/// A name that was looked up.
+#[derive(Debug)]
+struct RecentLookup {
+    directory: DirectoryKey,
+    name: Box<str>,
+    exists: bool,
 }
 
 /// The ranges of all trees of a mount.
 #[derive(Debug)]
 pub(super) struct KnownRanges {
     ranges: WeightedLru<(DirectoryKey, RangeRequest), KnownRange>,
-    /// Oldest first.
-    recent: VecDeque<(DirectoryKey, RecentLookup)>,
+    /// Oldest first. A directory has one absence at most, the one that was asked for last of all.
+    recent: VecDeque<RecentLookup>,
 }
 
 impl KnownRanges {
@@ -98,12 +97,13 @@ impl KnownRanges {
         name: &str,
         ttl: Ttl,
     ) -> Option<RangeRequest> {
-        let here = self.recent.iter().filter(|(known, _)| known == directory);
-        let follows_absence = here.clone().any(|(_, recent)| *recent == RecentLookup::Absence);
-        let stems = here.filter_map(|(_, recent)| match recent {
-            RecentLookup::Name(other) => stem(other).filter(|_| **other != *name),
-            RecentLookup::Absence => None,
-        });
+        // Whoever asks for one name again and again is not interested in others.
+        let is_other =
+            |recent: &&RecentLookup| recent.directory == *directory && *recent.name != *name;
+        let here = self.recent.iter().filter(is_other);
+        let follows_absence = here.clone().any(|recent| !recent.exists);
+        // What does not exist may be as short as the common start of all names in the directory.
+        let stems = here.filter(|recent| recent.exists).filter_map(|recent| stem(&recent.name));
         let shared = stems.filter(|stem| has_stem(name, stem)).min_by_key(|stem| stem.len());
         let of_stem = shared.map(|stem| RangeRequest::Stem(stem.into()));
         let before = name.char_indices().next_back().map_or("", |(end, _)| &name[..end]);
@@ -134,11 +134,10 @@ impl KnownRanges {
 
     /// Records that a name was looked up, whoever knew the answer.
     pub(super) fn record_lookup(&mut self, directory: DirectoryKey, name: &str, exists: bool) {
-        let recent = if exists { RecentLookup::Name(name.into()) } else { RecentLookup::Absence };
-        let absence = (directory, RecentLookup::Absence);
-        self.recent
-            .retain(|other| *other != absence && (&other.0, &other.1) != (&absence.0, &recent));
-        self.recent.push_back((absence.0, recent));
+        self.recent.retain(|recent| {
+            recent.directory != directory || (recent.exists && *recent.name != *name)
+        });
+        self.recent.push_back(RecentLookup { directory, name: name.into(), exists });
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
