@@ -1,6 +1,7 @@
 """`scripts/bench listings`: names and attributes, with the delays of S3."""
 
 import statistics
+import struct
 import subprocess
 import time
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from programs import PROGRAMS
 LATENCY = {"list_latency": 0.06, "first_byte_latency": 0.03}
 # Names of 60 bytes, as granules have them.
 GRANULES = "granules/{3000:date}090000-JPL-L4_GHRSST-SSTfnd-MUR-GLOB-v02.0-{1000:06}.nc"
-SYNTHETIC = ["flat/granule-{200000:08}.nc", "wide/{1000:04}/{10}.nc", "deep/{27:02}/{27:02}/{27:02}/f.nc", "giant/{3000:date}-{1000:03}.nc", GRANULES]
+SYNTHETIC = ["flat/granule-{200000:08}.nc", "wide/{1000:04}/{10}.nc", "deep/{27:02}/{27:02}/{27:02}/f.nc", "giant/{3000:date}-{1000:03}.nc", "scenes/scene-{300000:08}.tif", GRANULES]
+SCENE = "scenes/scene-00150000.tif"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class Listing:
 # What stands in one line runs on one mount.
 MOUNTS = [
     [Listing("`ls -f` of 200,000 names, the first one", "ls -f flat | sed 1q", 0.5)],
-    [Listing("`ls -f` of 200,000 names", "ls -f flat", 3)],
+    [
+        Listing("`ls -f` of 200,000 names", "ls -f flat", 3),
+        Listing("`ls -l` of the same names", "ls -l flat", 3, 0),
+    ],
     [Listing("`ls -l` of 200,000 names", "ls -l flat", 4)],
     [
         Listing("`find` over 1,000 directories of 10 files", "find wide", 2, 40),
@@ -41,14 +46,24 @@ MOUNTS = [
     ],
     [Listing("`find` over 20,000 directories of 1 file, three levels deep", "find deep", 6)],
     [Listing("`stat` of one name among 3 million", "stat giant/20040101-500.nc", 0.15, 2)],
+    # One request is for its data.
+    [Listing("`gdalinfo` on one of 300,000 files in a directory", f"gdalinfo {SCENE}", requests=9)],
     [Listing("`ls -f` of 3 million names of 60 bytes, to the end", "ls -f granules | wc -l | grep -qx 3000002", peak_mb=600)],
 ]
+
+
+def _tiff():
+    """A TIFF file of one byte, at its end."""
+    tags = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 122), (277, 1), (278, 1), (279, 1)]
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + fields + bytes(4) + b"\1"
 
 
 def run(work, options):
     """Measures, prints and writes the section. Says whether the bars held."""
     found = {listing: [] for listings in MOUNTS for listing in listings}
     with FakeDaac(work, *(f"--synthetic={pattern}=1000" for pattern in SYNTHETIC), **LATENCY) as fake_daac:
+        fake_daac.put(SCENE, _tiff())
         for _ in range(options.rounds):
             for listings in MOUNTS:
                 drop_caches()
