@@ -10,6 +10,7 @@ mod environment;
 mod fetch_failures;
 mod hedging;
 mod identity_changes;
+mod lies;
 mod login;
 mod login_hosts;
 mod login_refusals;

@@ -78,10 +78,14 @@ pub(crate) async fn dispatch(
     };
     let mut answer = answered
         .unwrap_or_else(|error| s3_error_answer(state, &knobs, error, &request, &mut logged));
-    logged.status = answer.status().as_u16();
     finish(state, role, &request, &mut answer, failure);
+    logged.status = answer.status().as_u16();
     if role == Role::S3 {
-        answer.body_mut().limit_rate(knobs.bandwidth);
+        let rate = match failure {
+            Some(Failure::Lie(lie)) => lie.rate(),
+            _ => None,
+        };
+        answer.body_mut().limit_rate(rate.unwrap_or(knobs.bandwidth));
     }
     let byte_counter = state.request_log.record_answer(logged);
     answer.body_mut().attach(byte_counter, Arc::clone(reset), in_flight);
@@ -220,6 +224,7 @@ fn finish(
                 .headers_mut()
                 .insert(ETAG, HeaderValue::from_static("\"00000000000000000000000000000000\""));
         }
+        Some(Failure::Lie(lie)) => lie.tell(answer),
         _ => {}
     }
     if request.method() == Method::HEAD {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lie::Lie;
 use crate::range::{self, RequestedRange};
 use crate::request_log::{LoggedRequest, RequestKind};
 
@@ -38,6 +39,8 @@ pub enum Failure {
     },
     /// The answer's ETag is not the object's.
     WrongEtag,
+    /// The answer is not what was asked for, or not S3's.
+    Lie(Lie),
 }
 
 /// A failure and the requests to which it happens.

@@ -36,6 +36,7 @@ mod key_pattern;
 mod keys;
 mod knob_overrides;
 mod knobs;
+mod lie;
 mod list_objects;
 mod live_knobs;
 mod login;
@@ -68,6 +69,7 @@ pub use knobs::{
     BearerAnswer, CmrAnswer, EndpointAnswer, Expiration, ForeignRedirect, Knobs, Listing,
     LoginAnswer, PasswordMethod,
 };
+pub use lie::Lie;
 pub use request_log::{LoggedRequest, RequestKind};
 pub use setup::{Daac, Family, Setup};
 pub use stats::{DaacStats, Stats};

@@ -117,6 +117,11 @@ impl ResponseBody {
         }
     }
 
+    /// Leaves out what comes after `length` bytes.
+    pub(crate) fn shorten(&mut self, length: u64) {
+        self.length = self.length.min(length);
+    }
+
     pub(crate) fn limit_rate(&mut self, rate: u64) {
         self.rate_limit =
             (rate > 0).then(|| RateLimit { start: Instant::now(), rate, scheduled: 0 });
