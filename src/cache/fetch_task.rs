@@ -33,7 +33,7 @@ impl FetchTask {
         let size = remote.size();
         let blocks = range.first..range.first + range.pending.len() as u64;
         let bytes = blocks.start * BLOCK_SIZE..(blocks.end * BLOCK_SIZE).min(size);
-        let download = remote.bucket.download(&range.id, bytes);
+        let download = remote.bucket.download(&range.id, size, bytes);
         let task = Self { cache: cache.clone(), size, range };
         tokio::spawn(task.run(waiter, download));
     }

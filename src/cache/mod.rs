@@ -113,7 +113,7 @@ impl BlockCache {
             .unwrap_or(usize::MAX);
         let mut waiter = self.limiter.enqueue(length);
         self.evict_for_waiters(&mut map);
-        let mut download = remote.bucket.download(&remote.id, range);
+        let mut download = remote.bucket.download(&remote.id, remote.size(), range);
         Some(async move {
             let mut permit = waiter.permit().await?;
             let mut bytes = BytesMut::with_capacity(length);

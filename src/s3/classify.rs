@@ -3,7 +3,8 @@
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::unreadable::{self, WEB_PAGE};
+use super::answer_limit::TooLong;
+use super::unreadable::{self, FOREIGN, WEB_PAGE};
 use crate::credentials::Doubt;
 use crate::error::{Error, FallbackRefusal, Problem, Refusal, StoreAnswer};
 
@@ -20,6 +21,17 @@ pub(super) enum Failure {
     Final(Error),
 }
 
+impl Failure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Renew(_, error)
+            | Self::Again(error)
+            | Self::Lasting(error)
+            | Self::Final(error) => error,
+        }
+    }
+}
+
 /// What a request is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
@@ -29,6 +41,8 @@ pub(super) struct Subject<'a> {
     pub(super) region: &'a str,
     /// What is requested of it.
     pub(super) requested: Requested,
+    /// Whether the store gives each of its answers an id.
+    pub(super) has_request_ids: bool,
 }
 
 /// What a request asks for.
@@ -74,6 +88,9 @@ where
         let problem = Problem::new(words.to_owned()).about(url);
         problem.answered(answer.clone())
     };
+    if let Some(too_long) = causes(&error).find_map(|cause| cause.downcast_ref::<TooLong>()) {
+        return Failure::Lasting(Error::transient(failed(&too_long.to_string())));
+    }
     let body = unreadable::Body::of(response);
     match (answer.status, answer.code.as_deref().unwrap_or_default()) {
         (408 | 429 | 500..=599, "") => {
@@ -82,9 +99,12 @@ where
         // An error page of whoever is in between says nothing of a key, and nothing of credentials.
         // For a 404 without a document, the SDK makes up the code.
         (300.., "" | "NotFound")
-            if body == unreadable::Body::WebPage && answer.request_id.is_none() =>
+            if answer.request_id.is_none() && body == unreadable::Body::WebPage =>
         {
             Failure::Lasting(Error::transient(failed(WEB_PAGE)))
+        }
+        (300.., "" | "NotFound") if answer.request_id.is_none() && subject.has_request_ids => {
+            Failure::Lasting(Error::transient(failed(FOREIGN)))
         }
         (_, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "TokenRefreshRequired") => {
             Failure::Renew(Doubt::Invalid, rejected(url, answer))
@@ -159,10 +179,16 @@ where
 /// Whether nobody was there to connect to: no such name, no connection, or a TLS of which this
 /// machine does not trust the certificate.
 fn has_not_connected(error: &(dyn std::error::Error + 'static)) -> bool {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain
+    causes(error)
         .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
         .any(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// Returns `error` and what led to it.
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }
 
 fn forbidden(url: &str, answer: StoreAnswer) -> Error {
@@ -183,7 +209,8 @@ mod tests {
 
     fn failure(error: SdkError<HeadObjectError, HttpResponse>) -> Failure {
         let requested = Requested::Key;
-        classify(error, Subject { url: "s3://b/k", region: "us-west-2", requested })
+        let (url, region, has_request_ids) = ("s3://b/k", "us-west-2", false);
+        classify(error, Subject { url, region, requested, has_request_ids })
     }
 
     #[test]

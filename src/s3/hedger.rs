@@ -1,4 +1,4 @@
-//! How long S3 takes to answer GETs, and when one takes so long that another is sent.
+//! How long S3 takes to answer requests of a kind, and when one takes so long that another is sent.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,6 +17,8 @@ const MIN_TIMES: usize = 8;
 const LATE_FACTOR: u32 = 3;
 /// An answer is not late before this: waiting less is not worth another request.
 const SHORTEST_DELAY: Duration = Duration::from_millis(60);
+/// For HEADs and listings. People wait for them, and do not notice less.
+const SHORTEST_METADATA_DELAY: Duration = Duration::from_millis(200);
 /// When an answer is late while no median is known.
 const INITIAL_DELAY: Duration = Duration::from_secs(3);
 /// How many hedges each answered request earns.
@@ -27,7 +29,26 @@ const MAX_CREDIT: f64 = 4.0;
 /// Sends a request a second time where its answer is late, within a small share of all requests.
 #[derive(Debug)]
 pub(super) struct Hedger {
+    shortest_delay: Duration,
     state: Mutex<State>,
+}
+
+/// One for each kind of request.
+#[derive(Debug)]
+pub(super) struct Hedgers {
+    pub(super) list: Hedger,
+    pub(super) head: Hedger,
+    pub(super) get: Hedger,
+}
+
+impl Default for Hedgers {
+    fn default() -> Self {
+        Self {
+            list: Hedger::new(SHORTEST_METADATA_DELAY),
+            head: Hedger::new(SHORTEST_METADATA_DELAY),
+            get: Hedger::new(SHORTEST_DELAY),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -37,26 +58,34 @@ struct State {
     credit: f64,
 }
 
-impl Default for Hedger {
-    fn default() -> Self {
-        Self { state: Mutex::new(State { times: VecDeque::new(), credit: MAX_CREDIT }) }
-    }
-}
-
 impl Hedger {
+    /// Returns a hedger for which no answer is late before `shortest_delay`.
+    fn new(shortest_delay: Duration) -> Self {
+        let state = Mutex::new(State { times: VecDeque::new(), credit: MAX_CREDIT });
+        Self { shortest_delay, state }
+    }
+
     /// Sends a request and, where its answer is late, the same once more. Returns what comes first,
-    /// and a failure only where both fail.
-    pub(super) async fn send<T, E, F>(&self, send: impl Fn() -> F) -> Result<T, E>
+    /// and a failure only where both fail, or where it `is_answer`.
+    pub(super) async fn send<T, E, F>(
+        &self,
+        send: impl Fn() -> F,
+        is_answer: impl Fn(&E) -> bool,
+    ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
     {
         let began = Instant::now();
-        let answer = self.race(send).await;
+        let answer = self.race(send, is_answer).await;
         self.record(began.elapsed());
         answer
     }
 
-    async fn race<T, E, F>(&self, send: impl Fn() -> F) -> Result<T, E>
+    async fn race<T, E, F>(
+        &self,
+        send: impl Fn() -> F,
+        is_answer: impl Fn(&E) -> bool,
+    ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
     {
@@ -70,8 +99,8 @@ impl Hedger {
         }
         tracing::debug!("S3 is late: sending the request once more");
         match select(first, Box::pin(send())).await {
-            Either::Left((Err(_), other)) => other.await,
-            Either::Right((Err(_), other)) => other.await,
+            Either::Left((Err(error), other)) if !is_answer(&error) => other.await,
+            Either::Right((Err(error), other)) if !is_answer(&error) => other.await,
             Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
         }
     }
@@ -95,7 +124,7 @@ impl Hedger {
         let mut times: Vec<Duration> = state.times.iter().copied().collect();
         drop(state);
         let middle = times.len() / 2;
-        (*times.select_nth_unstable(middle).1 * LATE_FACTOR).max(SHORTEST_DELAY)
+        (*times.select_nth_unstable(middle).1 * LATE_FACTOR).max(self.shortest_delay)
     }
 
     fn record(&self, took: Duration) {
@@ -115,25 +144,27 @@ mod tests {
     use super::*;
 
     const USUAL_TIME: Duration = Duration::from_millis(30);
+    /// A failure that takes so long is an answer.
+    const REFUSAL_TIME: Duration = Duration::from_millis(31);
 
     /// Requests take `times` in turn, and the usual time after that; an `Err` fails when its time
     /// is over.
     async fn ask(hedger: &Hedger, times: &[Result<Duration, Duration>]) -> (Result<u32, ()>, u32) {
         let sent = AtomicU32::new(0);
-        let answer = hedger.send(|| {
+        let send = || {
             let number = sent.fetch_add(1, Ordering::Relaxed);
             let time = times.get(number as usize).copied().unwrap_or(Ok(USUAL_TIME));
             async move {
                 tokio::time::sleep(time.unwrap_or_else(|until| until)).await;
-                time.map(|_| number).map_err(drop)
+                time.map(|_| number)
             }
-        });
-        let answer = answer.await;
-        (answer, sent.into_inner())
+        };
+        let answer = hedger.send(send, |until| *until == REFUSAL_TIME).await;
+        (answer.map_err(drop), sent.into_inner())
     }
 
     async fn with_median() -> Hedger {
-        let hedger = Hedger::default();
+        let hedger = Hedger::new(SHORTEST_DELAY);
         for _ in 0..MIN_TIMES {
             assert_eq!(ask(&hedger, &[]).await, (Ok(0), 1));
         }
@@ -155,6 +186,15 @@ mod tests {
             ask(&with_median().await, &[Err(USUAL_TIME * 4), Err(USUAL_TIME * 2)]).await,
             (Err(()), 2)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_an_answer_and_other_failures_are_not() {
+        let (hedger, began) = (with_median().await, Instant::now());
+        let late = Ok(Duration::from_secs(9));
+        assert_eq!(ask(&hedger, &[late, Err(REFUSAL_TIME)]).await, (Err(()), 2));
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        assert_eq!(ask(&hedger, &[late, Err(USUAL_TIME)]).await, (Ok(0), 2));
     }
 
     #[tokio::test(start_paused = true)]

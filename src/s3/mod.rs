@@ -3,6 +3,7 @@
 //! Every request is tried until it is answered. It has no deadline: the caller cancels it by
 //! dropping it.
 
+mod answer_limit;
 mod backoff;
 mod classify;
 mod client;
@@ -10,10 +11,13 @@ mod clock_skew;
 mod concurrency_limit;
 mod download;
 mod hedger;
+mod pages;
 mod parse;
 mod patience;
 mod punctual_timeout;
+mod ranged_body;
 mod request;
+mod request_ids;
 mod status;
 mod unreadable;
 mod white_space;
@@ -22,10 +26,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 
 pub use download::Download;
 pub use patience::Impatience;
@@ -33,16 +35,18 @@ pub use status::BucketStatus;
 
 use crate::credentials::{CredentialsCache, FallbackChain};
 use crate::error::{Error, Problem};
-use crate::object::{Object, ObjectId, Page, Prefix};
-use backoff::Backoff;
-use classify::Requested;
+use crate::object::{Object, ObjectId};
+use answer_limit::AnswerLimit;
+use classify::{Failure, Requested};
 use client::signed_with;
 use clock_skew::ClockSkew;
 use concurrency_limit::ConcurrencyLimit;
-use hedger::Hedger;
-use patience::{Patience, Tries};
+use hedger::Hedgers;
+use patience::Patience;
+use ranged_body::RangedBody;
+use request_ids::RequestIds;
 use status::LastAnswers;
-use unreadable::is_web_page;
+use unreadable::{FOREIGN, WEB_PAGE, is_html};
 
 /// Where a bucket is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -72,7 +76,8 @@ struct Inner {
     counters: Counters,
     /// How many pages of listings to ask for at once.
     list_limit: ConcurrencyLimit,
-    hedger: Hedger,
+    hedgers: Hedgers,
+    request_ids: RequestIds,
     patience: Patience,
     last_answers: LastAnswers,
 }
@@ -126,12 +131,13 @@ impl Bucket {
     ) -> Result<Self, Error> {
         let inner = Inner {
             client: client::new(&location)?,
+            request_ids: RequestIds::new(location.endpoint_url.is_none()),
             location,
             credentials: FallbackChain::new(first, fallback),
             clock_skew: ClockSkew::default(),
             counters: Counters::default(),
             list_limit: ConcurrencyLimit::default(),
-            hedger: Hedger::default(),
+            hedgers: Hedgers::default(),
             patience: Patience::default(),
             last_answers: LastAnswers::default(),
         };
@@ -193,110 +199,6 @@ impl Bucket {
         self.inner.credentials.refusals()
     }
 
-    /// Fetches one page of the listing of `prefix` with delimiter `/`.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] where listing is not allowed, [`Error::Store`] for no such bucket.
-    pub async fn page(&self, prefix: &Prefix, at: &Position) -> Result<Page, Error> {
-        self.list(prefix.as_str(), Some("/"), at, None).await
-    }
-
-    /// Fetches one page of all keys below `prefix`, at any depth.
-    ///
-    /// # Errors
-    /// Those of [`Self::page`].
-    pub async fn subtree_page(&self, prefix: &Prefix, at: &Position) -> Result<Page, Error> {
-        self.list(prefix.as_str(), None, at, None).await
-    }
-
-    /// Fetches one page, of `limit` names at most, of what starts with `start` and has no slash
-    /// behind it, or one at its end.
-    ///
-    /// # Errors
-    /// Those of [`Self::page`].
-    pub async fn names(
-        &self,
-        start: &str,
-        at: &Position,
-        limit: Option<i32>,
-    ) -> Result<Page, Error> {
-        self.list(start, Some("/"), at, limit).await
-    }
-
-    /// Returns whether any key starts with `prefix`.
-    ///
-    /// # Errors
-    /// Those of [`Self::page`].
-    pub async fn has_keys(&self, prefix: &Prefix) -> Result<bool, Error> {
-        Ok(!self.first(prefix.as_str()).await?.is_empty())
-    }
-
-    /// Returns the object `key` as a listing describes it, for where a HEAD says nothing; `None`
-    /// when there is no such key.
-    ///
-    /// # Errors
-    /// Those of [`Self::page`].
-    pub async fn listed(&self, key: &str) -> Result<Option<Object>, Error> {
-        // Of all keys that start with it, the key itself comes first.
-        let page = self.first(key).await?;
-        Ok(page.objects.into_iter().find(|object| *object.id.key == *key))
-    }
-
-    /// Returns a page with the first thing whose key starts with `start`, or with nothing.
-    async fn first(&self, start: &str) -> Result<Page, Error> {
-        let mut page = self.list(start, Some("/"), &Position::Start, Some(1)).await?;
-        // A page may be empty and not the last.
-        while page.is_empty()
-            && let Some(token) = page.next
-        {
-            page = self.list(start, Some("/"), &Position::Token(token), Some(1)).await?;
-        }
-        Ok(page)
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        delimiter: Option<&str>,
-        at: &Position,
-        limit: Option<i32>,
-    ) -> Result<Page, Error> {
-        let url = self.url(prefix);
-        let mut backoff = Backoff::default();
-        loop {
-            let output = self
-                .answer(&url, Requested::Listing, |keys| {
-                    self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
-                    let list = self.inner.client.list_objects_v2().bucket(&**self.name());
-                    let list = list.prefix(prefix).set_delimiter(delimiter.map(Into::into));
-                    let list = list.encoding_type(EncodingType::Url).set_max_keys(limit);
-                    let list = match at {
-                        Position::Start => list,
-                        Position::After(key) => list.start_after(key),
-                        Position::Token(token) => list.continuation_token(&**token),
-                    };
-                    list.customize().config_override(signed_with(keys)).send()
-                })
-                .await?;
-            self.inner.list_limit.record_answer();
-            if let Some(page) = parse::page(self.name(), &output) {
-                return match delimiter.and_then(|delimiter| page.key_across(prefix, delimiter)) {
-                    None => Ok(page),
-                    Some(key) => {
-                        let words = format!(
-                            "the store ignores the delimiter: it lists {key:?}, which lies \
-                             deeper, so its directories cannot be told"
-                        );
-                        Err(Error::store(Problem::new(words).about(&url)))
-                    }
-                };
-            }
-            let words = "a page was cut, or does not say where the listing goes on";
-            let fault = Error::transient(Problem::new(words).about(&url));
-            self.pause(&mut backoff, fault).await;
-        }
-    }
-
     /// Returns the object `key`, without its bytes.
     ///
     /// # Errors
@@ -312,50 +214,52 @@ impl Bucket {
                 .config_override(signed_with(keys))
                 .send()
         };
-        let mut tries = Tries::default();
-        let output = loop {
-            let output = self.answer(&url, Requested::Key, send).await?;
-            if !is_web_page(output.content_type(), output.e_tag()) {
-                break output;
+        let read = |output: HeadObjectOutput| {
+            let fault = |words| Error::transient(Problem::new(words).about(&url));
+            let has_etag = output.e_tag().is_some();
+            if !has_etag && output.content_type().is_some_and(is_html) {
+                return Err(Failure::Lasting(fault(WEB_PAGE)));
             }
-            self.pause_for_web_page(&mut tries, &url).await?;
+            // Of bytes that somebody in between has encoded.
+            if output.e_tag().is_some_and(|etag| etag.starts_with("W/")) {
+                return Err(Failure::Lasting(fault(FOREIGN)));
+            }
+            parse::head(self.name(), key, &output).ok_or_else(|| {
+                let words = "the store gives no size or no etag";
+                Failure::Final(Error::store(Problem::new(words).about(&url)))
+            })
         };
-        parse::head(self.name(), key, &output).ok_or_else(|| {
-            Error::store(Problem::new("the store gives no size or no etag").about(&url))
-        })
+        self.answer(&url, Requested::Key, send, read).await
     }
 
-    /// Returns the bytes `range` of one version of an object, to be awaited piece by piece.
+    /// Returns the bytes `range` of one version of an object, which has `size` bytes, to be awaited
+    /// piece by piece.
     #[must_use]
-    pub fn download(&self, object: &ObjectId, range: Range<u64>) -> Download {
-        Download::new(self.clone(), object.clone(), range)
+    pub fn download(&self, object: &ObjectId, size: u64, range: Range<u64>) -> Download {
+        Download::new(self.clone(), object.clone(), size, range)
     }
 
-    /// Opens the body of a ranged GET.
-    async fn open(&self, object: &ObjectId, range: Range<u64>) -> Result<ByteStream, Error> {
+    /// Opens the body of a ranged GET of an object of `size` bytes.
+    async fn open(
+        &self,
+        object: &ObjectId,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<RangedBody, Error> {
         let (url, bytes) = (object.url(), format!("bytes={}-{}", range.start, range.end - 1));
-        let answer = |keys: Credentials| {
-            let bytes = bytes.clone();
-            let send = move || {
-                self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
-                let get = self.inner.client.get_object().bucket(&*object.bucket);
-                let get = get.key(white_space::for_sdk(&object.key)).range(&bytes);
-                let get = get.if_match(format!("\"{}\"", object.etag));
-                let key = object.key.clone();
-                get.customize()
-                    .mutate_request(move |request| white_space::restore(request, &key))
-                    .config_override(signed_with(keys.clone()))
-                    .send()
-            };
-            self.inner.hedger.send(send)
+        let send = |keys| {
+            self.inner.counters.get.fetch_add(1, Ordering::Relaxed);
+            let get = self.inner.client.get_object().bucket(&*object.bucket);
+            let get = get.key(white_space::for_sdk(&object.key)).range(&bytes);
+            let get = get.if_match(format!("\"{}\"", object.etag));
+            let key = object.key.clone();
+            get.customize()
+                .interceptor(AnswerLimit::Part)
+                .mutate_request(move |request| white_space::restore(request, &key))
+                .config_override(signed_with(keys))
+                .send()
         };
-        let mut tries = Tries::default();
-        loop {
-            let output = self.answer(&url, Requested::Version, answer).await?;
-            if !is_web_page(output.content_type(), output.e_tag()) {
-                return download::body_of(output, object, &range);
-            }
-            self.pause_for_web_page(&mut tries, &url).await?;
-        }
+        let read = |output| RangedBody::of(output, object, size, &range);
+        self.answer(&url, Requested::Version, send, read).await
     }
 }

@@ -50,6 +50,13 @@ pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Pa
     Some(page)
 }
 
+/// Returns a key of `page` that a listing of `prefix` must not have, if there is one.
+pub(super) fn foreign_key<'page>(page: &'page Page, prefix: &str) -> Option<&'page str> {
+    let objects = page.objects.iter().map(|object| &*object.id.key);
+    let mut keys = objects.chain(page.prefixes.iter().map(Prefix::as_str));
+    keys.find(|key| !key.starts_with(prefix))
+}
+
 /// The object `key` that `output` describes. `None`: it lacks size or etag.
 pub(super) fn head(bucket: &Arc<str>, key: &str, output: &HeadObjectOutput) -> Option<Object> {
     let class = output.storage_class().map(|class| class.as_str());

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Bucket;
 use super::backoff::Backoff;
-use super::unreadable::WEB_PAGE;
-use crate::error::{Error, Problem};
+use crate::error::Error;
 
 /// A cause that waiting seldom cures is believed after so many tries, and this time: all tries of a
 /// login that is refused a connection take about as long.
@@ -18,7 +17,7 @@ const TIME: Duration = Duration::from_secs(4);
 pub(super) struct Patience(AtomicUsize);
 
 /// While there is one, requests to its bucket are given up within seconds for causes that waiting
-/// seldom cures: nobody is there to connect to, or a web page answers.
+/// seldom cures: nobody is there to connect to, or somebody else than S3 answers.
 #[derive(Debug)]
 #[must_use]
 pub struct Impatience(Bucket);
@@ -46,21 +45,6 @@ impl Bucket {
     pub fn impatient(&self) -> Impatience {
         self.inner.patience.0.fetch_add(1, Ordering::Relaxed);
         Impatience(self.clone())
-    }
-
-    /// Waits before the next try after a web page answered in place of `url`.
-    ///
-    /// # Errors
-    /// Those of [`Self::give_up`].
-    pub(super) async fn pause_for_web_page(
-        &self,
-        tries: &mut Tries,
-        url: &str,
-    ) -> Result<(), Error> {
-        let fault = Error::transient(Problem::new(WEB_PAGE).about(url));
-        self.give_up(tries, &fault)?;
-        self.pause(&mut tries.backoff, fault).await;
-        Ok(())
     }
 
     /// Returns `fault`, which waiting seldom cures, as an error, where it has been tried long

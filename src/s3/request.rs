@@ -6,29 +6,34 @@ use std::time::Instant;
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
 
 use super::Bucket;
 use super::classify::{Failure, Requested, Subject, classify};
 use super::clock_skew::date_of;
+use super::hedger::Hedger;
 use super::patience::Tries;
+use super::unreadable::FOREIGN;
 use crate::credentials::{CredentialsCache, Doubt};
 use crate::error::{Error, Problem};
 
 impl Bucket {
     /// Sends the request, about `url`, until it is answered, with other credentials where some are
-    /// refused. `send` is given the keys to sign with.
-    pub(super) async fn answer<T, E, F>(
+    /// refused. `send` is given the keys to sign with, and `read` says what the answer holds, or
+    /// what is wrong with it.
+    pub(super) async fn answer<T, A, E, F>(
         &self,
         url: &str,
         requested: Requested,
         send: impl Fn(Credentials) -> F,
-    ) -> Result<T, Error>
+        read: impl Fn(T) -> Result<A, Failure>,
+    ) -> Result<A, Error>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let subject = Subject { url, region: &self.inner.location.region, requested };
-        let request = |cache| self.answer_with(cache, subject, &send);
+        let request = |cache| self.answer_with(cache, (url, requested), &send, &read);
         let outcome = self.inner.credentials.run(self.name(), request).await;
         self.inner.last_answers.record_outcome(&outcome, Instant::now());
         outcome
@@ -37,14 +42,16 @@ impl Bucket {
     /// Sends the request until it is answered, with renewed credentials where they were the reason.
     ///
     /// The credentials that an answer casts doubt on are always those that signed its request.
-    async fn answer_with<T, E, F>(
+    async fn answer_with<T, A, E, F>(
         &self,
         cache: Arc<CredentialsCache>,
-        subject: Subject<'_>,
+        (url, requested): (&str, Requested),
         send: impl Fn(Credentials) -> F,
-    ) -> Result<T, Error>
+        read: impl Fn(T) -> Result<A, Failure>,
+    ) -> Result<A, Error>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         // One for the expiry, one for an expiry during a long series of faults.
@@ -54,19 +61,29 @@ impl Bucket {
         loop {
             let credentials = cache.current().await?;
             let assumed_skew = self.inner.clock_skew.ahead();
-            let error = match send(credentials.keys().clone()).await {
-                Ok(output) => {
-                    credentials.mark_accepted();
-                    self.record_fault(None);
-                    return Ok(output);
+            let send = || send(credentials.keys().clone());
+            let answer = self.hedger(requested).send(send, is_answer).await;
+            self.inner.request_ids.record(answer.request_id());
+            let date = answer.as_ref().err().and_then(|error| date_of(error.raw_response()?));
+            let failure = match answer {
+                Ok(output) => match self.read(output, requested, url, &read) {
+                    Err(failure @ (Failure::Again(_) | Failure::Lasting(_))) => failure,
+                    outcome => {
+                        credentials.mark_accepted();
+                        self.record_fault(None);
+                        return outcome.map_err(Failure::into_error);
+                    }
+                },
+                Err(error) => {
+                    let region = &*self.inner.location.region;
+                    let has_request_ids = self.inner.request_ids.are_given();
+                    classify(error, Subject { url, region, requested, has_request_ids })
                 }
-                Err(error) => error,
             };
-            let date = error.raw_response().and_then(date_of);
-            match classify(error, subject) {
+            match failure {
                 Failure::Final(error) => return Err(error),
                 Failure::Again(fault) => {
-                    if subject.requested == Requested::Listing {
+                    if requested == Requested::Listing {
                         self.inner.list_limit.record_fault(Instant::now());
                     }
                     tries.note_other_fault();
@@ -80,11 +97,11 @@ impl Bucket {
                     if self.inner.clock_skew.explains(assumed_skew, date) =>
                 {
                     let words = "this machine's clock is wrong";
-                    let fault = Problem::new(words).about(subject.url).caused_by(error);
+                    let fault = Problem::new(words).about(url).caused_by(error);
                     self.pause(&mut tries.backoff, Error::transient(fault)).await;
                 }
                 Failure::Renew(doubt, error) => {
-                    tracing::debug!(url = subject.url, %error, ?doubt, "refused");
+                    tracing::debug!(url, %error, ?doubt, "refused");
                     self.record_fault(Some(error.clone()));
                     let may_replay = renewals < MAX_RENEWALS
                         && cache.renew_after(&credentials, doubt, &error).await?;
@@ -95,6 +112,33 @@ impl Bucket {
                     renewals += 1;
                 }
             }
+        }
+    }
+
+    /// Reads an answer, which must be the store's own. The bytes of an object prove that by
+    /// themselves: a cache in between may leave out the id.
+    fn read<T: RequestId, A>(
+        &self,
+        output: T,
+        requested: Requested,
+        url: &str,
+        read: impl Fn(T) -> Result<A, Failure>,
+    ) -> Result<A, Failure> {
+        let is_foreign = requested != Requested::Version
+            && output.request_id().is_none()
+            && self.inner.request_ids.are_given();
+        if is_foreign {
+            return Err(Failure::Lasting(Error::transient(Problem::new(FOREIGN).about(url))));
+        }
+        read(output)
+    }
+
+    /// Returns what knows how long answers to requests of a kind take.
+    pub(super) fn hedger(&self, requested: Requested) -> &Hedger {
+        match requested {
+            Requested::Listing => &self.inner.hedgers.list,
+            Requested::Key => &self.inner.hedgers.head,
+            Requested::Version => &self.inner.hedgers.get,
         }
     }
 
@@ -115,4 +159,9 @@ impl Bucket {
     fn record_fault(&self, fault: Option<Error>) {
         self.inner.last_answers.record_fault(fault, Instant::now());
     }
+}
+
+/// Returns whether a failure is an answer of the store, such as an absence, and no trouble of it.
+fn is_answer<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.raw_response().is_some_and(|response| response.status().is_client_error())
 }

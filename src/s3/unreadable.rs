@@ -6,6 +6,10 @@ use aws_sdk_s3::config::http::HttpResponse;
 pub(super) const WEB_PAGE: &str = "a web page answers in place of S3; is --endpoint-url right, and \
                                    is there a proxy or a captive portal in between?";
 
+/// The words for what is well-formed and not S3's.
+pub(super) const FOREIGN: &str = "an answer that is not S3's own; is there a proxy or a captive \
+                                  portal in between?";
+
 /// What came in place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
@@ -17,12 +21,8 @@ pub(super) enum Body {
     Cut,
 }
 
-/// Returns whether what answers a HEAD or GET with 200 is no object: S3 gives each its etag.
-pub(super) fn is_web_page(content_type: Option<&str>, etag: Option<&str>) -> bool {
-    etag.is_none() && content_type.is_some_and(is_html)
-}
-
-fn is_html(content_type: &str) -> bool {
+/// Returns whether a content type is that of pages for people.
+pub(super) fn is_html(content_type: &str) -> bool {
     content_type.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 

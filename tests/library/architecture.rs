@@ -29,11 +29,12 @@ const ROOMS: [&str; 21] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 21] = [
+const DOORS: [(&str, &str); 22] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "weighted_lru"),
     ("base64", "login"),
+    ("http_body", "s3"),
     ("httpdate", "http"),
     ("jiff", "login"),
     ("reqwest", "http"),

@@ -39,17 +39,22 @@ fn lie(lie: Lie, kind: RequestKind) -> Fault {
     Fault::new(Failure::Lie(lie)).on(kind)
 }
 
-/// After each lie, twice in a row, a read has the object's bytes.
+/// After each lie, twice in a row, a download has the object's bytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_get_that_is_lied_to_is_sent_again() {
     join_all(OF_GETS.into_iter().chain([Lie::OneByte, Lie::Trickle]).map(|told| async move {
         let environment = environment();
-        let filesystem = environment.filesystem();
-        in_time(filesystem.find("d/big")).await.unwrap();
+        let bucket = environment.bucket();
+        let object = in_time(bucket.head("d/big")).await.unwrap();
         environment.fake_daac.add_fault(lie(told, RequestKind::Get).times(2));
-        let bytes = in_time(filesystem.bytes("d/big")).await;
-        let bytes = bytes.unwrap_or_else(|error| panic!("{told:?}: {error}"));
-        assert!(bytes == environment.bytes("d/big"), "{told:?}: wrong bytes");
+        let mut download = bucket.download(&object.id, object.size, 70_001..400_000);
+        let mut bytes = Vec::new();
+        while let Some(frame) =
+            in_time(download.next()).await.unwrap_or_else(|error| panic!("{told:?}: {error}"))
+        {
+            bytes.extend_from_slice(&frame);
+        }
+        assert!(bytes == environment.bytes("d/big")[70_001..400_000], "{told:?}: wrong bytes");
         assert_eq!(environment.fake_daac.stats().faults, 2, "{told:?}");
     }))
     .await;
@@ -198,92 +203,5 @@ async fn a_store_that_never_gets_further_is_asked_ever_more_seldom() {
         let stats = environment.fake_daac.stats();
         let sent = stats.lists + stats.gets;
         assert!(wait.is_err() && (4..40).contains(&sent), "{what}: {sent} requests");
-    }
-}
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn zz_table() {
-    for told in OF_GETS.into_iter().chain([Lie::OneByte, Lie::Trickle]) {
-        let environment = environment();
-        let filesystem = environment.filesystem();
-        in_time(filesystem.find("d/big")).await.unwrap();
-        environment.fake_daac.add_fault(lie(told, RequestKind::Get).times(2));
-        let bytes = tokio::time::timeout(Duration::from_secs(12), filesystem.bytes("d/big")).await;
-        let said = match bytes {
-            Err(_) => "hangs 12 s".into(),
-            Ok(Err(error)) => format!("{}", error),
-            Ok(Ok(bytes)) if bytes == environment.bytes("d/big") => "right".into(),
-            Ok(Ok(_)) => "WRONG BYTES".to_owned(),
-        };
-        println!("TABLE {told:?}: {said}");
-    }
-    for told in [Lie::NotFound, Lie::Forbidden, Lie::PageWithItsEtag, Lie::PageWithOwnEtag] {
-        let environment = environment();
-        let filesystem = environment.filesystem();
-        in_time(filesystem.find("d")).await.unwrap();
-        environment.fake_daac.add_fault(lie(told, RequestKind::Head).times(2));
-        let found = in_time(filesystem.find("d/big")).await;
-        println!(
-            "TABLE head {told:?}: {:?}",
-            found.map(|f| f.map(|(_, a)| (a.is_directory, a.size)))
-        );
-    }
-    {
-        let environment = environment();
-        let filesystem = environment.filesystem();
-        in_time(filesystem.find("d")).await.unwrap();
-        environment
-            .fake_daac
-            .add_fault(lie(Lie::ForeignKeys, RequestKind::List).containing("d/big/").times(2));
-        let found = in_time(filesystem.find("d/big")).await;
-        println!("TABLE foreign: {:?}", found.map(|f| f.map(|(_, a)| (a.is_directory, a.size))));
-    }
-    let environment = environment();
-    let bucket = environment.bucket();
-    for _ in 0..10 {
-        in_time(bucket.head("d/big")).await.unwrap();
-        in_time(bucket.page(&Prefix::new("d"), &Position::Start)).await.unwrap();
-    }
-    for kind in [RequestKind::Head, RequestKind::List] {
-        environment.fake_daac.add_fault(Fault::new(Failure::Stall).on(kind).times(1));
-    }
-    let began = Instant::now();
-    in_time(bucket.head("d/big")).await.unwrap();
-    println!("TABLE head stalled once: {:?}", began.elapsed());
-    let began = Instant::now();
-    in_time(bucket.page(&Prefix::new("d"), &Position::Start)).await.unwrap();
-    println!("TABLE page stalled once: {:?}", began.elapsed());
-    for what in ["empty pages", "repeated tokens", "single bytes"] {
-        let environment = self::environment();
-        environment.put("e/f", "");
-        let filesystem = environment.filesystem();
-        in_time(filesystem.find("d/big")).await.unwrap();
-        environment.fake_daac.set(|knobs| match what {
-            "empty pages" => knobs.page_size = 0,
-            "repeated tokens" => knobs.faults.push(lie(Lie::RepeatedToken, RequestKind::List)),
-            _ => knobs.faults.push(lie(Lie::OneByte, RequestKind::Get)),
-        });
-        environment.fake_daac.reset_stats();
-        let work = async {
-            match what {
-                "single bytes" => drop(filesystem.bytes("d/big").await),
-                _ => drop(filesystem.find("e").await),
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(3), work).await;
-        let stats = environment.fake_daac.stats();
-        println!("TABLE {what}: {} requests in 3 s", stats.lists + stats.gets);
-    }
-    {
-        let environment = self::environment();
-        let bucket = environment.bucket();
-        environment.fake_daac.add_fault(lie(Lie::Endless, RequestKind::List));
-        let p = Prefix::new("d");
-        let _ =
-            tokio::time::timeout(Duration::from_secs(3), bucket.page(&p, &Position::Start)).await;
-        let sent = environment.fake_daac.log().iter().map(|request| request.sent).max().unwrap();
-        println!(
-            "TABLE endless page: {sent} bytes sent in one answer in 3 s; {}",
-            bucket.timeout_cause()
-        );
     }
 }

@@ -24,7 +24,7 @@ async fn debug_output_shows_no_secret() {
     let filesystem = environment.filesystem_over(bucket.clone(), "", std::time::Duration::ZERO);
     in_time(filesystem.bytes("d/f")).await.unwrap();
     let object = in_time(bucket.head("d/f")).await.unwrap();
-    let mut download = bucket.download(&object.id, 0..3);
+    let mut download = bucket.download(&object.id, object.size, 0..3);
     in_time(download.next()).await.unwrap();
     let values: [(&str, &dyn Debug); 9] = [
         ("identity", &identity),

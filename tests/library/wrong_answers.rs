@@ -1,5 +1,5 @@
-//! Well-formed answers of S3 that do not match the request: short answers are retried, and bytes of
-//! another range or version are never taken (docs/semantics.md, "Reading" and "Errors").
+//! Well-formed answers of S3 that do not match the request: they are retried, and bytes of another
+//! range or version are never taken (docs/semantics.md, "Reading" and "Errors").
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -17,6 +17,7 @@ use crate::environment::in_time;
 
 /// An object's bytes.
 const BYTES: &[u8] = b"0123456789abcdefghij";
+const SIZE: u64 = 20;
 
 /// Returns a bucket of a server that gives each request the next of `answers` (status and headers,
 /// then the body), and the ranges of the requests.
@@ -60,7 +61,7 @@ async fn download(
     let (bucket, ranges) = canned(
         answers.into_iter().map(|(head, body)| (format!("{head}\r\nETag: \"e\""), body)).collect(),
     );
-    let mut download = bucket.download(&version(), 5..15);
+    let mut download = bucket.download(&version(), SIZE, 5..15);
     let mut bytes = Vec::new();
     let outcome = in_time(async {
         while let Some(frame) = download.next().await? {
@@ -92,21 +93,45 @@ async fn an_answer_of_another_length_still_gives_the_requested_bytes() {
     assert_eq!(download(vec![long]).await.0.unwrap(), BYTES[5..15]);
 }
 
-/// An answer with another range is an error, also from a store that ignores ranges and sends the
-/// whole object.
+/// An answer with another range or length, also the whole object from a store that ignores ranges,
+/// is passed over, and the bytes are asked for again.
 #[tokio::test]
-async fn an_answer_with_another_range_is_an_error() {
+async fn an_answer_with_another_range_is_asked_for_again() {
+    const WHOLE: &str = "206 Partial Content\r\nContent-Range: bytes 5-14/20\r\nContent-Length: 10";
     for other in [
         "206 Partial Content\r\nContent-Range: bytes 4-13/20\r\nContent-Length: 10",
         "206 Partial Content\r\nContent-Range: bytes */20\r\nContent-Length: 10",
+        "206 Partial Content\r\nContent-Range: bytes 5-14/21\r\nContent-Length: 10",
+        "206 Partial Content\r\nContent-Range: bytes 5-15/20\r\nContent-Length: 10",
+        "206 Partial Content\r\nContent-Range: bytes 5-14/20\r\nContent-Encoding: gzip",
+        "206 Partial Content\r\nContent-Length: 10",
+        "200 OK\r\nContent-Range: bytes 5-14/20\r\nContent-Length: 10",
         "200 OK\r\nContent-Length: 10",
     ] {
-        let (outcome, ranges) = download(vec![(other, &BYTES[..10])]).await;
-        assert!(
-            matches!(outcome, Err(Error::Store(_))) && ranges.len() == 1,
-            "{other}: {outcome:?}"
-        );
+        let (bytes, ranges) = download(vec![(other, &BYTES[..10]), (WHOLE, &BYTES[5..15])]).await;
+        assert_eq!(bytes.unwrap(), BYTES[5..15], "{other}");
+        assert_eq!(ranges, ["bytes=5-14", "bytes=5-14"], "{other}");
     }
+}
+
+/// Bytes that were stored in a coding are given as they are stored; S3 says how many they are.
+#[tokio::test]
+async fn an_object_that_is_stored_in_a_coding_is_read_as_it_is_stored() {
+    let coded = "206 Partial Content\r\nContent-Range: bytes 5-14/20\r\nContent-Length: 10\r\n\
+                 Content-Encoding: gzip";
+    let (bytes, ranges) = download(vec![(coded, &BYTES[5..15])]).await;
+    assert_eq!((&bytes.unwrap()[..], ranges.len()), (&BYTES[5..15], 1));
+}
+
+/// What a body has beyond its Content-Range is not taken.
+#[tokio::test]
+async fn bytes_beyond_the_stated_range_are_not_taken() {
+    let longer = ("206 Partial Content\r\nContent-Range: bytes 5-7/20", &b"567?????????"[..]);
+    let rest =
+        ("206 Partial Content\r\nContent-Range: bytes 8-14/20\r\nContent-Length: 7", &BYTES[8..15]);
+    let (bytes, ranges) = download(vec![longer, rest]).await;
+    assert_eq!(bytes.unwrap(), BYTES[5..15]);
+    assert_eq!(ranges, ["bytes=5-14", "bytes=8-14"]);
 }
 
 /// Only an answer about a key proves that the key does not exist, and only another etag proves that
@@ -123,8 +148,8 @@ async fn an_unrelated_answer_proves_neither_absence_nor_replacement() {
     assert!(matches!(in_time(bucket.head("k")).await, Err(Error::NotFound(_))));
     let page = in_time(bucket.page(&Prefix::new("k"), &Position::Start)).await;
     assert!(matches!(page, Err(Error::Store(_))), "{page:?}");
-    let replaced = in_time(bucket.download(&version(), 5..15).next()).await;
+    let replaced = in_time(bucket.download(&version(), SIZE, 5..15).next()).await;
     assert!(matches!(replaced, Err(Error::Replaced(_))), "{replaced:?}");
-    let unversioned = in_time(bucket.download(&version(), 5..15).next()).await;
+    let unversioned = in_time(bucket.download(&version(), SIZE, 5..15).next()).await;
     assert!(matches!(unversioned, Err(Error::Store(_))), "{unversioned:?}");
 }

@@ -173,7 +173,7 @@ impl Checks<'_> {
             let error = Error::Archived { url: url.into(), class: object.storage_class.clone() };
             return report.failed("read", &error.to_string());
         }
-        match self.within(self.bucket.download(&object.id, 0..1).next()).await {
+        match self.within(self.bucket.download(&object.id, object.size, 0..1).next()).await {
             Ok(_) => report.ok("read", &format!("{url} can be read")),
             Err(error) => report.failed("read", &error.to_string()),
         }

@@ -170,6 +170,7 @@ fn list(answer: &mut Response<ResponseBody>, key: Option<&str>) {
     let contents = key.map_or_else(String::new, |key| {
         format!("<Contents><Key>{key}</Key><ETag>&quot;e&quot;</ETag><Size>1</Size></Contents>")
     });
+    *answer.status_mut() = StatusCode::OK;
     *answer.body_mut() = format!(
         "<ListBucketResult><KeyCount>{count}</KeyCount><IsTruncated>{is_truncated}</IsTruncated>\
          <NextContinuationToken>again</NextContinuationToken>{contents}</ListBucketResult>"
