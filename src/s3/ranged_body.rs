@@ -120,7 +120,7 @@ fn parsed(content_range: &str) -> Option<(Range<u64>, u64)> {
     let (range, total) = content_range.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last, total) = (number(first)?, number(last)?, number(total)?);
-    (first <= last && last < total).then_some((first..last + 1, total))
+    (first <= last && last < total).then(|| (first..last + 1, total))
 }
 
 /// Reads digits, and nothing that `parse` takes besides.
