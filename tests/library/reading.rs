@@ -31,6 +31,20 @@ async fn attributes_are_the_same_from_a_listing_and_from_a_head() {
     assert!(directory.modified < modified);
 }
 
+/// A store whose listings know milliseconds, and whose HEADs do not, has one time for a file.
+#[tokio::test]
+async fn times_are_whole_seconds_from_a_listing_as_from_a_head() {
+    let environment = TestEnvironment::new();
+    let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(1_234_567_890_789);
+    let attributes = PutOptions { modified: Some(modified), ..PutOptions::default() };
+    environment.fake_daac.put_with(BUCKET, "d/f", "f", attributes);
+    let bucket = environment.bucket();
+    let by_head = in_time(bucket.head("d/f")).await.unwrap().modified;
+    let by_listing = in_time(bucket.listed("d/f")).await.unwrap().unwrap().modified;
+    let seconds = SystemTime::UNIX_EPOCH + Duration::from_secs(1_234_567_890);
+    assert_eq!((by_head, by_listing), (seconds, seconds));
+}
+
 /// Extended attributes describe the object; unknown names are ENODATA, and the kernel's own names
 /// are EOPNOTSUPP.
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use fake_daac::{Knobs, Listing};
+use fake_daac::{Content, Failure, Fault, Knobs, Lie, Listing, RequestKind};
 
 use crate::harness::{BUCKET, MountCommand, TestEnvironment, errno, run, run_tool};
 
@@ -91,6 +91,29 @@ fn a_running_mount_waits_for_its_store() {
         assert_eq!(readers.2.join().unwrap(), libc::ENOENT, "{status}");
         assert_eq!(readers.3.join().unwrap(), 4, "{status}");
     }
+}
+
+/// A mount takes no byte from an answer that a proxy has changed, and no absence from its 404.
+#[test]
+fn a_mount_believes_only_its_store() {
+    let Some(environment) = TestEnvironment::with_one_object() else { return };
+    let fake_daac = &environment.fake_daac;
+    fake_daac.put(BUCKET, "folder/big", Content::synthetic(3_000_001));
+    let mount = environment.mount(BUCKET);
+    for (lie, kind) in [
+        (Lie::NotFound, RequestKind::Head),
+        (Lie::ForeignKeys, RequestKind::List),
+        (Lie::CompressedPart, RequestKind::Get),
+        (Lie::PageWithOwnEtag, RequestKind::Get),
+        (Lie::NotFound, RequestKind::Get),
+    ] {
+        let fault = Fault::new(Failure::Lie(lie)).on(kind).containing("folder/big");
+        fake_daac.add_fault(fault.times(2));
+    }
+    let read = fs::read(mount.at("folder/big")).unwrap();
+    let expected = fake_daac.expected(BUCKET, "folder/big").unwrap();
+    assert!(read == expected.read(0..expected.size).unwrap(), "wrong bytes");
+    assert_eq!(fake_daac.stats().faults, 10);
 }
 
 /// A secret key that S3 does not have is a refusal in words at mount time, and makes no directories

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::client::{End, SOON, s3, s3_on, with_one_object};
-use crate::{Content, Failure, Fault, Knobs, RequestKind};
+use crate::{Content, Failure, Fault, Knobs, Lie, RequestKind};
 
 #[test]
 fn each_failure_ends_the_answer_as_described_and_only_once() {
@@ -147,4 +147,27 @@ fn a_slow_request_delays_no_other_request() {
         assert!(fake_daac.stats().in_flight >= 8, "it waited for the others");
     });
     assert_eq!(fake_daac.stats().most_in_flight, 9);
+}
+
+#[test]
+fn a_lie_changes_what_an_answer_says_of_itself() {
+    let (fake_daac, key) = with_one_object(Knobs::default());
+    let part = "bytes 10-109/100000";
+    for (lie, status, range, length, has_id) in [
+        (Lie::CompressedPart, 206, part, 50, true),
+        (Lie::PartOfCompressed, 206, "bytes 10-59/60", 50, true),
+        (Lie::CompressedWhole, 200, "", 50, true),
+        (Lie::Transformed, 203, part, 100, true),
+        (Lie::ShiftedRange, 206, "bytes 11-110/100001", 100, true),
+        (Lie::PartAsWhole, 200, part, 100, true),
+        (Lie::OneByte, 206, "bytes 10-10/100000", 1, true),
+        (Lie::PageWithOwnEtag, 200, "", 42, false),
+        (Lie::NotFound, 404, "", 0, false),
+    ] {
+        fake_daac.add_fault(Fault::new(Failure::Lie(lie)).on(RequestKind::Get).times(1));
+        let answer = s3(&fake_daac, &key, "GET", "/b/k", &[("range", "bytes=10-109")]);
+        assert_eq!((answer.status, answer.body.len()), (status, length), "{lie:?}");
+        assert_eq!(answer.header("content-range"), range, "{lie:?}");
+        assert_eq!(!answer.header("x-amz-request-id").is_empty(), has_id, "{lie:?}");
+    }
 }
