@@ -1,4 +1,6 @@
-"""The reads of a real granule: what h5py asked for when it averaged `gt1l/heights/h_ph` of one of ICESat-2's ATL03.
+"""The reads of a real granule.
+
+What h5py asked for when it averaged `gt1l/heights/h_ph` of one of ICESat-2's ATL03.
 
 From the byte ranges that nsidc/cloud-optimized-icesat2 publishes with its notebooks. A line of
 atl03-reads.csv.xz is a read: its distance from the end of the one before, and its length.

@@ -1,5 +1,9 @@
-"""The files that the patterns are read from. Most of their bytes are holes, so that they cost little memory."""
+"""The files that the patterns are read from.
 
+Most of their bytes are holes, so that they cost little memory.
+"""
+
+import itertools
 import random
 import struct
 import subprocess
@@ -12,11 +16,14 @@ import numpy
 import atl03
 import cog
 
-MIB, GIB = 1 << 20, 1 << 30
+MB, MIB, GIB = 1_000_000, 1 << 20, 1 << 30
+
+# Files of 60 MiB.
+LARGE = 60
 
 # Objects that the fake DAAC makes up: they cost no memory.
 SYNTHETIC = {
-    "large/{60}.bin": 60 * MIB,
+    f"large/{{{LARGE}}}.bin": 60 * MIB,
     "big/4gib.bin": 4 * GIB,
     "messages/100mb.grib": 100_000_000,
     "atl03/granule.h5": atl03.SIZE,
@@ -54,12 +61,15 @@ def make(folder, names):
 
 
 def _granules(folder):
-    """Gridded netCDF-4 files of 39 MB: what describes a file is at its head, the data follow in compressed chunks."""
+    """Gridded netCDF-4 files of 39 MB: descriptions at the head, then the data in chunks."""
     for number in range(GRANULES):
         # netCDF-4 writes in this version of the format, and keeps the order of creation.
         versions = {"libver": ("v108", "v108"), "track_order": True}
         with h5py.File(folder / f"granule-{number:02}.nc", "w", **versions) as file:
-            _describe(file, {f"global_attribute_{line:02}": "what a producer says of it" for line in range(60)})
+            texts = {
+                f"global_{line:02}": "what a producer says of this granule" for line in range(60)
+            }
+            _describe(file, texts)
             for name, length in zip(("time", "lat", "lon"), SHAPE):
                 file.create_dataset(name, data=numpy.arange(length, dtype="f4")).make_scale(name)
             for field in [_field(file, f"field_{field}") for field in range(FIELDS)]:
@@ -75,7 +85,7 @@ def _field(file, name):
 
 
 def _fill(field, number):
-    """Writes chunks that did not become smaller by compression, and differ in their middle value."""
+    """Writes chunks that compression does not make smaller, and that differ in a value."""
     for row in range(0, SHAPE[1], CHUNK[1]):
         for column in range(0, SHAPE[2], CHUNK[2]):
             values = numpy.zeros(CHUNK, "i2")
@@ -114,23 +124,26 @@ def _swaths(folder):
 def _write_swath(file, dice):
     frequencies = [f"science/LSAR/GCOV/grids/frequency{letter}" for letter in "AB"]
     large = [
-        file.create_dataset(f"{frequency}/{term}", (8192, 16384), "f4", chunks=(512, 1024), compression="gzip")
+        file.create_dataset(
+            f"{frequency}/{term}", (8192, 16384), "f4", chunks=(512, 1024), compression="gzip"
+        )
         for frequency in frequencies
         for term in ("HHHH", "HVHV", "VVVV")
     ]
-    chunks = [(field, row, column) for row in range(0, 8192, 512) for column in range(0, 16384, 1024) for field in large]
+    chunks = itertools.product(range(0, 8192, 512), range(0, 16384, 1024), large)
     # The order of names is not that of creation, and is the same in each file of the product.
     names = _small_objects(frequencies)
     random.Random(0).shuffle(names)
-    for place, name in enumerate(names):
+    for place, (name, (row, column, field)) in enumerate(zip(names, chunks)):
         described = file.create_dataset(name, data=numpy.float64(place))
-        texts = {"description": f"what {name.rpartition('/')[2]} means, in a sentence of its producer", "units": "1"}
-        _describe(described, texts)
+        _describe(
+            described,
+            {"description": f"what {name} means, as its producer says it. " * 8, "units": "1"},
+        )
         group = described.parent
         if not group.attrs:
             _describe(group, {"description": f"what {group.name} holds"})
         # Chunks are never read: only their sizes count, which vary as compressed ones do.
-        field, row, column = chunks[place]
         field.id.write_direct_chunk((row, column), bytes(dice.randrange(960_000, 1_510_000)))
 
 
@@ -153,8 +166,10 @@ def _small_objects(frequencies):
 
 def _records(folder):
     """A netCDF-3 file of 1 GB whose variables lie side by side in each record."""
-    fields = "".join(f"float field_{number}(time, lat, lon); " for number in range(RECORD_FIELDS))
-    text = f"netcdf records {{ dimensions: time = UNLIMITED; lat = 500; lon = 500; variables: double time(time); {fields}}}"
+    fields = [f"float field_{number}(time, lat, lon);" for number in range(RECORD_FIELDS)]
+    variables = " ".join(["double time(time);", *fields])
+    dimensions = "time = UNLIMITED; lat = 500; lon = 500;"
+    text = f"netcdf records {{ dimensions: {dimensions} variables: {variables} }}"
     path = folder / "records.nc"
     subprocess.run(["ncgen", "-k", "classic", "-o", path], input=text, text=True, check=True)
     first = path.stat().st_size

@@ -1,4 +1,7 @@
-"""A process that reads one pattern: what it imports is not counted, and it can be ended when it takes too long."""
+"""A process that reads one pattern.
+
+What it imports is not counted, and it is ended when it takes too long.
+"""
 
 import hashlib
 import json
@@ -9,6 +12,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from pattern_workloads import BY_NAME
+from process import bytes_read
 
 
 class TooLong(Exception):
@@ -27,12 +33,9 @@ class Reader:
 
     def prepare(self, root):
         """Starts the process, which prepares the pattern."""
-        import cog
-
-        environment = cog.environment() if self.pattern.needs_rasterio else None
         command = [sys.executable, "-B", __file__, self.pattern.name, root]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+        self.process = subprocess.Popen(command, start_new_session=True, **pipes)
         self._line()
 
     def run(self, root):
@@ -75,15 +78,7 @@ def seen(pattern, root):
 
 
 def _main(name, root):
-    # Imported here, so that the parent's import of this module is cheap.
-    from pattern_workloads import BY_NAME
-    from process import bytes_read
-
     pattern, root = BY_NAME[name], Path(root)
-    if pattern.needs_rasterio:
-        import rasterio  # noqa: F401
-    elif set(pattern.files) & {"granules", "grid", "swaths"}:
-        import h5py  # noqa: F401
     pattern.prepare(root)
     print("ready", flush=True)
     sys.stdin.readline()

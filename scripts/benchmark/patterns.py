@@ -1,4 +1,4 @@
-"""`scripts/bench patterns`: habits of readers, each by every program, and what their guesses fetch."""
+"""`scripts/bench patterns`: habits of readers by every program, and what guesses fetch."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from bars import Bar
 from fake_daac import FakeDaac
 from measure import measure, medians
 from pattern_reader import Reader, TooLong, seen
-from pattern_workloads import BY_NAME, MB, MIB, PATTERNS
+from pattern_files import MB, MIB
+from pattern_workloads import BY_NAME, PATTERNS
 from programs import PROGRAMS, with_options
 
 PACE = {"first_byte_latency": 0.03, "list_latency": 0.03, "bandwidth": 90 * MIB}
@@ -19,7 +20,7 @@ RATE = 600e6
 
 
 def run(work, options):
-    """Measures, prints, and writes the section if nothing was left out. Says whether all bars held."""
+    """Measures, prints, and writes the section if nothing was left out. Says whether bars held."""
     patterns = _chosen(options.only)
     programs = _programs(options)
     folder = Path(options.work or work) / "pattern-files"
@@ -77,11 +78,10 @@ def _once(program, pattern, fake_daac, work, truth):
         reader.end()
     if reader.answer["seen"] != truth:
         raise SystemExit(f"{program.name} reads wrong bytes in {pattern.name}")
-    print(
-        f"{program.name:10} {found.wall:6.2f} s  {found.gets:5} GETs  {found.most_in_flight:3} at once  "
-        f"{found.asked / MB:8.2f} MB asked  {found.sent / MB:8.2f} MB fetched  {reader.answer['note']}",
-        flush=True,
-    )
+    counts = f"{found.gets:5} GETs  {found.most_in_flight:3} at once"
+    sizes = f"{found.asked / MB:8.2f} MB asked  {found.sent / MB:8.2f} MB fetched"
+    note = reader.answer["note"]
+    print(f"{program.name:10} {found.wall:6.2f} s  {counts}  {sizes}  {note}", flush=True)
     return found
 
 
@@ -98,17 +98,28 @@ def _report(patterns, programs, summary):
             if program.name == "granulefs":
                 judged, should = _bars(pattern, found, summary), _should(pattern)
             held = held and all(bar.held for bar in judged)
-            rows.append([
-                title,
-                program.name,
-                f"{found.wall:.2f} s",
-                f"{found.gets}",
-                f"{found.most_in_flight}",
-                _megabytes(found.asked),
-                _megabytes(found.sent),
-                "; ".join([*map(str, judged), *should]),
-            ])
-    columns = ["pattern", "program", "wall", "GETs", "most at once", "asked", "fetched", "bars of granulefs"]
+            rows.append(
+                [
+                    title,
+                    program.name,
+                    f"{found.wall:.2f} s",
+                    f"{found.gets}",
+                    f"{found.most_in_flight}",
+                    _megabytes(found.asked),
+                    _megabytes(found.sent),
+                    "; ".join([*map(str, judged), *should]),
+                ]
+            )
+    columns = [
+        "pattern",
+        "program",
+        "wall",
+        "GETs",
+        "most at once",
+        "asked",
+        "fetched",
+        "bars of granulefs",
+    ]
     return document.table(columns, rows), held
 
 
@@ -134,7 +145,8 @@ def _should(pattern):
     if pattern.should is None:
         return []
     round_trips, size = pattern.should
-    return [f"should be about {round_trips * PACE['first_byte_latency'] + size / RATE:.1f} s, {_megabytes(size)}"]
+    seconds = round_trips * PACE["first_byte_latency"] + size / RATE
+    return [f"should be about {seconds:.1f} s, {_megabytes(size)}"]
 
 
 def _megabytes(size):
@@ -144,13 +156,15 @@ def _megabytes(size):
 def _section(text, programs, rounds):
     versions = ", ".join(f"{program.name} {program.version()}" for program in programs)
     return f"""
-Habits of readers whose next reads can be guessed, and such as look like it, with 30 ms to the first byte and 90 MiB/s per
-connection. Each on a fresh mount with a dropped page cache, the programs in turns, medians of {rounds}; a program that needs
-more than {LIMIT} s is ended. {versions}, each with its defaults. The machine: {document.machine()}.
+Habits of readers whose next reads can be guessed, and such as only look like it, with 30 ms to
+the first byte and 90 MiB/s per connection. Each on a fresh mount with a dropped page cache, the
+programs in turns, medians of {rounds}; a program that needs more than {LIMIT} s is ended. {versions},
+each with its defaults. The machine: {document.machine()}.
 
 {text}
 
-Asked are the bytes that the readers' calls returned, fetched those that S3 sent until the end of the mount. Bars are limits
-that `scripts/bench` enforces; what a pattern should cost is reckoned from the round trips that cannot be saved and from
-{RATE / 1e6:.0f} MB/s. The time to start Python is not in. What is read is compared with the files.
+Asked are the bytes that the readers' calls returned, fetched those that S3 sent until the end of
+the mount. Bars are limits that `scripts/bench` enforces; what a pattern should cost is reckoned from
+the round trips that cannot be saved and from {RATE / 1e6:.0f} MB/s. The time to start Python is not in.
+What is read is compared with the files, where there are some.
 """
