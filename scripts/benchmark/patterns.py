@@ -150,7 +150,8 @@ def _should(pattern):
 
 
 def _megabytes(size):
-    return f"{size / MB:.1f} MB" if size < 100 * MB else f"{size / MB:.0f} MB"
+    decimals = 2 if size < MB else 1 if size < 100 * MB else 0
+    return f"{size / MB:.{decimals}f} MB"
 
 
 def _section(text, programs, rounds):
@@ -158,13 +159,14 @@ def _section(text, programs, rounds):
     return f"""
 Habits of readers whose next reads can be guessed, and such as only look like it, with 30 ms to
 the first byte and 90 MiB/s per connection. Each on a fresh mount with a dropped page cache, the
-programs in turns, medians of {rounds}; a program that needs more than {LIMIT} s is ended. {versions},
-each with its defaults. The machine: {document.machine()}.
+programs in turns, medians of {rounds}; a program that needs more than {LIMIT} s is ended.
+{versions}, each with its defaults.
+The machine: {document.machine()}.
 
 {text}
 
 Asked are the bytes that the readers' calls returned, fetched those that S3 sent until the end of
-the mount. Bars are limits that `scripts/bench` enforces; what a pattern should cost is reckoned from
-the round trips that cannot be saved and from {RATE / 1e6:.0f} MB/s. The time to start Python is not in.
-What is read is compared with the files, where there are some.
+the mount. Bars are limits that `scripts/bench` enforces; what a pattern should cost is reckoned
+from the round trips that cannot be saved and from {RATE / 1e6:.0f} MB/s. The time to start Python
+is not in. What is read is compared with the files, where there are some.
 """
