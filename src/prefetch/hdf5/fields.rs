@@ -13,6 +13,8 @@ pub(super) struct Format {
     pub(super) symbol_node_entries: u64,
     /// Children that a node of a group's version 1 B-tree has room for.
     pub(super) group_tree_children: u64,
+    /// Children that a node of the version 1 B-tree of a dataset's chunks has room for.
+    pub(super) chunk_tree_children: u64,
 }
 
 impl Default for Format {
@@ -24,6 +26,7 @@ impl Default for Format {
             length_size: 8,
             symbol_node_entries: 8,
             group_tree_children: 32,
+            chunk_tree_children: 64,
         }
     }
 }

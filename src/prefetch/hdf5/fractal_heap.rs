@@ -40,8 +40,10 @@ pub(super) fn parse(objects: MessageType, mut fields: Fields<'_>, found: &mut Fo
     let flags = fields.number(1)?;
     let _max_object_size = fields.number(4)?;
     let format = fields.format;
-    let _large_objects_and_free_space =
-        fields.bytes(2 * (format.length_size + format.address_size))?;
+    let _large_objects = fields.bytes(format.length_size + format.address_size)?;
+    let _free_space = fields.length()?;
+    let free_space_header = 18 + 7 * format.length_size + format.address_size;
+    found.name(fields.address()?, free_space_header, Structure::Names);
     let _statistics = fields.bytes(8 * format.length_size)?;
     let width = fields.number(2)?;
     let first_size = fields.length().filter(|size| size.is_power_of_two())?;

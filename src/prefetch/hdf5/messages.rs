@@ -1,10 +1,9 @@
 //! The messages of object headers and fractal heaps that name other places.
 
-use super::attribute;
 use super::fields::Fields;
 use super::object_header::{self, Chunk};
 use super::place::{Found, Structure};
-use super::{btree, fractal_heap, symbol_table};
+use super::{attribute, btree, data_layout, fractal_heap, symbol_table};
 
 const HAS_CREATION_ORDER: u64 = 0x04;
 const HAS_LINK_TYPE: u64 = 0x08;
@@ -16,6 +15,7 @@ const CREATION_ORDER_INDEX: u64 = 0x02;
 pub(super) enum MessageType {
     LinkInfo,
     Link,
+    DataLayout,
     Attribute,
     Continuation,
     SymbolTable,
@@ -28,6 +28,7 @@ impl MessageType {
         Some(match number {
             0x02 => Self::LinkInfo,
             0x06 => Self::Link,
+            0x08 => Self::DataLayout,
             0x0c => Self::Attribute,
             0x10 => Self::Continuation,
             0x11 => Self::SymbolTable,
@@ -48,6 +49,7 @@ impl MessageType {
             Self::LinkInfo => parse_index(fields, 8, Self::Link, found),
             Self::AttributeInfo => parse_index(fields, 2, Self::Attribute, found),
             Self::Link => parse_link(fields, found),
+            Self::DataLayout => data_layout::parse(fields, found),
             Self::Attribute => attribute::parse(fields, found),
             Self::Continuation => {
                 let (address, length) = (fields.address()?, fields.length()?);

@@ -3,7 +3,7 @@
 //! A reader of such a file follows addresses: the superblock names the root group, a group's trees
 //! and heaps name its members, and an object header names its continuations and the heaps of its
 //! attributes. Each address is known only once the structure before it was read. [`Metadata`]
-//! follows them all at once, a level at a time, without the values, the datatypes and the data.
+//! follows them all at once, a level at a time, without the data.
 //!
 //! | module | structures |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | `object_header` | object headers of versions 1 and 2, with their continuations |
 //! | `messages` | the messages of a header that name other places |
 //! | `attribute` | attributes, and where their values of variable length are |
+//! | `data_layout` | the indices of the chunks of a dataset |
 //! | `symbol_table` | groups of the old style: version 1 B-trees, symbol table nodes, local heaps |
 //! | `fractal_heap`, `btree` | groups and attributes of the new style |
 //! | `global_heap` | values of variable length |
@@ -21,6 +22,7 @@
 
 mod attribute;
 mod btree;
+mod data_layout;
 mod fields;
 mod fractal_heap;
 mod global_heap;
@@ -76,15 +78,30 @@ impl Metadata {
         metadata
     }
 
-    /// Returns the ranges of bytes that the known structures lie in and that were not parsed yet,
-    /// those nearest to the superblock first. They are not empty, lie in the file, and may overlap.
+    /// Returns the ranges of bytes that the known structures of objects lie in and that were not
+    /// parsed yet, those nearest to the superblock first. They are not empty, lie in the file, and
+    /// may overlap.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &Range<u64>> {
-        self.wanted.iter().map(|(place, _)| &place.range)
+        self.unparsed(false)
     }
 
-    /// Returns whether nothing is wanted any more. It may be that not all was followed.
+    /// Returns what is wanted to find chunks of data, as [`Self::wanted`] does for objects. Readers
+    /// of names and attributes do without, but h5py's `visititems` reads it too.
+    pub(super) fn wanted_chunk_indices(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.unparsed(true)
+    }
+
+    /// Returns whether no more structures of objects are wanted. It may be that not all of them
+    /// were followed.
     pub(super) fn is_complete(&self) -> bool {
-        self.wanted.is_empty()
+        self.wanted().next().is_none()
+    }
+
+    fn unparsed(&self, is_chunk_index: bool) -> impl Iterator<Item = &Range<u64>> {
+        let unparsed = self.wanted.iter().map(|(place, _)| place);
+        unparsed
+            .filter(move |place| place.structure.is_chunk_index() == is_chunk_index)
+            .map(|place| &place.range)
     }
 
     /// Parses each wanted structure whose bytes `read` returns, then those that it names, and so
@@ -138,3 +155,6 @@ impl Metadata {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

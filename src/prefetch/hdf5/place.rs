@@ -7,7 +7,7 @@ use super::fields::{Fields, Format};
 use super::fractal_heap::{self, Heap};
 use super::messages::MessageType;
 use super::object_header::{self, Chunk};
-use super::{global_heap, superblock, symbol_table};
+use super::{data_layout, global_heap, superblock, symbol_table};
 
 /// A structure of which no more is known than what names it.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +31,22 @@ pub(super) enum Structure {
     Tree,
     TreeNode(Node),
     GlobalHeap,
+    /// A node of the version 1 B-tree of a dataset's chunks.
+    ChunkTree {
+        dimensions: u64,
+    },
+    /// The header of another index of a dataset's chunks.
+    ChunkIndex,
     /// Something that readers need and that names no other place.
     Names,
 }
 
 impl Structure {
+    /// Returns whether only a reader of data, or of the size of data, needs this structure.
+    pub(super) fn is_chunk_index(self) -> bool {
+        matches!(self, Self::ChunkTree { .. } | Self::ChunkIndex)
+    }
+
     /// Adds to `found` what a structure that begins with `bytes` says. Ends early, with what was
     /// found until then, where the bytes end or are not those of such a structure.
     pub(super) fn parse(self, bytes: &[u8], format: Format, found: &mut Found) -> Option<()> {
@@ -53,7 +64,8 @@ impl Structure {
             Self::Tree => btree::parse(fields, found),
             Self::TreeNode(node) => node.parse(fields, found),
             Self::GlobalHeap => global_heap::parse(fields, found),
-            Self::Names => Some(()),
+            Self::ChunkTree { dimensions } => data_layout::parse_tree(dimensions, fields, found),
+            Self::Names | Self::ChunkIndex => Some(()),
         }
     }
 }

@@ -35,7 +35,11 @@ fn parse_version(mut fields: Fields<'_>, found: &mut Found) -> Option<()> {
     if version < 2 {
         fields.format.symbol_node_entries = 2 * fields.number(2)?;
         fields.format.group_tree_children = 2 * fields.number(2)?;
-        fields.bytes(if version == 0 { 4 } else { 8 })?;
+        let _flags = fields.bytes(4)?;
+    }
+    if version == 1 {
+        fields.format.chunk_tree_children = 2 * fields.number(2)?;
+        let _reserved = fields.bytes(2)?;
     }
     found.format = Some(fields.format);
     let _base = fields.address()?;
