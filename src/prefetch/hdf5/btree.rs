@@ -1,12 +1,15 @@
-//! Version 2 B-trees, which are the indices of a fractal heap.
+//! Version 2 B-trees, which belong to fractal heaps.
 //!
-//! Their records name places in the heap, which is read as a whole, so only the nodes matter.
+//! One finds objects in the heap. The heap is read as a whole, so the records do not matter, only
+//! where the nodes are. Another finds the objects that are too large for the heap.
 
 use super::fields::{Fields, Format};
 use super::place::{Found, Structure};
 
 /// The signature, the version, the type and the checksum of a node, in bytes.
 const NODE_OVERHEAD: u64 = 10;
+/// Types of records that say where in the file a large object is.
+const LARGE_OBJECTS: [u64; 2] = [1, 3];
 /// More levels than a tree of all objects that are followed can have.
 const MAX_DEPTH: u64 = 16;
 
@@ -19,6 +22,7 @@ pub(super) fn name(address: u64, format: &Format, found: &mut Found) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     size: u64,
+    record_type: u64,
     record_size: u64,
     /// Levels below this one.
     depth: u64,
@@ -27,28 +31,40 @@ pub(super) struct Node {
 
 pub(super) fn parse(mut fields: Fields<'_>, found: &mut Found) -> Option<()> {
     fields.expect(b"BTHD\0")?;
-    let _type = fields.number(1)?;
+    let record_type = fields.number(1)?;
     let size = fields.number(4)?;
     let record_size = fields.number(2).filter(|size| *size > 0)?;
     let depth = fields.number(2).filter(|depth| *depth <= MAX_DEPTH)?;
     let _percents = fields.bytes(2)?;
     let root = fields.address()?;
     let records = fields.number(2)?;
-    Node { size, record_size, depth, records }.name(root, found);
+    Node { size, record_type, record_size, depth, records }.name(root, found);
     Some(())
 }
 
 impl Node {
     fn name(self, address: u64, found: &mut Found) {
-        let structure = if self.depth == 0 { Structure::Names } else { Structure::TreeNode(self) };
+        let is_leaf = self.depth == 0 && !self.has_large_objects();
+        let structure = if is_leaf { Structure::Leaf } else { Structure::TreeNode(self) };
         found.name(address, self.size, structure);
     }
 
+    fn has_large_objects(self) -> bool {
+        LARGE_OBJECTS.contains(&self.record_type)
+    }
+
     pub(super) fn parse(self, mut fields: Fields<'_>, found: &mut Found) -> Option<()> {
-        fields.expect(b"BTIN\0")?;
+        fields.expect(if self.depth == 0 { b"BTLF\0" } else { b"BTIN\0" })?;
         let _type = fields.number(1)?;
+        let mut records = fields.part(self.records.checked_mul(self.record_size)?)?;
+        while self.has_large_objects() && !records.is_empty() {
+            let mut record = records.part(self.record_size)?;
+            found.name(record.address()?, record.length()?, Structure::Leaf);
+        }
+        if self.depth == 0 {
+            return Some(());
+        }
         let (count_size, total_size) = self.sizes_of_counts(&fields.format)?;
-        let _records = fields.bytes(self.records.checked_mul(self.record_size)?)?;
         for _ in 0..=self.records {
             let child = fields.address()?;
             let records = fields.number(count_size)?;

@@ -3,6 +3,7 @@
 //! All direct blocks of a heap are read, one object after another. What a version 2 B-tree says of
 //! the objects is not needed for that.
 
+use super::btree;
 use super::fields::{Fields, Format};
 use super::messages::MessageType;
 use super::object_header::Chunk;
@@ -40,10 +41,11 @@ pub(super) fn parse(objects: MessageType, mut fields: Fields<'_>, found: &mut Fo
     let flags = fields.number(1)?;
     let _max_object_size = fields.number(4)?;
     let format = fields.format;
-    let _large_objects = fields.bytes(format.length_size + format.address_size)?;
+    let _next_large_object = fields.length()?;
+    btree::name(fields.address()?, &format, found);
     let _free_space = fields.length()?;
     let free_space_header = 18 + 7 * format.length_size + format.address_size;
-    found.name(fields.address()?, free_space_header, Structure::Names);
+    found.name(fields.address()?, free_space_header, Structure::Leaf);
     let _statistics = fields.bytes(8 * format.length_size)?;
     let width = fields.number(2)?;
     let first_size = fields.length().filter(|size| size.is_power_of_two())?;

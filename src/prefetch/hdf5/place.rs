@@ -37,8 +37,8 @@ pub(super) enum Structure {
     },
     /// The header of another index of a dataset's chunks.
     ChunkIndex,
-    /// Something that readers need and that names no other place.
-    Names,
+    /// Something that readers need, and of which no other place is to be learned.
+    Leaf,
 }
 
 impl Structure {
@@ -65,7 +65,7 @@ impl Structure {
             Self::TreeNode(node) => node.parse(fields, found),
             Self::GlobalHeap => global_heap::parse(fields, found),
             Self::ChunkTree { dimensions } => data_layout::parse_tree(dimensions, fields, found),
-            Self::Names | Self::ChunkIndex => Some(()),
+            Self::Leaf | Self::ChunkIndex => Some(()),
         }
     }
 }

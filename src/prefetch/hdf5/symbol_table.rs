@@ -70,6 +70,6 @@ pub(super) fn parse_heap(mut fields: Fields<'_>, found: &mut Found) -> Option<()
     let _reserved = fields.bytes(3)?;
     let size = fields.length()?;
     let _free = fields.length()?;
-    found.name(fields.address()?, size, Structure::Names);
+    found.name(fields.address()?, size, Structure::Leaf);
     Some(())
 }

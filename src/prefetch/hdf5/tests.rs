@@ -1,7 +1,7 @@
 //! Properties of [`Metadata`] over files that h5py wrote, damaged files, and files that never end.
 //!
-//! To look for panics for longer:
-//! `PROPTEST_CASES=100000 nice cargo test --release --lib prefetch::hdf5`
+//! To look for panics for longer, with overflows among them, since this is not the release profile:
+//! `PROPTEST_CASES=1000000 nice cargo test --lib prefetch::hdf5`
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -117,7 +117,7 @@ fn the_indices_of_chunks_are_wanted_apart() {
     }
     let indices = metadata.wanted_chunk_indices().map(|range| slice(file, range));
     let indices = indices.collect::<Vec<_>>();
-    assert_eq!(indices.len(), 9, "one for each chunked dataset");
+    assert_eq!(indices.len(), 7, "one for each chunked dataset");
     assert!(indices.iter().all(|index| index.starts_with(b"TREE\x01")));
 }
 
