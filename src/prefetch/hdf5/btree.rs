@@ -78,20 +78,20 @@ impl Node {
     /// of all records below have. Neither is written down: they follow from what fits a node.
     fn sizes_of_counts(self, format: &Format) -> Option<(u64, u64)> {
         let leaf_records = self.size.checked_sub(NODE_OVERHEAD)? / self.record_size;
-        let count_size = size_of(leaf_records);
+        let count_size = width_of(leaf_records);
         let (mut below, mut total_size) = (leaf_records, 0);
         for _ in 1..self.depth {
             let pointer = format.address_size + count_size + total_size;
             let space = self.size.checked_sub(NODE_OVERHEAD + pointer)?;
             let records = space / (self.record_size + pointer);
             below = (records + 1).saturating_mul(below).saturating_add(records);
-            total_size = size_of(below);
+            total_size = width_of(below);
         }
         Some((count_size, total_size))
     }
 }
 
 /// Returns the bytes of the shortest number that can count to `max`.
-fn size_of(max: u64) -> u64 {
+fn width_of(max: u64) -> u64 {
     u64::from(max.checked_ilog2().unwrap_or(0)) / 8 + 1
 }

@@ -1,7 +1,7 @@
 //! Data layout messages, and the indices of chunked data that they name.
 //!
-//! Of an index only the way to its leaves is followed, and the leaves of a version 1 B-tree, which
-//! are read when the size of an object is asked for. The chunks themselves are data.
+//! A version 1 B-tree is followed to its leaves. Of every other index only the header is read. The
+//! chunks themselves are data.
 
 use super::fields::{Fields, Format};
 use super::global_heap;

@@ -16,9 +16,8 @@
 //! | `fractal_heap`, `btree` | groups and attributes of the new style |
 //! | `global_heap` | values of variable length |
 //!
-//! The layouts are those of the "HDF5 File Format Specification", version 3.0. A structure that is
-//! not as it says ends the way through it, and nothing else: what is fetched for it was for
-//! nothing.
+//! The layouts are those of the "HDF5 File Format Specification", version 3.0. Where a structure is
+//! not as it says, the rest of that structure is ignored: what was fetched for it was for nothing.
 
 mod attribute;
 mod btree;
@@ -105,7 +104,8 @@ impl Metadata {
     }
 
     /// Parses each wanted structure whose bytes `read` returns, then those that it names, and so
-    /// on. `read` returns all bytes of a range, or `None` if they are not there yet.
+    /// on. `read` returns all bytes of a range, or `None` if they are not there yet. It is called
+    /// once for each range that is wanted, of chunk indices too.
     pub(super) fn advance<B: AsRef<[u8]>>(
         &mut self,
         mut read: impl FnMut(&Range<u64>) -> Option<B>,

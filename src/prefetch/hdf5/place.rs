@@ -7,7 +7,7 @@ use super::fields::{Fields, Format};
 use super::fractal_heap::{self, Heap};
 use super::messages::MessageType;
 use super::object_header::{self, Chunk};
-use super::{data_layout, global_heap, superblock, symbol_table};
+use super::{MAX_STRUCTURES, data_layout, global_heap, superblock, symbol_table};
 
 /// A structure of which no more is known than what names it.
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +88,10 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Adds a structure of `size` bytes.
+    /// Adds a structure of `size` bytes, unless there are more than are followed in a whole file.
     pub(super) fn name(&mut self, address: u64, size: u64, structure: Structure) {
-        self.places.push(Place { range: address..address.saturating_add(size), structure });
+        if self.places.len() < MAX_STRUCTURES {
+            self.places.push(Place { range: address..address.saturating_add(size), structure });
+        }
     }
 }

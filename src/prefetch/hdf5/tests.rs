@@ -170,9 +170,15 @@ static TEMPLATES: LazyLock<HashMap<Discriminant<Structure>, Vec<Template>>> = La
             let fields = bytes.windows(8).map(|field| field.try_into().unwrap());
             let addresses = fields.map(u64::from_le_bytes).enumerate();
             let addresses = addresses.filter(|(_, field)| *field > 0 && starts.contains(field));
-            let addresses = addresses.map(|(offset, _)| offset).collect();
+            let addresses = addresses.map(|(offset, _)| offset).collect::<Vec<_>>();
             let of_type = templates.entry(discriminant(&place.structure)).or_default();
             of_type.push((bytes, addresses));
+        }
+    }
+    for of_type in templates.values_mut() {
+        // Most structures name none: such a file would end soon.
+        if of_type.iter().any(|(_, addresses)| !addresses.is_empty()) {
+            of_type.retain(|(_, addresses)| !addresses.is_empty());
         }
     }
     templates
