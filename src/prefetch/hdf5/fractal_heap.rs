@@ -132,3 +132,39 @@ impl Heap {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_large_blocks_are_indirect_blocks_of_as_many_bytes() {
+        let heap = Heap {
+            objects: MessageType::Link,
+            has_checksums: true,
+            offset_size: 4,
+            width: 2,
+            first_size_log2: 9,
+            direct_rows: 3,
+        };
+        let mut bytes = [&b"FHIB\0"[..], &[0; 8], &[0; 4]].concat();
+        for address in 1..=8_u64 {
+            bytes.extend((address << 20).to_le_bytes());
+        }
+        let mut found = Found::default();
+        heap.parse_indirect(4, Fields::new(&bytes, Format::default()), &mut found);
+        let blocks = found.places.iter().map(|place| {
+            let rows = match place.structure {
+                Structure::IndirectBlock { rows, .. } => rows,
+                _ => 0,
+            };
+            (place.range.start >> 20, place.range.end - place.range.start, rows)
+        });
+        // Two rows of two blocks of 512 bytes are one block of the fourth row, which has 2,048.
+        let indirect = 5 + 8 + 4 + 2 * 2 * 8 + 4;
+        let direct =
+            [(1, 512, 0), (2, 512, 0), (3, 512, 0), (4, 512, 0), (5, 1024, 0), (6, 1024, 0)];
+        let expected = [&direct[..], &[(7, indirect, 2), (8, indirect, 2)]].concat();
+        assert_eq!(blocks.collect::<Vec<_>>(), expected);
+    }
+}

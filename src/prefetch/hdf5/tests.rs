@@ -131,7 +131,7 @@ fn nothing_more_is_wanted_of_a_file_of_another_format() {
 #[test]
 fn a_chain_and_a_tree_without_an_end_are_followed_up_to_the_limits() {
     const SIZE: u64 = 1 << 40;
-    let file = |continuations: u64| {
+    let file = |continuations: u64, length: u64| {
         move |place: &Place| {
             let mut bytes = match place.structure {
                 Structure::Superblock => FIXTURES[0].file[..4096].to_vec(),
@@ -143,14 +143,15 @@ fn a_chain_and_a_tree_without_an_end_are_followed_up_to_the_limits() {
                 for _ in 0..continuations {
                     bytes.extend([0x10, 0, 16, 0, 0, 0, 0, 0]);
                     bytes.extend(random.u64(0..SIZE).to_le_bytes());
-                    bytes.extend(500_u64.to_le_bytes());
+                    bytes.extend(length.to_le_bytes());
                 }
             }
             Some(bytes)
         }
     };
-    assert_eq!(follow(SIZE, file(1)).len(), MAX_DEPTH as usize + 1);
-    let tree = follow(SIZE, file(20));
+    assert_eq!(follow(SIZE, file(1, 500)).len(), MAX_DEPTH as usize + 1);
+    follow(SIZE, file(20, 100_000));
+    let tree = follow(SIZE, file(20, 500));
     let places = tree.iter().flatten().map(|place| place.range.start).collect::<BTreeSet<_>>();
     assert!(places.len() > MAX_STRUCTURES * 9 / 10, "{}", places.len());
 }
