@@ -17,6 +17,8 @@
 
 mod cursor;
 mod file_tail;
+#[cfg(test)]
+mod hdf5;
 mod next_files;
 mod prefetcher;
 mod random_access;
