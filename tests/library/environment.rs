@@ -212,9 +212,10 @@ impl TestEnvironment {
     }
 }
 
-/// Waits for a future, and fails when it takes longer than 40 seconds.
+/// Waits for a future, and fails when it takes longer than two minutes: on a machine that does
+/// other work, only what hangs does.
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    within(Duration::from_secs(40), work).await
+    within(Duration::from_secs(120), work).await
 }
 
 pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
