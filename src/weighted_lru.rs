@@ -28,6 +28,24 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         self.entries.get(key).map(|(value, _)| value)
     }
 
+    /// Returns the value of `key` to be changed, which counts as a use. Its weight stays.
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.get_mut(key).map(|(value, _)| value)
+    }
+
+    /// Returns the value of `key`. Does not count as a use.
+    pub fn peek<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.peek(key).map(|(value, _)| value)
+    }
+
     /// Returns whether `key` is in the map. Does not count as a use.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where

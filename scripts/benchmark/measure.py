@@ -1,5 +1,6 @@
 """One run of a workload on a fresh mount, and what it cost."""
 
+import os
 import statistics
 import time
 from dataclasses import astuple, dataclass
@@ -56,11 +57,29 @@ def measure(program, fake_daac, work, run, prepare=nothing, warm=nothing):
         wall = time.monotonic() - start
         if asked is None:
             asked = bytes_read() - read_before
+        guesses = _guesses(root)
         cpu, fake_daac_cpu, peak = cpu_seconds(server) - server_before, fake_daac.cpu() - fake_daac_before, peak_mib(server)
     # Looked at after the end, so that read-ahead that nobody waited for counts as well.
     stats = fake_daac.stats()
     requests = sum(stats[kind] for kind in S3_REQUESTS)
+    if guesses:
+        print(f"guesses, MB granted/read/wasted: {guesses}", flush=True)
     return Figures(wall, cpu, peak, requests, stats["gets"], stats["most_gets_in_flight"], stats["sent"], asked, fake_daac_cpu)
+
+
+def _guesses(root):
+    """What granulefs says of its guesses."""
+    try:
+        text = os.getxattr(root, "user.granulefs.statistics").decode()
+    except OSError:
+        return ""
+    found = {}
+    for line in text.splitlines():
+        name, value = line.split()
+        if name.startswith("guess."):
+            _, kind, _ = name.split(".")
+            found.setdefault(kind, []).append(int(value) / 1e6)
+    return ", ".join(f"{kind} {'/'.join(f'{value:.1f}' for value in values)}" for kind, values in found.items() if any(values))
 
 
 def medians(figures):

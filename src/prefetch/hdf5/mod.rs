@@ -90,12 +90,6 @@ impl Metadata {
         self.unparsed(true)
     }
 
-    /// Returns whether no more structures of objects are wanted. It may be that not all of them
-    /// were followed.
-    pub(super) fn is_complete(&self) -> bool {
-        self.wanted().next().is_none()
-    }
-
     fn unparsed(&self, is_chunk_index: bool) -> impl Iterator<Item = &Range<u64>> {
         let unparsed = self.wanted.iter().map(|(place, _)| place);
         unparsed

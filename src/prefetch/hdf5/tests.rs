@@ -111,7 +111,7 @@ fn all_that_h5py_reads_of_the_metadata_is_wanted_and_little_else() {
 fn the_indices_of_chunks_are_wanted_apart() {
     let file = FIXTURES[0].file;
     let mut metadata = Metadata::new(file.len() as u64);
-    while !metadata.is_complete() {
+    while metadata.wanted().next().is_some() {
         let wanted = metadata.wanted().cloned().collect::<Vec<_>>();
         metadata.advance(|range| wanted.contains(range).then(|| slice(file, range)));
     }
