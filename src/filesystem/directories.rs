@@ -69,13 +69,13 @@ impl Filesystem {
             let ttl = EntryTtl::new(BUCKETS_ROOT_TTL, opened.epoch);
             return Ok((self.trees.root_entries(offset), ttl));
         };
-        let (listings, directory) = (&self.trees.get(*tree).listings, reading.directory());
-        let names =
-            listings.names(directory, usize::try_from(offset).unwrap_or(usize::MAX)).await?;
-        let entries = names.into_iter().zip(offset + 1..).map(|(named, next_offset)| {
+        let listings = &self.trees.get(*tree).listings;
+        let names = listings.names(reading, offset).await?;
+        let entries = names.into_iter().map(|(named, next_offset)| {
             DirectoryEntry { tree: *tree, name: named.name, entry: named.entry, next_offset }
         });
-        Ok((entries.collect(), EntryTtl::new(listings.fresh_for(directory), opened.epoch)))
+        let fresh_for = listings.fresh_for(reading.directory());
+        Ok((entries.collect(), EntryTtl::new(fresh_for, opened.epoch)))
     }
 
     /// Gives a directory's handle back.
@@ -92,6 +92,6 @@ impl Filesystem {
         let Some((tree, prefix)) = self.directory(ROOT)? else { return Ok(true) };
         let listings = &self.trees.get(tree).listings;
         let root = listings.open(&prefix);
-        Ok(!listings.names(root.directory(), 0).await?.is_empty())
+        Ok(!listings.names(&root, 0).await?.is_empty())
     }
 }

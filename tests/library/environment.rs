@@ -16,6 +16,7 @@ use crate::path_filesystem::PathFilesystem;
 
 pub(crate) const BUCKET: &str = "granules";
 const DAAC: &str = "PODAAC";
+const METADATA_MEMORY: usize = 64 << 20;
 pub(crate) const FAMILIES: [Family; 2] = [Family::Cumulus, Family::Tea];
 
 /// The identity with which a test logs in.
@@ -174,7 +175,7 @@ impl TestEnvironment {
         Self::filesystem_with_limits(
             bucket,
             prefix,
-            CacheSettings { metadata_ttl, cache_size: 64 << 20 },
+            CacheSettings { metadata_ttl, cache_size: 64 << 20, metadata_memory: METADATA_MEMORY },
         )
     }
 
@@ -183,7 +184,11 @@ impl TestEnvironment {
         Self::filesystem_with_limits(
             self.bucket(),
             "",
-            CacheSettings { metadata_ttl: Duration::from_secs(3600), cache_size },
+            CacheSettings {
+                metadata_ttl: Duration::from_secs(3600),
+                cache_size,
+                metadata_memory: METADATA_MEMORY,
+            },
         )
     }
 
