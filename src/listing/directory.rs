@@ -200,6 +200,7 @@ impl Directory {
         cache: &Arc<MetadataCache>,
     ) -> Result<Names, Error> {
         let failures = self.state().failures;
+        let mut has_come = false;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -208,7 +209,10 @@ impl Directory {
                 let batch = state.entries.names(place, BATCH);
                 state.move_reader(reader, batch.end().unwrap_or(place));
                 if state.is_fetching {
-                    self.changed.notify_waiters();
+                    // Readers that wait would go on to wake each other.
+                    if !std::mem::replace(&mut has_come, true) {
+                        self.changed.notify_waiters();
+                    }
                 } else {
                     if matches!(batch, Batch::Nothing)
                         && !state.entries.is_complete()

@@ -236,7 +236,7 @@ impl Part {
 /// Returns the names of a batch that begins at `place`: their part, and their indices there.
 pub(super) fn batch(names: &PackedNames, place: Place, count: usize) -> Range<usize> {
     let start = place.index.min(names.len());
-    start..(start + count).min(names.len())
+    start..start.saturating_add(count).min(names.len())
 }
 
 #[cfg(test)]
