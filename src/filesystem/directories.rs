@@ -71,8 +71,11 @@ impl Filesystem {
         };
         let listings = &self.trees.get(*tree).listings;
         let names = listings.names(reading, offset).await?;
-        let entries = names.into_iter().map(|(named, next_offset)| {
-            DirectoryEntry { tree: *tree, name: named.name, entry: named.entry, next_offset }
+        let entries = names.into_iter().map(|(named, next_offset)| DirectoryEntry {
+            tree: *tree,
+            name: named.name,
+            entry: named.entry,
+            next_offset,
         });
         let fresh_for = listings.fresh_for(reading.directory());
         Ok((entries.collect(), EntryTtl::new(fresh_for, opened.epoch)))

@@ -261,7 +261,8 @@ impl Directory {
     pub(super) fn parts_to_fetch(&self, part: usize) -> Range<usize> {
         let mut state = self.state();
         let is_next = part == state.fetched_again.end;
-        let most = if is_next { (2 * state.fetched_again.len()).clamp(1, PARTS_AT_ONCE) } else { 1 };
+        let most =
+            if is_next { (2 * state.fetched_again.len()).clamp(1, PARTS_AT_ONCE) } else { 1 };
         let count = (part..part + most).take_while(|part| state.entries.is_let_go(*part)).count();
         state.fetched_again = part..part + count;
         state.fetched_again.clone()
@@ -349,7 +350,7 @@ impl State {
         };
         let available = self.entries.available_behind(*front);
         let read = self.entries.available() - available;
-        lead::pages_to_fetch(read, available, memory.excess() > 0)
+        lead::pages_to_fetch(read, available, memory)
     }
 
     /// Returns how many pages to ask for at once, of which the bucket allows `most`.

@@ -55,9 +55,12 @@ impl Column {
 }
 
 impl KeySpace {
-    /// Learns from names, which come in byte order.
-    pub(super) fn learn<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
-        let mut last = "";
+    /// Learns from names, which come in byte order; the one before them was `last`, if any.
+    pub(super) fn learn<'a>(
+        &mut self,
+        mut last: &'a str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) {
         for name in names {
             let common = common(last, name);
             for (column, byte) in name.bytes().take(COLUMNS).enumerate() {
@@ -164,7 +167,7 @@ mod tests {
 
     fn taught(names: &[&str]) -> KeySpace {
         let mut keys = KeySpace::default();
-        names.iter().for_each(|name| keys.learn([*name]));
+        names.iter().for_each(|name| keys.learn("", [*name]));
         keys
     }
 

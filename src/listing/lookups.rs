@@ -66,7 +66,10 @@ impl CachedLookups {
         self.charge.set(self.names.weight());
     }
 
-    fn remove_where(&mut self, matches: impl Fn(&LookupKey) -> bool) -> Vec<(LookupKey, CachedLookup)> {
+    fn remove_where(
+        &mut self,
+        matches: impl Fn(&LookupKey) -> bool,
+    ) -> Vec<(LookupKey, CachedLookup)> {
         let removed = self.names.remove_where(matches);
         self.charge.set(self.names.weight());
         removed
@@ -75,7 +78,8 @@ impl CachedLookups {
     /// Forgets what may not be believed any more. Returns whether nothing is left.
     pub(super) fn forget_expired(&mut self, ttl: Ttl) -> bool {
         let is_over = |(_, lookup): &(&LookupKey, &CachedLookup)| ttl.of_lookup(lookup).is_zero();
-        let expired: Vec<_> = self.names.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
+        let expired: Vec<_> =
+            self.names.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
         for key in expired {
             self.names.remove(&key);
         }

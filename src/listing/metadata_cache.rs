@@ -192,7 +192,8 @@ impl MetadataCache {
 
     /// Forgets the directories below `prefix`, and all pages of the tree.
     pub(super) fn forget_below(&self, tree: usize, prefix: &Prefix) {
-        let is_below = |(known, below): &DirectoryKey| *known == tree && prefix.holds(below.as_str());
+        let is_below =
+            |(known, below): &DirectoryKey| *known == tree && prefix.holds(below.as_str());
         let mut kept = self.kept.lock();
         let forgotten = kept.names.remove_where(|key| match key {
             Key::Directory(key) => is_below(key),

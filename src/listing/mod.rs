@@ -34,13 +34,13 @@ use std::iter::Sum;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use crate::catalog::BucketPrefixes;
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, Object, ObjectId, Prefix};
 use crate::s3::Bucket;
 use directory::Names;
 pub use directory::{Directory, DirectoryReader};
+use futures_util::StreamExt;
 use lookups::Lookups;
 pub use metadata_cache::MetadataCache;
 use name_table::Known;
@@ -97,12 +97,7 @@ impl Listings {
     /// them is kept in `cache` as that of the tree with the number `tree`, and believed as long as
     /// that says.
     #[must_use]
-    pub fn new(
-        bucket: Bucket,
-        root: Prefix,
-        cache: Arc<MetadataCache>,
-        tree: usize,
-    ) -> Self {
+    pub fn new(bucket: Bucket, root: Prefix, cache: Arc<MetadataCache>, tree: usize) -> Self {
         Self {
             tree,
             root,
@@ -169,7 +164,9 @@ impl Listings {
                 }
                 // An offset that was given out must go on to mean the same name, so only a listing
                 // that has not given out any may be replaced.
-                Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) if directory.is_empty() => {
+                Err(Error::Refused(refusal @ Refusal::Forbidden { .. }))
+                    if directory.is_empty() =>
+                {
                     let known = self.known_names(directory.prefix()).await;
                     if known.is_empty() {
                         return Err(refusal.into());
@@ -307,9 +304,7 @@ impl Listings {
     /// Returns the directory `prefix` where pages of a recursive listing have all its names.
     fn filled(&self, prefix: &Prefix) -> Option<Arc<Directory>> {
         let mut filled = None;
-        self.recursive.fill_from_known(prefix, || {
-            filled.insert(self.directory(prefix)).clone()
-        });
+        self.recursive.fill_from_known(prefix, || filled.insert(self.directory(prefix)).clone());
         filled
     }
 

@@ -225,9 +225,8 @@ impl Part {
     /// are behind those of `next`.
     fn must_stay(&self, next: Option<&str>) -> bool {
         let Some(names) = &self.names else { return false };
-        let is_behind = |name: &str| {
-            names.find(name).is_some_and(|index: usize| names.is_directory(index))
-        };
+        let is_behind =
+            |name: &str| names.find(name).is_some_and(|index: usize| names.is_directory(index));
         next.is_some_and(|next| undecided_names(next).any(is_behind))
             || names.names().any(|name| !Name::is_plain(name))
     }

@@ -126,7 +126,9 @@ impl RecursiveListings {
     /// Fetches the page behind the last one, as soon as a walk comes to that one.
     fn prefetch(&self, chain: &Chain, is_walked: bool) {
         let [last] = &chain.pages[..] else { return };
-        let Some(end) = last.end().filter(|_| is_walked && !last.is_one_directory()) else { return };
+        let Some(end) = last.end().filter(|_| is_walked && !last.is_one_directory()) else {
+            return;
+        };
         let is_known = self.state.lock().page_behind(&chain.top, end, &self.pages()).is_some();
         if !is_known && !self.is_in_flight(&chain.top, end) {
             let page = self.fetch(&chain.top, end.to_owned());
@@ -259,9 +261,8 @@ impl State {
     /// somebody walks through.
     fn record(&mut self, prefix: &Prefix, now: Instant) -> Option<Prefix> {
         self.with_siblings(&prefix.parent(), |siblings| siblings.record(now));
-        tops(prefix.as_str()).find(|top| {
-            self.siblings.get(top).is_some_and(|siblings| siblings.is_walk(now))
-        })
+        tops(prefix.as_str())
+            .find(|top| self.siblings.get(top).is_some_and(|siblings| siblings.is_walk(now)))
     }
 
     fn with_siblings<T>(

@@ -11,16 +11,22 @@ use super::packed_names::PackedNames;
 use super::partitioned::Partition;
 
 /// How many pages a new partition is to have.
-pub(super) const PARTITION: f64 = 8.0;
+pub(super) const PARTITION: f64 = 20.0;
 /// A partition is cut a little before a page's end, so that the last page does not miss a few names.
 const MARGIN: f64 = 0.1;
 /// A split may cost half a page or a whole one, so a listing must have so many pages for each.
-const PAGES_PER_SPLIT: f64 = 9.0;
+const PAGES_PER_SPLIT: f64 = 10.0;
 /// While nothing is known of what is ahead, the listing is taken to have so many times the pages
 /// that are known.
 const HIDDEN_PAGES: f64 = 1.5;
 /// A partition with fewer pages left is not worth a split.
-const WORTH_SPLITTING: f64 = 1.5 * PARTITION;
+const WORTH_SPLITTING: f64 = 3.0;
+/// A partition with so many pages left is cut where a new one is to start, and a shorter one is
+/// halved.
+const LONG: f64 = 1.5 * PARTITION;
+/// A partition that has had many pages is taken to have at least this part of them left: the keys
+/// may be denser than they were.
+const LEAST_LEFT: f64 = 0.25;
 /// With so many pages, a partition shows by itself how dense its keys are.
 const DENSITY_PAGES: usize = 3;
 /// How many names of a page teach the key space.
@@ -36,11 +42,11 @@ pub(super) struct SplitPlanner {
 }
 
 impl SplitPlanner {
-    /// Records the names of one more page.
-    pub(super) fn record(&mut self, names: &PackedNames) {
+    /// Records the names of one more page, which are behind the name `last` if there is one.
+    pub(super) fn record(&mut self, last: &str, names: &PackedNames) {
         self.pages += 1;
         let samples = names.names().step_by((names.len() / SAMPLES).max(1));
-        self.keys.learn(samples.chain(names.last_name()));
+        self.keys.learn(last, samples.chain(names.last_name()));
         if self.first_name.is_none() {
             self.first_name = names.first_name().map(str::to_owned);
         }
@@ -80,7 +86,10 @@ impl SplitPlanner {
     ) -> Option<String> {
         let (partition, length) = (&partitions[index], PARTITION - MARGIN);
         match &partition.limit {
-            Some(limit) => self.keys.between(&partition.reached, limit, length / left),
+            Some(limit) => {
+                let part = if left < LONG { 0.5 } else { length / left };
+                self.keys.between(&partition.reached, limit, part)
+            }
             None => {
                 let known: f64 = (0..index).map(|index| self.pages_left(partitions, index)).sum();
                 let known = known + partitions.iter().map(|p| p.pages as f64).sum::<f64>();
@@ -98,7 +107,7 @@ impl SplitPlanner {
             return 0.0;
         }
         let Some(limit) = &partition.limit else {
-            return if partition.pages > 0 { WORTH_SPLITTING } else { 1.0 };
+            return if partition.pages > 0 { LONG } else { 1.0 };
         };
         let own = partitions.range(index..=index);
         let seen = if partition.pages < DENSITY_PAGES { partitions.iter() } else { own };
@@ -111,10 +120,12 @@ impl SplitPlanner {
         let (mut pages, mut covered) = (0, 0.0);
         for partition in seen.filter(|partition| partition.pages > 0) {
             pages += partition.pages;
-            covered += self.start(partition).map_or(0.0, |start| distance(start, &partition.reached));
+            covered +=
+                self.start(partition).map_or(0.0, |start| distance(start, &partition.reached));
         }
         let left = distance(&partition.reached, limit);
-        if covered > 0.0 { (pages as f64 / covered * left).max(1.0) } else { 1.0 }
+        let least = (partition.pages as f64 * LEAST_LEFT).max(1.0);
+        if covered > 0.0 { (pages as f64 / covered * left).max(least) } else { least }
     }
 
     /// Returns where a partition starts: the first one where the names do.

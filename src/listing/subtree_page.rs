@@ -91,7 +91,8 @@ pub(super) fn names_of<'a>(
     pages: impl IntoIterator<Item = &'a SubtreePage>,
     prefix: &Prefix,
 ) -> PackedPage {
-    let mut entries: Vec<(std::borrow::Cow<'a, str>, Option<(&'a SubtreePage, usize)>)> = Vec::new();
+    let mut entries: Vec<(std::borrow::Cow<'a, str>, Option<(&'a SubtreePage, usize)>)> =
+        Vec::new();
     let (mut unshowable, mut after, mut is_whole) = (0, String::new(), false);
     let mut last_component = "";
     for page in pages {

@@ -29,7 +29,7 @@ const ROOMS: [&str; 21] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 21] = [
+const DOORS: [(&str, &str); 22] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "weighted_lru"),
@@ -42,6 +42,7 @@ const DOORS: [(&str, &str); 21] = [
     ("aws_sdk_s3", "s3"),
     ("aws_smithy_http_client", "s3"),
     ("aws_smithy_types", "s3"),
+    ("http_body", "s3"),
     ("hyper_util", "s3"),
     ("fuser", "fuse"),
     ("bytesize", "cli"),
