@@ -188,12 +188,29 @@ impl Directory {
         self.was_opened.swap(true, Ordering::Relaxed)
     }
 
+    /// Counts one more handle, and returns its number.
+    pub(super) fn open(&self) -> u64 {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state();
+        state.last_reader += 1;
+        let number = state.last_reader;
+        state.readers.push((number, Place::default()));
+        number
+    }
+
+    /// Counts the handle with this number no more.
+    pub(super) fn close(&self, reader: u64) {
+        self.state().readers.retain(|(number, _)| *number != reader);
+        self.handles.fetch_sub(1, Ordering::Relaxed);
+        self.notify();
+    }
+
     /// Returns names from `place` on to the reader with this number; none at the end. Waits for
     /// pages as long as it takes.
     ///
     /// # Errors
     /// Those of [`Bucket::page`] that came since the call.
-    async fn names(
+    pub(super) async fn names(
         self: &Arc<Self>,
         reader: u64,
         place: Place,
@@ -260,7 +277,7 @@ impl Directory {
     /// one after the other wants next.
     pub(super) fn parts_to_fetch(&self, part: usize) -> Range<usize> {
         let mut state = self.state();
-        let is_next = part == state.fetched_again.end;
+        let is_next = part == state.fetched_again.end && self.memory().excess() == 0;
         let most =
             if is_next { (2 * state.fetched_again.len()).clamp(1, PARTS_AT_ONCE) } else { 1 };
         let count = (part..part + most).take_while(|part| state.entries.is_let_go(*part)).count();
@@ -393,48 +410,4 @@ impl State {
 /// Returns what is behind the last dot of a name.
 fn extension(name: &str) -> Option<&str> {
     name.rsplit_once('.').map(|(_, extension)| extension)
-}
-
-/// A directory that somebody reads. Pages are fetched only as long as one of these lives.
-#[derive(Debug)]
-pub struct DirectoryReader {
-    directory: Arc<Directory>,
-    number: u64,
-    cache: Arc<MetadataCache>,
-}
-
-impl DirectoryReader {
-    pub(super) fn new(directory: Arc<Directory>, cache: Arc<MetadataCache>) -> Self {
-        cache.open(&directory);
-        directory.handles.fetch_add(1, Ordering::Relaxed);
-        let mut state = directory.state();
-        state.last_reader += 1;
-        let number = state.last_reader;
-        state.readers.push((number, Place::default()));
-        drop(state);
-        Self { directory, number, cache }
-    }
-
-    /// Returns what is read.
-    #[must_use]
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
-    }
-
-    /// Returns names from `place` on; none at the end. Waits for pages as long as it takes.
-    ///
-    /// # Errors
-    /// Those of [`Bucket::page`] that came since the call.
-    pub(super) async fn names(&self, place: Place) -> Result<Names, Error> {
-        self.directory.names(self.number, place, &self.cache).await
-    }
-}
-
-impl Drop for DirectoryReader {
-    fn drop(&mut self) {
-        self.directory.state().readers.retain(|(number, _)| *number != self.number);
-        self.directory.handles.fetch_sub(1, Ordering::Relaxed);
-        self.directory.notify();
-        self.cache.close(&self.directory);
-    }
 }

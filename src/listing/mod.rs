@@ -7,6 +7,7 @@
 //! is bounded together: what was handed out is let go of, and fetched again if it is asked for.
 
 mod directory;
+mod directory_reader;
 mod key_interpolation;
 mod lead;
 mod lookups;
@@ -38,8 +39,9 @@ use crate::catalog::BucketPrefixes;
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, Object, ObjectId, Prefix};
 use crate::s3::Bucket;
+pub use directory::Directory;
 use directory::Names;
-pub use directory::{Directory, DirectoryReader};
+pub use directory_reader::DirectoryReader;
 use futures_util::StreamExt;
 use lookups::Lookups;
 pub use metadata_cache::MetadataCache;
@@ -151,14 +153,18 @@ impl Listings {
         reader: &DirectoryReader,
         offset: u64,
     ) -> Result<Vec<(NamedEntry, u64)>, Error> {
-        let (directory, place) = (reader.directory(), Place::of_offset(offset));
+        let (directory, mut place) = (reader.directory(), Place::of_offset(offset));
         if offset == 0 && directory.is_untouched() && *directory.prefix() != self.root {
             self.recursive.fill(directory).await;
+            self.cache.make_room();
         }
         let names = loop {
             match reader.names(place).await {
                 Ok(Names::Given(names)) => break names,
                 Ok(Names::LetGo(part)) => {
+                    if part > place.part {
+                        place = Place { part, index: 0 };
+                    }
                     self.parts.fetch(directory, part).await?;
                     self.cache.make_room();
                 }

@@ -24,11 +24,12 @@ pub(super) enum Batch {
 }
 
 impl Batch {
-    /// Returns the place behind the last name.
+    /// Returns where a reader is that has got these names, or waits for them.
     pub(super) fn end(&self) -> Option<Place> {
         match self {
             Self::Names { part, indices, .. } => Some(Place { part: *part, index: indices.end }),
-            Self::LetGo(_) | Self::Nothing => None,
+            Self::LetGo(part) => Some(Place { part: *part, index: 0 }),
+            Self::Nothing => None,
         }
     }
 }

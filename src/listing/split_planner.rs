@@ -15,7 +15,7 @@ pub(super) const PARTITION: f64 = 20.0;
 /// A partition is cut a little before a page's end, so that the last page does not miss a few names.
 const MARGIN: f64 = 0.1;
 /// A split may cost half a page or a whole one, so a listing must have so many pages for each.
-const PAGES_PER_SPLIT: f64 = 10.0;
+const PAGES_PER_SPLIT: f64 = 12.0;
 /// While nothing is known of what is ahead, the listing is taken to have so many times the pages
 /// that are known.
 const HIDDEN_PAGES: f64 = 1.5;

@@ -192,6 +192,16 @@ impl TestEnvironment {
         )
     }
 
+    /// Returns a filesystem over the whole bucket whose names take `metadata_memory` bytes.
+    pub(crate) fn filesystem_with_metadata(
+        &self,
+        metadata_memory: usize,
+        metadata_ttl: Duration,
+    ) -> PathFilesystem {
+        let limits = CacheSettings { metadata_ttl, cache_size: 64 << 20, metadata_memory };
+        Self::filesystem_with_limits(self.bucket(), "", limits)
+    }
+
     fn filesystem_with_limits(
         bucket: Bucket,
         prefix: &str,
