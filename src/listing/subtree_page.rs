@@ -1,6 +1,9 @@
 //! A page of a listing without delimiter: all keys below a prefix, however deep, in a part of the
 //! key space.
 
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::key_interpolation::just_before;
@@ -34,7 +37,7 @@ impl SubtreePage {
         start: String,
         page: &Page,
         asked: Instant,
-        memory: &std::sync::Arc<Memory>,
+        memory: &Arc<Memory>,
     ) -> Self {
         let text = page.objects.iter().map(|object| object.id.key.len() - top.as_str().len()).sum();
         let mut keys = PackedNames::with_capacity(page.objects.len(), text);
@@ -75,7 +78,7 @@ impl SubtreePage {
     }
 
     /// Returns the indices of the keys that are below `prefix` and behind the key `after`.
-    fn indices_below(&self, prefix: &Prefix, after: &str) -> std::ops::Range<usize> {
+    fn indices_below(&self, prefix: &Prefix, after: &str) -> Range<usize> {
         let top = self.top.as_str();
         let below = prefix.as_str().strip_prefix(top).unwrap_or_default();
         let after = after.strip_prefix(top).unwrap_or_default();
@@ -85,14 +88,16 @@ impl SubtreePage {
     }
 }
 
+/// A name, and where its attributes are; `None` for a directory.
+type NameOnPage<'a> = (Cow<'a, str>, Option<(&'a SubtreePage, usize)>);
+
 /// Returns what consecutive pages, which may overlap, tell of the directory `prefix`. Where they end
 /// within it, the listing goes on behind the last name that they tell of.
 pub(super) fn names_of<'a>(
     pages: impl IntoIterator<Item = &'a SubtreePage>,
     prefix: &Prefix,
 ) -> PackedPage {
-    let mut entries: Vec<(std::borrow::Cow<'a, str>, Option<(&'a SubtreePage, usize)>)> =
-        Vec::new();
+    let mut entries: Vec<NameOnPage<'a>> = Vec::new();
     let (mut unshowable, mut after, mut is_whole) = (0, String::new(), false);
     let mut last_component = "";
     for page in pages {
