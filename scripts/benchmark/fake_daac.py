@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 from process import cpu_seconds
@@ -52,6 +53,12 @@ class FakeDaac:
     def set_knobs(self, knobs):
         """Changes knobs; times are in seconds, rates in bytes per second."""
         request = urllib.request.Request(f"{self['FAKE_DAAC_CONTROL']}/knobs", json.dumps(knobs).encode(), method="PUT")
+        urllib.request.urlopen(request).close()
+
+    def put(self, key, content):
+        """Stores an object in the bucket."""
+        query = urllib.parse.urlencode({"bucket": self["FAKE_DAAC_BUCKET"], "key": key})
+        request = urllib.request.Request(f"{self['FAKE_DAAC_CONTROL']}/put?{query}", content, method="POST")
         urllib.request.urlopen(request).close()
 
     def cpu(self):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+import struct
 import subprocess
 import time
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ SYNTHETIC = [
     "giant/{3000:date}-{1000:03}.nc",
     "eight/{8000:date}-{1000:03}.nc",
     "twenty/{20000:05}-{1000:03}.nc",
+    "scenes/scene-{300000:08}.tif",
     GRANULES,
 ]
+SCENE = "scenes/scene-00150000.tif"
 # So that what is remembered is given up while somebody waits for it.
 SHORT_TTL = ["--metadata-ttl=40s"]
 
@@ -49,7 +52,10 @@ class Listing:
 # What stands in one line runs on one mount.
 MOUNTS = [
     [Listing("`ls -f` of 200,000 names, the first one", "ls -f flat | sed 1q", 0.5)],
-    [Listing("`ls -f` of 200,000 names", "ls -f flat", 3)],
+    [
+        Listing("`ls -f` of 200,000 names", "ls -f flat", 3),
+        Listing("`ls -l` of the same names", "ls -l flat", 3, 0),
+    ],
     [Listing("`ls -l` of 200,000 names", "ls -l flat", 4)],
     [
         Listing("`find` over 1,000 directories of 10 files", "find wide", 2, 40),
@@ -57,6 +63,8 @@ MOUNTS = [
     ],
     [Listing("`find` over 20,000 directories of 1 file, three levels deep", "find deep", 6)],
     [Listing("`stat` of one name among 3 million", "stat giant/20040101-500.nc", 0.15, 2)],
+    # One request is for its data.
+    [Listing("`gdalinfo` on one of 300,000 files in a directory", f"gdalinfo {SCENE}", requests=9)],
     [Listing("`ls -f` of 3 million names of 60 bytes, to the end", "ls -f granules | wc -l | grep -qx 3000002", 12, 3300, 200)],
     [Listing("5,000 of 8 million names, then a pause of 30 s", "exec 3< <(exec ls -f eight); head -5000 <&3 | sed -n 5000p; sleep 30", requests=100, left_mb=42)],
     [
@@ -75,10 +83,18 @@ MOUNTS = [
 ]
 
 
+def _tiff():
+    """A TIFF file of one byte, at its end."""
+    tags = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 122), (277, 1), (278, 1), (279, 1)]
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + fields + bytes(4) + b"\1"
+
+
 def run(work, options):
     """Measures, prints and writes the section. Says whether the bars held."""
     found = {listing: [] for listings in MOUNTS for listing in listings}
     with FakeDaac(work, *(f"--synthetic={pattern}=1000" for pattern in SYNTHETIC), **LATENCY) as fake_daac:
+        fake_daac.put(SCENE, _tiff())
         for _ in range(options.rounds):
             for listings in MOUNTS:
                 drop_caches()

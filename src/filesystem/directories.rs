@@ -31,15 +31,15 @@ pub(super) struct OpenDirectory {
 }
 
 impl Filesystem {
-    /// Returns a handle on the directory `number`, and whether it shows the same listing as the
-    /// last handle on it. Asks nobody but CMR, and that only for a directory which S3 denies.
+    /// Returns a handle on the directory `number`, and whether the kernel may keep the entries that
+    /// it has of it. Asks nobody but CMR, and that only for a directory which S3 denies.
     ///
     /// # Errors
     /// [`Error::NotADirectory`], [`Error::BadHandle`]; [`Error::Refused`] where it is not known to
     /// be a directory.
     pub async fn open_directory(&self, number: u64) -> Result<(u64, bool), Error> {
         let epoch = self.refresh_epoch.current();
-        let (reading, is_same) = match self.directory(number)? {
+        let (reading, may_keep) = match self.directory(number)? {
             None => (None, self.trees.mark_opened()),
             Some((tree, prefix)) => {
                 let listings = &self.trees.get(tree).listings;
@@ -47,11 +47,11 @@ impl Filesystem {
                     return Err(refusal.into());
                 }
                 let reading = listings.open(&prefix);
-                let is_same = reading.directory().mark_opened();
-                (Some((tree, reading)), is_same)
+                let may_keep = listings.may_keep(reading.directory());
+                (Some((tree, reading)), may_keep)
             }
         };
-        Ok((self.directories.insert(Arc::new(OpenDirectory { epoch, reading })), is_same))
+        Ok((self.directories.insert(Arc::new(OpenDirectory { epoch, reading })), may_keep))
     }
 
     /// Returns entries from `offset` on (0 for the first, else a
@@ -77,8 +77,16 @@ impl Filesystem {
             entry: named.entry,
             next_offset,
         });
-        let fresh_for = listings.fresh_for(reading.directory());
-        Ok((entries.collect(), EntryTtl::new(fresh_for, opened.epoch)))
+        let shown_for = listings.shown_for(reading.directory(), offset);
+        Ok((entries.collect(), EntryTtl::new(shown_for, opened.epoch)))
+    }
+
+    /// Records that the kernel was told names of a directory without their attributes.
+    pub fn mark_read_without_attributes(&self, handle: u64) {
+        let opened = self.directories.get(handle);
+        if let Some((_, reading)) = opened.as_ref().and_then(|opened| opened.reading.as_ref()) {
+            reading.directory().mark_read_without_attributes();
+        }
     }
 
     /// Gives a directory's handle back.

@@ -68,11 +68,11 @@ pub(super) fn opened_file(reply: ReplyOpen, outcome: Result<OpenedFile, Errno>) 
     }
 }
 
-/// `outcome` has the handle, and whether the kernel's cached entries of the directory are right.
+/// `outcome` has the handle, and whether the kernel may keep its cached entries of the directory.
 pub(super) fn opened_directory(reply: ReplyOpen, outcome: Result<(u64, bool), Errno>) {
     match outcome {
-        Ok((handle, is_same)) => {
-            let keep = if is_same { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::empty() };
+        Ok((handle, may_keep)) => {
+            let keep = if may_keep { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::empty() };
             reply.opened(FileHandle(handle), FopenFlags::FOPEN_CACHE_DIR | keep);
         }
         Err(errno) => reply.error(errno),

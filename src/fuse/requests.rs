@@ -140,6 +140,9 @@ impl fuser::Filesystem for Dispatcher {
         let operation = entries(filesystem.clone(), fh, offset);
         let dots = self.dots(ino);
         self.dispatch(ino, span, operation, move |outcome| {
+            if outcome.as_ref().is_ok_and(|(entries, _)| !entries.is_empty()) {
+                filesystem.mark_read_without_attributes(fh.0);
+            }
             replies::directory(reply, dots, offset, outcome, &filesystem);
         });
     }

@@ -15,8 +15,10 @@ use super::ordered_entries::{Batch, OrderedEntries};
 use super::packed_names::PackedNames;
 use super::packed_page::PackedPage;
 use super::page_fetcher::PageFetcher;
+use super::page_times::PageTimes;
 use super::partitioned::PartitionedListing;
 use super::place::Place;
+use super::ttl::Ttl;
 use super::{EscapedKeys, MetadataCache};
 use crate::error::Error;
 use crate::object::{Entry, NamedEntry, Object, Prefix};
@@ -37,7 +39,8 @@ pub struct Directory {
     /// The lock is fair, so that a lookup gets it between two of the hundreds of pages that may be
     /// taken in one after the other.
     state: Mutex<State>,
-    was_opened: AtomicBool,
+    /// Whether the kernel has names of this very listing, and their attributes too.
+    is_in_kernel: AtomicBool,
     /// How many handles are open.
     handles: AtomicUsize,
     /// Told whenever the state has changed, or who reads.
@@ -45,9 +48,22 @@ pub struct Directory {
     charge: Charge,
 }
 
+/// What a listing tells of a name.
+#[derive(Debug)]
+pub(super) struct ListedName {
+    /// `None`: there is no such name.
+    pub(super) entry: Option<Entry>,
+    /// When that was so.
+    pub(super) at: Instant,
+    /// When names of the listing were shown last.
+    pub(super) shown: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct State {
-    began: Instant,
+    times: PageTimes,
+    /// When names were given out last.
+    shown: Instant,
     pub(super) entries: OrderedEntries,
     pub(super) pages: PartitionedListing,
     /// Where each open handle reads, by its number.
@@ -72,8 +88,10 @@ pub(super) enum Names {
 
 impl Directory {
     pub(super) fn new(bucket: Bucket, prefix: Prefix, memory: &Arc<Memory>) -> Self {
+        let began = Instant::now();
         let state = State {
-            began: Instant::now(),
+            times: PageTimes::new(began),
+            shown: began,
             entries: OrderedEntries::new(bucket.name().clone(), prefix.clone()),
             pages: PartitionedListing::new(prefix.clone()),
             readers: Vec::new(),
@@ -88,7 +106,7 @@ impl Directory {
             bucket,
             prefix,
             state: Mutex::new(state),
-            was_opened: AtomicBool::new(false),
+            is_in_kernel: AtomicBool::new(false),
             handles: AtomicUsize::new(0),
             changed: Notify::new(),
             charge: Charge::new(memory, DIRECTORY_SIZE),
@@ -102,7 +120,7 @@ impl Directory {
         if !state.is_untouched() {
             return;
         }
-        state.began = began;
+        state.times = PageTimes::new(began);
         state.pages.begin_with(page);
         while state.take_in_next().is_some() {}
         self.weigh(&state);
@@ -128,12 +146,36 @@ impl Directory {
 
     /// Returns when the listing began.
     pub(super) fn began(&self) -> Instant {
-        self.state().began
+        self.state().times.began()
+    }
+
+    /// Returns whether none of its names may be believed any more.
+    pub(super) fn is_over(&self, ttl: Ttl) -> bool {
+        let state = self.state();
+        ttl.of_listed(state.times.of(usize::MAX), state.shown).is_zero()
     }
 
     /// Returns what is known of `name`.
     pub(super) fn find(&self, name: &str) -> Known<Entry> {
         self.state().entries.find(name)
+    }
+
+    /// Returns what is known of `name`.
+    pub(super) fn look_up(&self, name: &str) -> Option<ListedName> {
+        let state = self.state();
+        let entry = match state.entries.find(name) {
+            Known::Present(entry) => Some(entry),
+            Known::Absent if state.entries.lacks(name) => None,
+            Known::Absent | Known::LetGo => return None,
+        };
+        let at = state.entries.index_of(name).map_or(state.times.began(), |i| state.times.of(i));
+        Some(ListedName { entry, at, shown: state.shown })
+    }
+
+    /// Returns when the name at `index` was there.
+    pub(super) fn listed_at(&self, place: Place) -> Instant {
+        let state = self.state();
+        state.times.of(state.entries.position(place))
     }
 
     /// Returns at most `count` objects behind the object `name`, as far as they are known: those of
@@ -151,11 +193,6 @@ impl Directory {
             Entry::Directory(_) => None,
         });
         alike.take(count).collect()
-    }
-
-    /// Returns whether a name that is not here does not exist.
-    pub(super) fn has_all_names(&self) -> bool {
-        self.state().entries.has_all_names()
     }
 
     /// Returns whether listing is not allowed, and these are the names that were known otherwise.
@@ -182,10 +219,16 @@ impl Directory {
         self.state().entries.escaped()
     }
 
-    /// Returns whether this very listing was opened before, so that what the kernel keeps of it is
-    /// still right.
-    pub fn mark_opened(&self) -> bool {
-        self.was_opened.swap(true, Ordering::Relaxed)
+    /// Returns whether what the kernel may have of this directory is of this very listing, with
+    /// attributes, and records that it will be: what it has otherwise it is told to forget.
+    pub(super) fn mark_opened(&self) -> bool {
+        self.is_in_kernel.swap(true, Ordering::Relaxed)
+    }
+
+    /// Records that the kernel was told names without their attributes. As long as it kept them,
+    /// it would ask for the attributes name by name, and otherwise it asks for all together.
+    pub fn mark_read_without_attributes(&self) {
+        self.is_in_kernel.store(false, Ordering::Relaxed);
     }
 
     /// Counts one more handle, and returns its number.
@@ -223,6 +266,9 @@ impl Directory {
             changed.as_mut().enable();
             {
                 let mut state = self.state();
+                let (now, available) = (Instant::now(), state.entries.available());
+                state.times.record(available, now);
+                state.shown = now;
                 let batch = state.entries.names(place, BATCH);
                 state.move_reader(reader, batch.end().unwrap_or(place));
                 if state.is_fetching {

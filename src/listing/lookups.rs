@@ -7,6 +7,7 @@ use std::time::Instant;
 use futures_util::future::join;
 use parking_lot::MutexGuard;
 
+use super::known_ranges::{DirectoryKey, KnownRange, KnownRanges, RangeRequest};
 use super::memory::{Charge, Memory};
 use super::{MetadataCache, Ttl};
 use crate::error::{Error, Refusal};
@@ -42,12 +43,14 @@ pub(super) struct Lookups {
     /// The key has the number of refreshes as well: a request from before a refresh does not answer
     /// a lookup from after it.
     in_flight: SingleFlight<(u64, LookupKey), CachedLookup>,
+    ranges_in_flight: SingleFlight<(u64, DirectoryKey, RangeRequest), KnownRange>,
 }
 
 /// The names that were looked up in all trees of a mount.
 #[derive(Debug)]
 pub(super) struct CachedLookups {
     names: WeightedLru<LookupKey, CachedLookup>,
+    ranges: KnownRanges,
     charge: Charge,
     /// How often names were forgotten on demand.
     refreshes: u64,
@@ -56,7 +59,8 @@ pub(super) struct CachedLookups {
 impl CachedLookups {
     /// Returns a table that takes `limit` bytes of the memory.
     pub(super) fn new(memory: &Arc<Memory>, limit: usize) -> Self {
-        Self { names: WeightedLru::new(limit), charge: Charge::new(memory, 0), refreshes: 0 }
+        let (names, charge) = (WeightedLru::new(limit), Charge::new(memory, 0));
+        Self { names, ranges: KnownRanges::new(), charge, refreshes: 0 }
     }
 
     fn insert(&mut self, key: LookupKey, lookup: CachedLookup) {
@@ -90,19 +94,28 @@ impl CachedLookups {
 
 impl Lookups {
     pub(super) fn new(bucket: Bucket, cache: Arc<MetadataCache>, tree: usize) -> Self {
-        Self { bucket, cache, tree, in_flight: SingleFlight::default() }
+        let (in_flight, ranges_in_flight) = (SingleFlight::default(), SingleFlight::default());
+        Self { bucket, cache, tree, in_flight, ranges_in_flight }
     }
 
     /// Returns what is remembered of a name, if it may still be believed.
     pub(super) fn cached(&self, parent: &Prefix, name: &str, ttl: Ttl) -> Option<CachedLookup> {
-        self.cached_lookups()
-            .names
-            .get(&self.key(parent, name))
-            .filter(|lookup| !ttl.of_lookup(lookup).is_zero())
-            .cloned()
+        let key = self.key(parent, name);
+        let mut cached = self.cached_lookups();
+        if let Some(lookup) = cached.names.get(&key)
+            && !ttl.of_lookup(lookup).is_zero()
+        {
+            return Some(lookup.clone());
+        }
+        let directory = (self.tree, parent.clone());
+        let lookup = cached.ranges.find(&directory, name, ttl)?;
+        cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
+        cached.insert(key, lookup.clone());
+        Some(lookup)
     }
 
-    /// Asks S3 what `name`, which parses to `parsed`, is.
+    /// Asks S3 what `name`, which parses to `parsed`, is: together with others that are likely to
+    /// be asked for next, or by itself.
     ///
     /// # Errors
     /// [`Error::Refused`] when S3 would say neither yes nor no.
@@ -111,9 +124,15 @@ impl Lookups {
         parent: &Prefix,
         name: &str,
         parsed: Name,
+        ttl: Ttl,
     ) -> Result<CachedLookup, Error> {
         let key = self.key(parent, name);
         let refreshes = self.refreshes();
+        if matches!(parsed, Name::Plain(_))
+            && let Some(lookup) = self.fetch_range(parent, name, refreshes, ttl).await
+        {
+            return Ok(lookup);
+        }
         let request = self.in_flight.join((refreshes, key.clone()), || {
             let (bucket, parent) = (self.bucket.clone(), parent.clone());
             async move { look_up(&bucket, &parent, &parsed).await }
@@ -123,7 +142,40 @@ impl Lookups {
         if cached.refreshes == refreshes {
             cached.insert(key, lookup.clone());
         }
+        let directory = (self.tree, parent.clone());
+        cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
         Ok(lookup)
+    }
+
+    /// Asks S3 for the range of names that `name` is likely to be one of many lookups in. Returns
+    /// what it tells of `name`. `None`: there is no such range, or it does not tell.
+    async fn fetch_range(
+        &self,
+        parent: &Prefix,
+        name: &str,
+        refreshes: u64,
+        ttl: Ttl,
+    ) -> Option<CachedLookup> {
+        let directory = (self.tree, parent.clone());
+        let request = self.cached_lookups().ranges.plan(&directory, name, ttl)?;
+        let key = (refreshes, directory.clone(), request.clone());
+        let fetch = self.ranges_in_flight.join(key, || {
+            let (bucket, parent, request) = (self.bucket.clone(), parent.clone(), request.clone());
+            async move { KnownRange::fetch(&bucket, &parent, &request).await }
+        });
+        let range = fetch.await;
+        let lookup = range.as_ref().ok().and_then(|range| range.find(name));
+        let mut cached = self.cached_lookups();
+        if cached.refreshes == refreshes {
+            cached.ranges.record(&directory, &request, &range);
+            if let Some(lookup) = &lookup {
+                cached.names.insert(self.key(parent, name), lookup.clone(), 1);
+            }
+        }
+        if let Some(lookup) = &lookup {
+            cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
+        }
+        lookup
     }
 
     /// Records that a listing has no such name, and that the kernel is told so. The listing was
@@ -133,6 +185,7 @@ impl Lookups {
         let mut cached = self.cached_lookups();
         if cached.refreshes == refreshes {
             cached.insert(self.key(parent, name), lookup);
+            cached.ranges.record_lookup((self.tree, parent.clone()), name, false);
         }
     }
 
@@ -145,6 +198,9 @@ impl Lookups {
     pub(super) fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
         let mut cached = self.cached_lookups();
         cached.refreshes += 1;
+        let is_below =
+            |(tree, parent): &DirectoryKey| *tree == self.tree && prefix.holds(parent.as_str());
+        cached.ranges.forget_where(is_below);
         let forgotten = cached
             .remove_where(|(tree, parent, _)| *tree == self.tree && prefix.holds(parent.as_str()));
         let absent = forgotten.into_iter().filter(|(_, lookup)| lookup.entry.is_none());
@@ -169,6 +225,7 @@ impl Lookups {
         let mut cached = self.cached_lookups();
         // The answer to a request in flight may still be this version.
         cached.refreshes += 1;
+        cached.ranges.forget_where(|(tree, other)| *tree == self.tree && other == parent);
         let known = cached.names.get(&key).and_then(|lookup| lookup.entry.as_ref());
         let is_other_version = version.has_version()
             && matches!(known, Some(Entry::File(object)) if object.id != *version);

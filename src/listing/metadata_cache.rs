@@ -269,7 +269,7 @@ impl MetadataCache {
     fn sweep(&self) -> bool {
         let is_over = |at: Instant| self.ttl.of_presence(at).is_zero();
         for (key, directory) in self.directories() {
-            if is_over(directory.began()) {
+            if directory.is_over(self.ttl) {
                 self.kept.lock().remove(&key, &directory);
             }
         }

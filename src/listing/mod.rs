@@ -9,6 +9,7 @@
 mod directory;
 mod directory_reader;
 mod key_interpolation;
+mod known_ranges;
 mod lead;
 mod lookups;
 mod memory;
@@ -19,6 +20,7 @@ mod packed_attributes;
 mod packed_names;
 mod packed_page;
 mod page_fetcher;
+mod page_times;
 mod part_fetcher;
 mod partitioned;
 mod place;
@@ -40,7 +42,7 @@ use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, Object, ObjectId, Prefix};
 use crate::s3::Bucket;
 pub use directory::Directory;
-use directory::Names;
+use directory::{ListedName, Names};
 pub use directory_reader::DirectoryReader;
 use futures_util::StreamExt;
 use lookups::Lookups;
@@ -125,6 +127,13 @@ impl Listings {
         DirectoryReader::new(self.directory(prefix), self.cache.clone())
     }
 
+    /// Returns whether the kernel may show what it has of `directory`, which was opened, and need
+    /// not ask for names. Towards the end of their time it is to ask, since it asks for all whose
+    /// time has ended one by one.
+    pub fn may_keep(&self, directory: &Directory) -> bool {
+        directory.mark_opened() && self.fresh_for(directory) > self.ttl.0 / 4
+    }
+
     /// Returns why the directory `prefix` cannot be opened: S3 would not say whether it is one, and
     /// nothing is known of it. It may as well be a file that may not be read, and a program that
     /// opens it as one is told so.
@@ -207,9 +216,18 @@ impl Listings {
         known
     }
 
-    /// Returns for how long the names of `directory` may still be believed.
+    /// Returns for how long the names of `directory` from `offset` on may be believed, which are
+    /// given out now.
     #[must_use]
-    pub fn fresh_for(&self, directory: &Directory) -> Duration {
+    pub fn shown_for(&self, directory: &Directory, offset: u64) -> Duration {
+        if directory.is_partial() {
+            return self.fresh_for(directory);
+        }
+        self.ttl.of_listed(directory.listed_at(Place::of_offset(offset)), Instant::now())
+    }
+
+    /// Returns for how long whoever opens `directory` may be shown this listing.
+    fn fresh_for(&self, directory: &Directory) -> Duration {
         // The next name that is looked up must be seen at once.
         if directory.is_partial() {
             Duration::ZERO
@@ -239,7 +257,7 @@ impl Listings {
         }
         let lookup = match self.lookups.cached(parent, name, self.ttl) {
             Some(lookup) => lookup,
-            None => self.lookups.fetch(parent, name, parsed).await?,
+            None => self.lookups.fetch(parent, name, parsed, self.ttl).await?,
         };
         Ok(LookupAnswer { fresh_for: self.ttl.of_lookup(&lookup), entry: lookup.entry })
     }
@@ -291,18 +309,18 @@ impl Listings {
         })
     }
 
-    /// Returns what a listing knows of a name. One that has all names knows of an absence as well.
+    /// Returns what a listing knows of a name. Up to where it has come, it knows of an absence as
+    /// well.
     fn find_in_listing(&self, parent: &Prefix, name: &str) -> Option<LookupAnswer> {
         let directory = self.cache.find(self.tree, parent).or_else(|| self.filled(parent))?;
-        let mut fresh_for = self.fresh_for(&directory);
-        let entry = match directory.find(name) {
-            Known::Present(entry) => Some(entry),
-            Known::Absent if directory.has_all_names() => {
-                // The kernel asks again for what is absent, and is answered from here.
-                fresh_for = fresh_for.min(self.ttl.of_absence(Instant::now()));
-                None
-            }
-            Known::Absent | Known::LetGo => return None,
+        let ListedName { entry, at, shown } = directory.look_up(name)?;
+        let fresh_for = if directory.is_partial() {
+            Duration::ZERO
+        } else if entry.is_some() {
+            self.ttl.of_listed(at, shown)
+        } else {
+            // The kernel asks again for what is absent, and is answered from here.
+            self.fresh_for(&directory).min(self.ttl.of_absence(Instant::now()))
         };
         (!fresh_for.is_zero()).then_some(LookupAnswer { entry, fresh_for })
     }

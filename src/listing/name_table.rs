@@ -175,6 +175,12 @@ impl NameTable {
         all.skip(skip).map(move |(names, index)| names.unpack(index, prefix, bucket))
     }
 
+    /// Returns how many names came before `name`, which is there.
+    pub(super) fn index_of(&self, name: &str) -> Option<usize> {
+        let part = &self.parts[self.part_of(name)?];
+        Some(part.start + part.names.as_ref()?.find(name)?)
+    }
+
     fn part_of(&self, name: &str) -> Option<usize> {
         self.parts.partition_point(|part| *part.first <= *name).checked_sub(1)
     }

@@ -83,9 +83,12 @@ impl OrderedEntries {
         self.is_complete
     }
 
-    /// Returns whether a name that is not here does not exist.
-    pub(super) fn has_all_names(&self) -> bool {
-        self.is_complete && !self.is_partial
+    /// Returns whether it is known that `name`, which was not found, does not exist: all names are
+    /// here, or all that are not escaped have come up to one behind it.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        let is_passed =
+            || Name::is_plain(name) && self.settled.last_name().is_some_and(|last| name < last);
+        !self.is_partial && (self.is_complete || is_passed())
     }
 
     pub(super) fn is_partial(&self) -> bool {
@@ -142,6 +145,17 @@ impl OrderedEntries {
             }
             None => self.settled.find(&self.prefix, &self.bucket, name),
         }
+    }
+
+    /// Returns how many names are given out before `name`.
+    pub(super) fn index_of(&self, name: &str) -> Option<usize> {
+        let late = || Some(self.settled.len() + self.late_index_of(name)?);
+        self.settled.index_of(name).or_else(late)
+    }
+
+    /// Returns how many names are given out before `place`.
+    pub(super) fn position(&self, place: Place) -> usize {
+        self.settled.position(place)
     }
 
     fn late_index_of(&self, name: &str) -> Option<usize> {

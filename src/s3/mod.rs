@@ -212,6 +212,20 @@ impl Bucket {
         self.list(prefix.as_str(), None, at, None).await
     }
 
+    /// Fetches one page, of `limit` names at most, of what starts with `start` and has no slash
+    /// behind it, or one at its end.
+    ///
+    /// # Errors
+    /// Those of [`Self::page`].
+    pub async fn names(
+        &self,
+        start: &str,
+        at: &Position,
+        limit: Option<i32>,
+    ) -> Result<Page, Error> {
+        self.list(start, Some("/"), at, limit).await
+    }
+
     /// Returns whether any key starts with `prefix`.
     ///
     /// # Errors

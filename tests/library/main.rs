@@ -24,6 +24,7 @@ mod request_budgets;
 mod s3_faults;
 mod secrets;
 mod several_buckets;
+mod sidecars;
 mod streams;
 mod strided_reads;
 mod troubleshooting;

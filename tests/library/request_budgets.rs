@@ -240,3 +240,57 @@ async fn a_long_listing_costs_little_more_than_its_pages_and_a_short_one_no_more
         assert!(lists <= 1 + most && heads == 1, "{pattern}: {lists} lists");
     }
 }
+
+/// The names of a directory whose reading takes longer than the TTL are believed for a moment after
+/// they are shown, so that their attributes cost no request each.
+#[tokio::test]
+async fn names_shown_after_the_ttl_are_believed_for_a_moment() {
+    const TTL: Duration = Duration::from_millis(500);
+    let environment = TestEnvironment::new();
+    put_pattern(&environment, "d/{900:04}.nc");
+    let filesystem = environment.filesystem_at("", TTL);
+    let directory = in_time(filesystem.number("d")).await.unwrap();
+    let (handle, _) = in_time(filesystem.open_directory(directory)).await.unwrap();
+    let (first, _) = in_time(filesystem.read_directory(handle, 0)).await.unwrap();
+    tokio::time::sleep(TTL * 2).await;
+    take_counts(&environment);
+    // What was shown before is too old.
+    let name = OsStr::new(&*first[0].name);
+    in_time(filesystem.lookup(directory, name)).await.unwrap();
+    assert_eq!(take_counts(&environment), (1, 1, 0));
+    let from = first.last().unwrap().next_offset;
+    let (late, ttl) = in_time(filesystem.read_directory(handle, from)).await.unwrap();
+    assert_eq!(first.len() + late.len(), 900);
+    let (_, _, believed) = filesystem.record_lookup(&late[0], ttl);
+    assert!(believed > TTL / 2 && believed <= TTL, "{believed:?}");
+    for shown in &late {
+        let found = in_time(filesystem.lookup(directory, OsStr::new(&*shown.name))).await.unwrap();
+        assert!(found.node.is_some() && found.ttl <= TTL);
+    }
+    assert_eq!(take_counts(&environment), (0, 0, 0));
+    tokio::time::sleep(TTL).await;
+    in_time(filesystem.lookup(directory, OsStr::new(&*late[0].name))).await.unwrap();
+    assert_eq!(take_counts(&environment), (1, 1, 0));
+}
+
+/// The kernel may keep the names of a listing that it was told with their attributes, until their
+/// time comes to its end.
+#[tokio::test]
+async fn the_kernel_keeps_names_only_with_their_attributes() {
+    const TTL: Duration = Duration::from_secs(2);
+    let environment = TestEnvironment::new();
+    put_pattern(&environment, "d/{900:04}.nc");
+    let filesystem = environment.filesystem_at("", TTL);
+    let directory = in_time(filesystem.number("d")).await.unwrap();
+    let began = std::time::Instant::now();
+    let open = || async { in_time(filesystem.open_directory(directory)).await.unwrap() };
+    let (handle, may_keep) = open().await;
+    assert!(!may_keep, "nothing is there to keep");
+    in_time(filesystem.read_directory(handle, 0)).await.unwrap();
+    assert!(open().await.1);
+    filesystem.mark_read_without_attributes(handle);
+    let opened = [open().await.1, open().await.1];
+    assert!(opened == [false, true] || began.elapsed() > TTL / 2, "{opened:?}");
+    tokio::time::sleep(TTL * 4 / 5).await;
+    assert!(!open().await.1);
+}

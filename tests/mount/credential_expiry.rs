@@ -57,8 +57,9 @@ fn readers_and_lookups_see_no_error_while_credentials_expire_ten_times() {
             let mut number = 0;
             while !is_over.load(Ordering::Relaxed) {
                 number += 1;
+                // Escaped names are asked for one by one.
                 assert_eq!(
-                    errno(fs::metadata(mount.at(format!("folder/missing-{number}")))),
+                    errno(fs::metadata(mount.at(format!("folder/{number}.granulefs-object")))),
                     libc::ENOENT
                 );
                 assert_eq!(fs::metadata(mount.at("folder/data")).unwrap().len(), SIZE);

@@ -46,9 +46,10 @@ fn a_later_refusal_is_told_on_standard_error_in_the_foreground() {
         let mut number = 0;
         eventually("the login is refused", TIMEOUT, || {
             number += 1;
+            // Escaped names are asked for one by one.
             let mut stat = Command::new("setpriv");
             stat.args(["--reuid", user, "--regid", user, "--clear-groups", "stat"]);
-            let output = run(stat.arg(mount.at(format!("folder/missing-{number}"))));
+            let output = run(stat.arg(mount.at(format!("folder/{number}.granulefs-object"))));
             output.stderr.contains("Permission denied")
         });
         mount.server().send_signal(Signal::TERM);

@@ -87,3 +87,43 @@ fn a_name_in_a_giant_directory_costs_one_round_trip() {
     let absent = cost(&environment, &mount, "test -e 20080911-1234.nc || echo absent", "absent");
     assert!(absent.heads <= 1 && absent.lists <= 1, "{absent:?}");
 }
+
+/// Listing without attributes, and then with them, costs the pages once.
+#[test]
+fn attributes_of_names_that_were_listed_without_them_cost_nothing() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    environment
+        .fake_daac
+        .put_synthetic(BUCKET, &SyntheticObjects { pattern: "folder/{2500}.nc".into(), size: 7 })
+        .unwrap();
+    let mount = environment.mount(BUCKET);
+    cost(&environment, &mount, "ls -f folder | wc -l", "2502");
+    for (script, output) in [
+        ("ls -f folder | wc -l", "2502"),
+        ("ls -l folder | wc -l", "2501"),
+        ("ls -l folder | wc -l", "2501"),
+    ] {
+        let again = cost(&environment, &mount, script, output);
+        assert_eq!(again.s3_requests(), 0, "{script}: {again:?}");
+    }
+}
+
+/// A directory whose reading takes longer than the TTL costs no request for each name behind.
+#[test]
+fn attributes_of_a_directory_that_is_read_slowly_cost_nothing() {
+    let Some(environment) = TestEnvironment::start() else { return };
+    environment
+        .fake_daac
+        .put_synthetic(BUCKET, &SyntheticObjects { pattern: "folder/{2500:05}.nc".into(), size: 7 })
+        .unwrap();
+    let mount = environment.mount_command(BUCKET).args(&["--metadata-ttl", "1s"]).mount();
+    // The kernel has some hundred names before the pause; the attributes are those of others.
+    let script = "import os, time
+count = 0
+for number, entry in enumerate(os.scandir('folder')):
+    if number == 0: time.sleep(1.5)
+    if number >= 1500: count += entry.stat().st_size == 7
+print(count)";
+    let stats = cost(&environment, &mount, &format!("python3 -c \"{script}\""), "1000");
+    assert!(stats.lists <= 5 && stats.heads <= 1, "{stats:?}");
+}

@@ -46,7 +46,8 @@ fn until_refused(environment: &TestEnvironment, mut is_refused: impl FnMut(&str)
     let mut number = 0;
     eventually("the login is refused", TIMEOUT, || {
         number += 1;
-        is_refused(&format!("folder/missing-{number}"))
+        // Escaped names are asked for one by one.
+        is_refused(&format!("folder/{number}.granulefs-object"))
     });
 }
 
