@@ -8,15 +8,14 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::lead;
+use super::directory_state::State;
 use super::memory::{Charge, Memory};
 use super::name_table::{Interval, Known};
-use super::ordered_entries::{Batch, OrderedEntries};
+use super::ordered_entries::Batch;
 use super::packed_names::PackedNames;
 use super::packed_page::PackedPage;
 use super::page_fetcher::PageFetcher;
 use super::page_times::PageTimes;
-use super::partitioned::PartitionedListing;
 use super::place::Place;
 use super::ttl::Ttl;
 use super::{EscapedKeys, MetadataCache};
@@ -59,26 +58,6 @@ pub(super) struct ListedName {
     pub(super) shown: Instant,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    times: PageTimes,
-    /// When names were given out last.
-    shown: Instant,
-    pub(super) entries: OrderedEntries,
-    pub(super) pages: PartitionedListing,
-    /// Where each open handle reads, by its number.
-    readers: Vec<(u64, Place)>,
-    last_reader: u64,
-    /// The parts that were last fetched again.
-    fetched_again: Range<usize>,
-    /// Whether anybody has asked for names.
-    is_touched: bool,
-    /// Whether a [`PageFetcher`] is at work.
-    is_fetching: bool,
-    failures: u64,
-    last_failure: Option<Error>,
-}
-
 /// Names of one part of a directory, each with the place behind it; or the part that has to be
 /// fetched again before there are any.
 pub(super) enum Names {
@@ -88,20 +67,7 @@ pub(super) enum Names {
 
 impl Directory {
     pub(super) fn new(bucket: Bucket, prefix: Prefix, memory: &Arc<Memory>) -> Self {
-        let began = Instant::now();
-        let state = State {
-            times: PageTimes::new(began),
-            shown: began,
-            entries: OrderedEntries::new(bucket.name().clone(), prefix.clone()),
-            pages: PartitionedListing::new(prefix.clone()),
-            readers: Vec::new(),
-            last_reader: 0,
-            fetched_again: 0..0,
-            is_touched: false,
-            is_fetching: false,
-            failures: 0,
-            last_failure: None,
-        };
+        let state = State::new(bucket.name().clone(), &prefix);
         Self {
             bucket,
             prefix,
@@ -319,8 +285,8 @@ impl Directory {
         indices.map(unpack).collect()
     }
 
-    /// Returns this part, which was let go of and is wanted now, and more that a reader who comes to
-    /// one after the other wants next.
+    /// Returns this part, which was let go of and is wanted now, and more that a reader wants
+    /// next who comes to one after the other.
     pub(super) fn parts_to_fetch(&self, part: usize) -> Range<usize> {
         let mut state = self.state();
         let is_next = part == state.fetched_again.end && self.memory().excess() == 0;
@@ -383,73 +349,6 @@ impl Directory {
     /// Lets those who wait look at the state again.
     pub(super) fn notify(&self) {
         self.changed.notify_waiters();
-    }
-}
-
-impl State {
-    fn is_untouched(&self) -> bool {
-        !self.is_touched && !self.entries.is_complete() && self.entries.available() == 0
-    }
-
-    fn move_reader(&mut self, reader: u64, place: Place) {
-        self.is_touched = true;
-        if let Some((_, known)) = self.readers.iter_mut().find(|(number, _)| *number == reader) {
-            *known = place;
-        }
-    }
-
-    /// Returns whether more pages are to be fetched.
-    fn needs_pages(&self, memory: &Memory) -> bool {
-        self.pages_ahead(memory) > self.pages.in_flight()
-    }
-
-    /// Returns how many pages are to wait or be in flight.
-    pub(super) fn pages_ahead(&self, memory: &Memory) -> usize {
-        if self.entries.is_complete() {
-            return 0;
-        }
-        let Some((_, front)) = self.readers.iter().max_by_key(|(_, place)| *place) else {
-            return 0;
-        };
-        let available = self.entries.available_behind(*front);
-        let read = self.entries.available() - available;
-        lead::pages_to_fetch(read, available, memory)
-    }
-
-    /// Returns how many pages to ask for at once, of which the bucket allows `most`.
-    pub(super) fn at_once(&self, most: usize) -> usize {
-        if self.entries.available() <= lead::GOES_ON { 1 } else { most }
-    }
-
-    /// Takes in the next page in key order, when it is there. Returns whether it had names, and
-    /// whether more names can be given out.
-    pub(super) fn take_in_next(&mut self) -> Option<(bool, bool)> {
-        let Some(page) = self.pages.next_page() else {
-            if self.pages.is_finished() && !self.entries.is_complete() {
-                self.entries.complete();
-            }
-            return None;
-        };
-        Some((!page.names.is_empty(), self.entries.add(page)))
-    }
-
-    /// Returns whether nobody reads.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.readers.is_empty()
-    }
-
-    /// Records that nobody fetches pages any more.
-    pub(super) fn stop_fetching(&mut self) {
-        self.pages.cancel_in_flight();
-        self.is_fetching = false;
-    }
-
-    /// Records that pages cannot be fetched. Those who wait now are told; who comes later tries
-    /// again.
-    pub(super) fn fail(&mut self, error: Error) {
-        self.failures += 1;
-        self.last_failure = Some(error);
-        self.stop_fetching();
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod directory;
 mod directory_reader;
+mod directory_state;
 mod key_interpolation;
 mod known_ranges;
 mod lead;
@@ -151,8 +152,8 @@ impl Listings {
     }
 
     /// Returns names of the directory that `reader` reads, from `offset` on, in byte order; none at
-    /// its end. With each comes the offset behind it; the first one is 0. Waits for pages as long as
-    /// it takes.
+    /// its end. With each comes the offset behind it; the first one is 0. Waits for pages as
+    /// long as it takes.
     ///
     /// # Errors
     /// Those of [`Bucket::page`]. Where listing is not allowed, the names that were looked up and

@@ -16,8 +16,8 @@ const PART_SIZE: usize = 128;
 /// Names in parts about as large as a page. Growing copies no more than one of them.
 ///
 /// A part that is let go of keeps its first name. Its names are those from there up to the first
-/// name of the part behind, and S3 has their keys in the same places; see [`Part::is_fixed`] for the
-/// exceptions.
+/// name of the part behind, and S3 has their keys in the same places; see [`Part::is_fixed`]
+/// for the exceptions.
 #[derive(Debug, Default)]
 pub(super) struct NameTable {
     parts: Vec<Part>,

@@ -104,7 +104,7 @@ impl OrderedEntries {
         self.escaped
     }
 
-    /// Returns up to `count` names from `place` on, all of one part, of those that can be given out.
+    /// Returns up to `count` names of one part from `place` on, of those that can be given out.
     pub(super) fn names(&self, mut place: Place, count: usize) -> Batch {
         loop {
             // The late names are a part behind all others, so that the places before them stay

@@ -12,7 +12,7 @@ use super::partitioned::Partition;
 
 /// How many pages a new partition is to have.
 pub(super) const PARTITION: f64 = 20.0;
-/// A partition is cut a little before a page's end, so that the last page does not miss a few names.
+/// A partition is cut a little before a page's end, so that the last page misses no few names.
 const MARGIN: f64 = 0.1;
 /// A split may cost half a page or a whole one, so a listing must have so many pages for each.
 const PAGES_PER_SPLIT: f64 = 12.0;

@@ -31,7 +31,7 @@ pub(super) struct SubtreePage {
 }
 
 impl SubtreePage {
-    /// Packs a page of what is below `top` and behind the key `start`, that was asked for at `asked`.
+    /// Packs a page of what is below `top` and behind the key `start`, asked for at `asked`.
     pub(super) fn new(
         top: Prefix,
         start: String,
@@ -91,8 +91,8 @@ impl SubtreePage {
 /// A name, and where its attributes are; `None` for a directory.
 type NameOnPage<'a> = (Cow<'a, str>, Option<(&'a SubtreePage, usize)>);
 
-/// Returns what consecutive pages, which may overlap, tell of the directory `prefix`. Where they end
-/// within it, the listing goes on behind the last name that they tell of.
+/// Returns what consecutive pages, which may overlap, tell of the directory `prefix`. Where they
+/// end within it, the listing goes on behind the last name that they tell of.
 pub(super) fn names_of<'a>(
     pages: impl IntoIterator<Item = &'a SubtreePage>,
     prefix: &Prefix,

@@ -260,7 +260,8 @@ mod tests {
     const DOCUMENT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
         <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name>\
         <Prefix>p/</Prefix><StartAfter/><KeyCount>3</KeyCount><IsTruncated>true</IsTruncated>\
-        <NextContinuationToken>a&amp;b==</NextContinuationToken>\n<Contents><Key>p/a+b%2Bc&apos;</Key>\
+        <NextContinuationToken>a&amp;b==</NextContinuationToken>\n\
+        <Contents><Key>p/a+b%2Bc&apos;</Key>\
         <LastModified>2020-02-29T12:30:01.500Z</LastModified><ETag>&quot;x-1&quot;</ETag>\
         <Owner><ID>me</ID></Owner><Size>7</Size><StorageClass>GLACIER</StorageClass></Contents>\
         <Contents><Key>p/%FF</Key><Size>1</Size></Contents>\
