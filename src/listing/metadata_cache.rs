@@ -265,11 +265,12 @@ impl MetadataCache {
         });
     }
 
-    /// Drops what has expired. Returns whether nothing is left.
+    /// Drops what has expired and is not open: what is read late is believed for a moment yet.
+    /// Returns whether nothing is left.
     fn sweep(&self) -> bool {
         let is_over = |at: Instant| self.ttl.of_presence(at).is_zero();
         for (key, directory) in self.directories() {
-            if directory.is_over(self.ttl) {
+            if !directory.is_open() && directory.is_over(self.ttl) {
                 self.kept.lock().remove(&key, &directory);
             }
         }
