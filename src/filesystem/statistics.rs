@@ -13,6 +13,7 @@ impl Filesystem {
             ("s3.get", self.trees.sum(|requests| &requests.get)),
             ("s3.bytes", self.trees.sum(|requests| &requests.bytes)),
             ("cache.bytes", self.reader.cache().held() as u64),
+            ("names.bytes", self.trees.metadata_cache().bytes() as u64),
             ("inodes", self.inodes.count() as u64),
             ("names.shadowed", escaped.shadowed as u64),
             ("names.unshowable", escaped.unshowable as u64),

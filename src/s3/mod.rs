@@ -10,6 +10,8 @@ mod clock_skew;
 mod concurrency_limit;
 mod download;
 mod hedger;
+mod list_document;
+mod listed_page;
 mod parse;
 mod patience;
 mod punctual_timeout;
@@ -40,6 +42,7 @@ use client::signed_with;
 use clock_skew::ClockSkew;
 use concurrency_limit::ConcurrencyLimit;
 use hedger::Hedger;
+use listed_page::ListedPage;
 use patience::{Patience, Tries};
 use status::LastAnswers;
 use unreadable::is_web_page;
@@ -263,6 +266,7 @@ impl Bucket {
     ) -> Result<Page, Error> {
         let url = self.url(prefix);
         let mut backoff = Backoff::default();
+        let listed = ListedPage::of(self.name());
         loop {
             let output = self
                 .answer(&url, Requested::Listing, |keys| {
@@ -275,11 +279,12 @@ impl Bucket {
                         Position::After(key) => list.start_after(key),
                         Position::Token(token) => list.continuation_token(&**token),
                     };
-                    list.customize().config_override(signed_with(keys)).send()
+                    let list = list.customize().interceptor(listed.clone());
+                    list.config_override(signed_with(keys)).send()
                 })
                 .await?;
             self.inner.list_limit.record_answer();
-            if let Some(page) = parse::page(self.name(), &output) {
+            if let Some(page) = listed.take().or_else(|| parse::page(self.name(), &output)) {
                 return match delimiter.and_then(|delimiter| page.key_across(prefix, delimiter)) {
                     None => Ok(page),
                     Some(key) => {

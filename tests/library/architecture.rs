@@ -30,7 +30,7 @@ const ROOMS: [&str; 22] = [
 ];
 
 /// Each foreign crate and the only room that names it.
-const DOORS: [(&str, &str); 21] = [
+const DOORS: [(&str, &str); 22] = [
     ("libc", "error"),
     ("thiserror", "error"),
     ("lru", "weighted_lru"),
@@ -43,6 +43,7 @@ const DOORS: [(&str, &str); 21] = [
     ("aws_sdk_s3", "s3"),
     ("aws_smithy_http_client", "s3"),
     ("aws_smithy_types", "s3"),
+    ("http_body", "s3"),
     ("hyper_util", "s3"),
     ("fuser", "fuse"),
     ("bytesize", "cli"),
