@@ -53,7 +53,8 @@ impl RandomAccess {
     }
 
     /// Records that `read` was missing. Returns whether the misses have cost as much as all of the
-    /// object would: then it is likely to cost less to fetch it than to go on.
+    /// object would: then it is likely to cost less to fetch it than to go on. Where it is not
+    /// granted, the next misses pay anew: to ask costs as much as the object has blocks.
     pub(super) fn record_miss(
         &mut self,
         read: &Range<u64>,
@@ -71,7 +72,11 @@ impl RandomAccess {
         }
         self.misses += 1;
         self.last_miss = read.start;
-        self.rent >= throughput.fetch_time(size, WHOLE_OBJECT_CONNECTIONS)
+        let is_paid = self.rent >= throughput.fetch_time(size, WHOLE_OBJECT_CONNECTIONS);
+        if is_paid {
+            self.rent = Duration::ZERO;
+        }
+        is_paid
     }
 
     /// Records that a read was not missing: what was fetched around others was read.
@@ -153,6 +158,8 @@ mod tests {
                 prop_assert!(rent < whole);
             }
             prop_assert!(rent + miss >= whole);
+            let asks_again = random_access.record_miss(&(MIB..MIB + length), size, &throughput);
+            prop_assert_eq!(asks_again, miss >= whole);
         }
     }
 
