@@ -116,7 +116,13 @@ impl BlockCache {
         drop(map);
         let mut started = started.into_iter();
         let pieces = known.into_iter().filter_map(|piece| piece.or_else(|| started.next()));
-        Demanded { pieces: pieces.collect(), is_miss }
+        let pieces: Vec<Piece> = pieces.collect();
+        debug_assert_eq!(
+            pieces.len() as u64,
+            blocks.end - blocks.start,
+            "the extent holds the read"
+        );
+        Demanded { pieces, is_miss }
     }
 
     /// Starts to fetch what is missing of `bytes` over about `connections` at once, as far as

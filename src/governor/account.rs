@@ -99,15 +99,16 @@ impl Account {
         let mut state = self.governor.state.lock();
         let own = state.usage_of(self);
         own.last = Instant::now();
-        let (now, own) = (own.last, own.fetched);
-        let (mut of_purse, mut of_streams, mut of_all, mut streams) = (0, 0, 0, 0);
+        let (now, on_paper, own) = (own.last, own.on_paper, own.fetched);
+        let (mut of_purse, mut of_streams, mut of_all, mut streams) = (on_paper, 0, 0, 0);
         state.usages.retain(|_, usage| {
             if now.saturating_duration_since(usage.last) > IDLE {
                 return usage.fetched + usage.on_paper > 0;
             }
             of_all += usage.fetched;
             if Arc::ptr_eq(&usage.purse, &self.purse) {
-                of_purse += usage.fetched + usage.on_paper;
+                // What others have on paper costs nothing.
+                of_purse += usage.fetched;
             }
             if usage.kind == Kind::Stream {
                 of_streams += usage.fetched;

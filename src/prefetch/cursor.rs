@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::cache::BLOCK_SIZE;
 use crate::governor::Account;
 
 /// A position where an object is being read.
@@ -120,7 +121,8 @@ impl Cursor {
         if self.prefetched < end {
             self.prefetched = fetch(account, self.prefetched..end).clamp(self.prefetched, end);
         }
-        let behind = self.position.saturating_sub(Self::SLACK).max(self.passed);
+        let behind = self.position.saturating_sub(Self::SLACK) / BLOCK_SIZE * BLOCK_SIZE;
+        let behind = behind.max(self.passed);
         Some(std::mem::replace(&mut self.passed, behind)..behind)
     }
 }

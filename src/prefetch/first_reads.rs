@@ -13,10 +13,10 @@ use super::random_access::HEAD_SIZE;
 use crate::governor::Product;
 use crate::weighted_lru::WeightedLru;
 
-/// Products that are remembered, of a few hundred bytes each, 4 KiB at most.
+/// Products that are remembered, of a few hundred bytes each, 6 KiB at most.
 const MAX_PRODUCTS: usize = 1000;
 /// The most places of a file, and the most bytes of them, that count as its first reads.
-const MAX_PLACES: usize = 256;
+const MAX_PLACES: usize = 128;
 const MAX_BYTES: u64 = 2 << 20;
 /// What lies this close to the end of a file is counted from there, unless it is close to the start
 /// as well.

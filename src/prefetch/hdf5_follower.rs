@@ -77,7 +77,9 @@ impl Walk {
                 return;
             }
             for bytes in to_fetch(wanted.clone(), self.remote.size()) {
-                self.prefetch.request(&self.account, &self.remote, &bytes);
+                if self.prefetch.request(&self.account, &self.remote, &bytes) < bytes.end {
+                    break;
+                }
             }
             let found = join_all(wanted.into_iter().map(|range| self.find(range))).await;
             let mut found: HashMap<Range<u64>, Vec<u8>> = found.into_iter().flatten().collect();

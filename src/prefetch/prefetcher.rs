@@ -20,6 +20,9 @@ use crate::governor::{Account, Kind, Product};
 /// leave more out.
 const LEFT_OUT: u64 = 16;
 
+/// How far ahead of the end of a file the next ones are proposed at least, bytes.
+const MIN_AHEAD: u64 = 1 << 20;
+
 /// Prefetches for one open object.
 #[derive(Debug)]
 pub struct Prefetcher {
@@ -232,7 +235,9 @@ impl Prefetcher {
             return;
         };
         let rest = self.remote.size().saturating_sub(*consumed);
-        upcoming.extend(rest, streams.window().max(account.limit()), |object, id, ahead| {
+        // What is refused is proposed again with each read: no more of it than can be earned back.
+        let ahead = streams.window().min(2 * account.limit()).max(account.limit());
+        upcoming.extend(rest, ahead.max(MIN_AHEAD), |object, id, ahead| {
             let bucket = self.remote.bucket.clone();
             let remote = RemoteObject { bucket, object: object.clone(), id: id.clone() };
             self.prefetch.request(&account, &remote, &ahead).min(ahead.end)

@@ -8,6 +8,7 @@ mod credential_fallback;
 mod credential_renewal;
 mod environment;
 mod fetch_failures;
+mod habits;
 mod hedging;
 mod identity_changes;
 mod listing_memory;
