@@ -19,21 +19,25 @@ const MB: u64 = 1_000_000;
 /// What is read at once of a file that is looked into.
 const HEAD: (u64, u64) = (0, 16 * KIB);
 
-/// Returns an environment whose GETs take a while, so that they overlap on a busy machine as well.
-fn distant() -> TestEnvironment {
-    TestEnvironment::with_knobs(|knobs| knobs.first_byte_latency = Duration::from_millis(40))
+/// GETs take so long that they overlap, on a busy machine as well.
+const FAR: Duration = Duration::from_millis(40);
+const NEAR: Duration = Duration::from_millis(5);
+
+fn environment(first_byte_latency: Duration) -> TestEnvironment {
+    TestEnvironment::with_knobs(|knobs| knobs.first_byte_latency = first_byte_latency)
 }
 
 /// Lists a directory of `count` new files, opens those of `order`, and reads `reads(number)` of
 /// each. Returns the cost of each file.
 async fn costs_of_files(
+    latency: Duration,
     extension: &str,
     count: u64,
     size: u64,
     order: impl Iterator<Item = u64>,
     reads: impl Fn(u64) -> Vec<(u64, u64)>,
 ) -> Vec<Cost> {
-    let environment = distant();
+    let environment = environment(latency);
     let key = |number| format!("d/{number:03}.{extension}");
     for number in 0..count {
         environment.put(&key(number), Content::synthetic(size));
@@ -68,7 +72,7 @@ async fn a_point_of_each_granule_does_not_cost_the_granules() {
         let metadata = [(32 * KIB, 4 * KIB), (36 * KIB, 16 * KIB), (SIZE - 100_000, 4 * KIB)];
         [[HEAD].as_slice(), &metadata, &[(chunk, 190_000)]].concat()
     };
-    let costs = costs_of_files("nc", 24, SIZE, 0..24, reads).await;
+    let costs = costs_of_files(FAR, "nc", 24, SIZE, 0..24, reads).await;
     assert!(sent(&costs) <= 140 * MB, "{costs:?}");
     // The kernel cuts the chunk in two, which may be the start of a stream: its first window is 2
     // MiB. One or two granules may be fetched whole before it is understood.
@@ -90,8 +94,8 @@ async fn files_that_are_looked_into_cost_what_is_read() {
     ];
     for (extension, files, size, reads, each, beside, times) in rows {
         let reads = |_| reads.clone();
-        let costs = costs_of_files(extension, files, size, shuffled(files), reads).await;
-        let in_order = costs_of_files(extension, files, size, 0..files, reads).await;
+        let costs = costs_of_files(NEAR, extension, files, size, shuffled(files), reads).await;
+        let in_order = costs_of_files(NEAR, extension, files, size, 0..files, reads).await;
         let (in_order, shuffled) = (sent(&in_order), sent(&costs));
         assert!(in_order <= each * files + beside, "{extension}: {in_order}");
         assert!(in_order <= times * shuffled + beside, "{extension}: {in_order}, {shuffled}");
@@ -100,7 +104,7 @@ async fn files_that_are_looked_into_cost_what_is_read() {
 
 /// Reads `reads` of a new object of `size` bytes and returns the cost.
 async fn cost(size: u64, reads: impl IntoIterator<Item = (u64, u64)>) -> Cost {
-    let environment = distant();
+    let environment = environment(FAR);
     environment.put("f", Content::synthetic(size));
     let filesystem = environment.filesystem_with_cache(256 << 20);
     in_time(filesystem.number("f")).await.unwrap();
@@ -139,7 +143,7 @@ async fn planes_of_a_contiguous_grid_overlap() {
     assert!(cost_of_plane.sent <= 4 * MB, "{cost_of_plane:?}");
     assert!(cost_of_plane.most_in_flight >= 8, "{cost_of_plane:?}");
 
-    let environment = distant();
+    let environment = environment(FAR);
     environment.put("f", Content::synthetic(4096 * MIB));
     let filesystem = environment.filesystem_with_cache(256 << 20);
     let mut file = OpenFile::open(&environment, &filesystem, "f").await;
@@ -184,7 +188,7 @@ fn reads_of_scattered() -> Vec<(u64, u64)> {
 /// All attributes of all objects of an HDF5 file, which name each other and lie far apart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scattered_metadata_of_hdf5_overlaps() {
-    let environment = distant();
+    let environment = environment(FAR);
     let content = scattered();
     for key in ["d/1.h5", "d/2.h5"] {
         environment.put(key, content.clone());
@@ -245,7 +249,7 @@ fn guesses(filesystem: &PathFilesystem) -> BTreeMap<String, [u64; 3]> {
 /// wasted in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_end_with_their_file_and_are_accounted_for() {
-    let environment = distant();
+    let environment = environment(FAR);
     environment.put("d/stream", Content::synthetic(400 * MIB));
     environment.put("d/stride", Content::synthetic(400 * MIB));
     environment.put("d/1.nc", Content::synthetic(40 * MIB));
