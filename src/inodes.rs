@@ -8,6 +8,10 @@ use parking_lot::Mutex;
 
 use crate::object::{Entry, Object, Prefix};
 
+/// A table that has so many times more room than inodes is made smaller, unless it is small.
+const SPARSE: usize = 8;
+const SMALL: usize = 1024;
+
 /// The inode number of the mount's root.
 pub const ROOT: u64 = 1;
 
@@ -90,12 +94,18 @@ impl Inodes {
         if number == ROOT {
             return;
         }
-        if let hash_map::Entry::Occupied(mut occupied) = self.known.lock().entry(number) {
+        let mut known = self.known.lock();
+        if let hash_map::Entry::Occupied(mut occupied) = known.entry(number) {
             let inode = occupied.get_mut();
             inode.lookups = inode.lookups.saturating_sub(lookups);
             if inode.lookups == 0 {
                 occupied.remove();
             }
+        }
+        // After a walk through millions of names most of the table is empty.
+        if known.capacity() > SMALL && known.len() < known.capacity() / SPARSE {
+            let room = (2 * known.len()).max(SMALL / 2);
+            known.shrink_to(room);
         }
     }
 

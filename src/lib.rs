@@ -17,6 +17,7 @@
 //! | [`s3`] | one bucket: a page, a HEAD, a byte range; retries, hedges, resumed downloads | aws-sdk-s3 |
 //! | [`connect`] | from a source and settings to buckets that answer | |
 //! | [`listing`] | what is known about directories and names, and for how long | |
+//! | [`governor`] | which guesses of what will be read are fetched, by what such guesses were worth | |
 //! | [`cache`] | blocks of objects in memory, bounded in bytes; one fetch per block | |
 //! | [`prefetch`] | what to fetch beside what was asked for | |
 //! | [`reader`] | an open object: byte range -> blocks -> bytes | |
@@ -39,6 +40,7 @@ pub mod credentials;
 pub mod error;
 pub mod filesystem;
 pub mod fuse;
+pub mod governor;
 pub mod http;
 pub mod inodes;
 pub mod listing;

@@ -28,6 +28,24 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         self.entries.get(key).map(|(value, _)| value)
     }
 
+    /// Returns the value of `key` to be changed, which counts as a use. Its weight stays.
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.get_mut(key).map(|(value, _)| value)
+    }
+
+    /// Returns the value of `key`. Does not count as a use.
+    pub fn peek<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.peek(key).map(|(value, _)| value)
+    }
+
     /// Returns whether `key` is in the map. Does not count as a use.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
@@ -79,6 +97,22 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         Some((key, value))
     }
 
+    /// Removes and returns the entry that was not used for longest of those whose values match.
+    pub fn pop_where(&mut self, matches: impl Fn(&V) -> bool) -> Option<(K, V)>
+    where
+        K: Clone,
+    {
+        let found = self.entries.iter().rev().find(|(_, (value, _))| matches(value));
+        let key = found.map(|(key, _)| key.clone())?;
+        self.remove(&key).map(|value| (key, value))
+    }
+
+    /// Returns whether nothing is in the map.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Returns all entries, last used first. Does not count as a use.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, (value, _))| (key, value))
@@ -112,5 +146,7 @@ mod tests {
         assert_eq!((map.remove_where(|key| *key == 3), map.weight()), (vec![(3, 3)], 7));
         map.insert(7, 7, 11);
         assert_eq!((map.weight(), map.contains(&7)), (7, false));
+        assert_eq!((map.pop_where(|value| *value > 5), map.weight()), (Some((0, 9)), 3));
+        assert!(map.pop_where(|value| *value > 5).is_none() && !map.is_empty());
     }
 }

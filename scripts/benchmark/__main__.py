@@ -7,19 +7,22 @@ import tempfile
 from pathlib import Path
 
 import listings
+import patterns
 import reads
 import stream
 from programs import PROGRAMS
 
-SUBCOMMANDS = {"stream": stream, "listings": listings, "reads": reads}
+SUBCOMMANDS = {"stream": stream, "listings": listings, "reads": reads, "patterns": patterns}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures granulefs and writes docs/benchmarks.md.")
     parser.add_argument("what", nargs="?", choices=[*SUBCOMMANDS, "all"], default="all")
     parser.add_argument("--rounds", type=int, default=3, help="medians of this many [3]")
-    parser.add_argument("--only", metavar="WORKLOAD", help="reads: this one only; nothing is written")
-    parser.add_argument("--program", choices=PROGRAMS, help="reads: this one only; nothing is written")
+    parser.add_argument("--only", metavar="WORKLOAD", help="reads, patterns: this one only; nothing is written")
+    parser.add_argument("--program", choices=PROGRAMS, help="reads, patterns: this one only; nothing is written")
+    parser.add_argument("--cache-size", metavar="SIZE", help="patterns: granulefs with this one; nothing is written")
+    parser.add_argument("--work", metavar="DIR", help="patterns: keep the files that are read in this folder, best one in memory")
     options = parser.parse_args()
     # So that what `with` holds is let go of.
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -7,7 +7,7 @@ from target import ROOT
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 HEAD = "# Benchmarks\n\nWritten by `scripts/bench`; only ratios of one run mean something, since the machine is a noisy one.\n"
-ORDER = ["A stream", "Reads", "Listings"]
+ORDER = ["A stream", "Reads", "Patterns", "Listings"]
 
 
 def replace(title, text):

@@ -11,6 +11,8 @@ import urllib.request
 from process import cpu_seconds
 from target import release
 
+S3_REQUESTS = ("lists", "gets", "heads", "probes", "forbidden")
+
 
 class FakeDaac:
     """Runs as long as the `with` block."""
@@ -45,10 +47,19 @@ class FakeDaac:
         return {**os.environ, **self.variables}
 
     def counts(self):
-        """Requests that S3 got, and bytes of bodies that it sent, since the start."""
+        """Requests that S3 got, and bytes of bodies that it sent, since the start or the last reset."""
+        stats = self.stats()
+        return sum(stats[kind] for kind in S3_REQUESTS), stats["sent"]
+
+    def stats(self):
+        """All its counts since the start or the last reset, by name."""
         with urllib.request.urlopen(f"{self['FAKE_DAAC_CONTROL']}/stats") as answer:
-            stats = json.load(answer)
-        return sum(stats[kind] for kind in ("lists", "gets", "heads", "probes", "forbidden")), stats["sent"]
+            return json.load(answer)
+
+    def reset(self):
+        """Begins to count anew."""
+        request = urllib.request.Request(f"{self['FAKE_DAAC_CONTROL']}/reset", method="POST")
+        urllib.request.urlopen(request).close()
 
     def set_knobs(self, knobs):
         """Changes knobs; times are in seconds, rates in bytes per second."""

@@ -1,9 +1,11 @@
 """One run of a workload on a fresh mount, and what it cost."""
 
+import os
 import statistics
 import time
 from dataclasses import astuple, dataclass
 
+from fake_daac import S3_REQUESTS
 from mount import drop_caches, mounted
 from process import bytes_read, cpu_seconds, peak_mib
 
@@ -16,6 +18,9 @@ class Figures:
     cpu: float
     peak: float
     requests: float
+    gets: float
+    # GETs under way at a time.
+    most_in_flight: float
     sent: float
     asked: float
     fake_daac_cpu: float
@@ -36,22 +41,45 @@ def nothing(*_):
 
 
 def measure(program, fake_daac, work, run, prepare=nothing, warm=nothing):
-    """Times `run`, a function of the mountpoint, after `prepare` on the same mount. `warm` follows the dropping of the page cache."""
+    """Times `run`, a function of the mountpoint, after `prepare` on the same mount. `warm` follows the dropping of the page cache.
+
+    `run` returns the bytes that were asked, or None where those of this process and its children are.
+    """
     drop_caches()
     warm()
     with mounted(program, fake_daac, work) as server:
         root = work / "mnt"
         prepare(root)
-        requests, sent = fake_daac.counts()
+        fake_daac.reset()
         server_before, fake_daac_before, read_before = cpu_seconds(server), fake_daac.cpu(), bytes_read()
         start = time.monotonic()
-        run(root)
+        asked = run(root)
         wall = time.monotonic() - start
-        asked = bytes_read() - read_before
+        if asked is None:
+            asked = bytes_read() - read_before
+        guesses = _guesses(root)
         cpu, fake_daac_cpu, peak = cpu_seconds(server) - server_before, fake_daac.cpu() - fake_daac_before, peak_mib(server)
     # Looked at after the end, so that read-ahead that nobody waited for counts as well.
-    requests_after, sent_after = fake_daac.counts()
-    return Figures(wall, cpu, peak, requests_after - requests, sent_after - sent, asked, fake_daac_cpu)
+    stats = fake_daac.stats()
+    requests = sum(stats[kind] for kind in S3_REQUESTS)
+    if guesses:
+        print(f"guesses, MB granted/read/wasted: {guesses}", flush=True)
+    return Figures(wall, cpu, peak, requests, stats["gets"], stats["most_gets_in_flight"], stats["sent"], asked, fake_daac_cpu)
+
+
+def _guesses(root):
+    """What granulefs says of its guesses."""
+    try:
+        text = os.getxattr(root, "user.granulefs.statistics").decode()
+    except OSError:
+        return ""
+    found = {}
+    for line in text.splitlines():
+        name, value = line.split()
+        if name.startswith("guess."):
+            _, kind, _ = name.split(".")
+            found.setdefault(kind, []).append(int(value) / 1e6)
+    return ", ".join(f"{kind} {'/'.join(f'{value:.1f}' for value in values)}" for kind, values in found.items() if any(values))
 
 
 def medians(figures):

@@ -13,8 +13,17 @@ def cpu_seconds(pid):
 
 def peak_mib(pid):
     """The most memory that was resident at a time."""
+    return _status(pid, "VmHWM")
+
+
+def resident_mib(pid):
+    """The memory that is resident."""
+    return _status(pid, "VmRSS")
+
+
+def _status(pid, name):
     with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+        return next(int(line.split()[1]) for line in status if line.startswith(name)) / 1024
 
 
 def bytes_read():

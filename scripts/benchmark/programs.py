@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import rclone
@@ -18,6 +18,16 @@ class Program:
     name: str
     command: Callable
     version: Callable
+
+
+def with_options(program, *options):
+    """The program with more options of its own."""
+
+    def command(*arguments):
+        words, variables = program.command(*arguments)
+        return [*words, *options], variables
+
+    return replace(program, command=command)
 
 
 def _granulefs(fake_daac, mountpoint, _):

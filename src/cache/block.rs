@@ -1,4 +1,4 @@
-//! A block: the unit in which objects are fetched, kept and evicted.
+//! A block: the unit in which objects are kept and evicted. It may be there in part.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,26 +15,56 @@ pub const BLOCK_SIZE: u64 = 64 * 1024;
 /// Where the outcome of a block's fetch is put, for everyone who waits for it.
 pub(super) type PendingBlock = SetOnce<Result<Bytes, Error>>;
 
-/// A block that is in memory, or will be.
+/// Consecutive bytes within one block, which are in memory or will be.
 #[derive(Debug)]
-pub enum Block {
+pub enum Piece {
     /// In memory.
     Ready(Bytes),
     /// Being fetched, or waiting for memory to be fetched into.
-    Pending(Arc<PendingBlock>),
+    Pending {
+        /// Where the fetched bytes are put.
+        block: Arc<PendingBlock>,
+        /// Which of these are meant.
+        within: Range<usize>,
+    },
 }
 
-impl Block {
-    /// Returns the bytes, shared and not copied. Waits for the fetch of a pending block.
+impl Piece {
+    /// Returns the bytes, shared and not copied. Waits for the fetch of a pending piece.
     ///
     /// # Errors
     /// That of the fetch. Everyone who waits for the block gets it; it is not kept.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         match self {
             Self::Ready(bytes) => Ok(bytes),
-            Self::Pending(pending) => pending.wait().await.clone(),
+            Self::Pending { block, within } => {
+                block.wait().await.clone().map(|bytes| bytes.slice(within))
+            }
         }
     }
+}
+
+/// The bytes of a block that are in memory: all of them, or some in a row.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Which bytes of the object these are.
+    pub(super) range: Range<u64>,
+    pub(super) bytes: Bytes,
+}
+
+impl Part {
+    /// Returns the bytes `wanted` of the object, if all of them are here.
+    pub(super) fn slice(&self, wanted: &Range<u64>) -> Option<Bytes> {
+        within(&self.range, wanted).map(|within| self.bytes.slice(within))
+    }
+}
+
+/// Returns where the bytes `wanted` lie in what begins with the first byte of `range`, if they lie
+/// in `range`.
+pub(super) fn within(range: &Range<u64>, wanted: &Range<u64>) -> Option<Range<usize>> {
+    let holds = range.start <= wanted.start && wanted.end <= range.end;
+    // Both lie within a block.
+    holds.then(|| (wanted.start - range.start) as usize..(wanted.end - range.start) as usize)
 }
 
 /// Returns the numbers of the blocks that a range of bytes touches.
@@ -43,27 +73,37 @@ pub fn blocks_of(bytes: &Range<u64>) -> Range<u64> {
     bytes.start / BLOCK_SIZE..bytes.end.div_ceil(BLOCK_SIZE)
 }
 
-/// Returns how many bytes `blocks` have of an object of `size` bytes.
-pub(super) fn length_of(blocks: &Range<u64>, size: u64) -> usize {
-    let end = size.min(blocks.end * BLOCK_SIZE);
-    usize::try_from(end.saturating_sub(blocks.start * BLOCK_SIZE)).unwrap_or(usize::MAX)
+/// Returns the bytes of block `index` that lie in `bytes`.
+pub(super) fn part_of(bytes: &Range<u64>, index: u64) -> Range<u64> {
+    bytes.start.max(index * BLOCK_SIZE)..bytes.end.min((index + 1) * BLOCK_SIZE)
 }
 
-/// Groups ascending block numbers into ranges of neighbours, none longer than `longest`.
+/// Returns how many bytes a range has.
+pub(super) fn length(bytes: &Range<u64>) -> usize {
+    usize::try_from(bytes.end.saturating_sub(bytes.start)).unwrap_or(usize::MAX)
+}
+
+/// Joins ascending ranges, each within a block, to ranges of neighbours that touch no more than
+/// `most` blocks.
 pub(super) fn contiguous_ranges(
-    blocks: impl Iterator<Item = u64>,
-    longest: u64,
+    parts: impl IntoIterator<Item = Range<u64>>,
+    most: u64,
 ) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
-    for index in blocks {
+    for part in parts {
         match ranges.last_mut() {
-            Some(range) if range.end == index && range.end - range.start < longest => {
-                range.end += 1;
+            Some(range) if range.end == part.start && touched(range) < most => {
+                range.end = part.end;
             }
-            _ => ranges.push(index..index + 1),
+            _ => ranges.push(part),
         }
     }
     ranges
+}
+
+fn touched(bytes: &Range<u64>) -> u64 {
+    let blocks = blocks_of(bytes);
+    blocks.end - blocks.start
 }
 
 #[cfg(test)]
@@ -83,32 +123,35 @@ mod tests {
             prop_assert!(first * BLOCK_SIZE <= bytes.start);
             prop_assert!(bytes.start < (first + 1) * BLOCK_SIZE);
             prop_assert!(blocks.end * BLOCK_SIZE >= bytes.end && bytes.end > last * BLOCK_SIZE);
+            let mut parts = blocks.map(|index| part_of(&bytes, index));
+            let last = parts.try_fold(bytes.start, |end, part| {
+                (part.start == end && part.end > end).then_some(part.end)
+            });
+            prop_assert_eq!(last, Some(bytes.end));
         }
 
         #[test]
         fn ranges_are_the_blocks_in_order_and_as_long_as_can_be(
-            blocks in prop::collection::btree_set(0..100_u64, 0..100), longest in 1..20_u64,
+            blocks in prop::collection::btree_set(0..100_u64, 0..100), most in 1..20_u64,
         ) {
-            let ranges = contiguous_ranges(blocks.iter().copied(), longest);
-            prop_assert!(ranges.iter().cloned().flatten().eq(blocks));
-            let length = |range: &Range<u64>| range.end - range.start;
-            prop_assert!(ranges.iter().all(|range| length(range) <= longest));
+            let whole = |index: &u64| index * BLOCK_SIZE..(index + 1) * BLOCK_SIZE;
+            let ranges = contiguous_ranges(blocks.iter().map(whole), most);
+            prop_assert!(ranges.iter().flat_map(blocks_of).eq(blocks));
+            prop_assert!(ranges.iter().all(|range| touched(range) <= most));
             let are_apart = |pair: &[Range<u64>]| {
-                pair[0].end < pair[1].start || length(&pair[0]) == longest
+                pair[0].end < pair[1].start || touched(&pair[0]) == most
             };
             prop_assert!(ranges.windows(2).all(are_apart));
         }
     }
 
     #[test]
-    fn blocks_cover_an_object_exactly() {
-        for size in [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 5 * BLOCK_SIZE + 17] {
-            let blocks = blocks_of(&(0..size));
-            let covered: usize =
-                blocks.clone().map(|index| length_of(&(index..index + 1), size)).sum();
-            assert_eq!(covered as u64, size);
-            assert_eq!(length_of(&blocks, size) as u64, size);
-            assert_eq!(length_of(&(blocks.end..blocks.end + 1), size), 0);
+    fn a_part_gives_out_what_it_has_and_nothing_else() {
+        let part = Part { range: 100..104, bytes: Bytes::from_static(b"abcd") };
+        assert_eq!(part.slice(&(101..103)).as_deref(), Some(&b"bc"[..]));
+        assert_eq!(part.slice(&(100..104)).as_deref(), Some(&b"abcd"[..]));
+        for outside in [99..101, 103..105, 0..1000, 104..105] {
+            assert_eq!(part.slice(&outside), None, "{outside:?}");
         }
     }
 }

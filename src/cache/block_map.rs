@@ -1,7 +1,7 @@
-//! Which blocks are in memory, which are in flight, and which are evicted first.
+//! Which blocks are in memory, which are in flight, which are guesses, and which are evicted first.
 //!
 //! There are two least-recently-used segments: demanded blocks, which are evicted first, and
-//! prefetched blocks, which nobody has read yet. They are kept by hand because `quick_cache`
+//! guessed blocks, which nobody has read yet. They are kept by hand because `quick_cache`
 //! (S3-FIFO) evicts first what was not read yet: in our test it evicted 98 % of the prefetched
 //! blocks of a stream unread, and these two segments none. Its scan resistance would help blocks
 //! that are read often, which the kernel's page cache holds already, and it evicts when something
@@ -13,90 +13,142 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::block::{Block, PendingBlock};
+use super::block::{Part, PendingBlock, Piece, blocks_of, length, part_of, within};
+use super::block_range::{BlockRange, Stop};
+use super::guesses::{BlockId, Guesses};
 use crate::error::Error;
+use crate::governor::Guess;
 use crate::object::ObjectId;
 use crate::weighted_lru::WeightedLru;
-
-type BlockId = (Arc<ObjectId>, u64);
 
 /// All blocks of a mount.
 #[derive(Debug)]
 pub(super) struct BlockMap {
     /// What was read, or was waited for when it arrived.
-    demanded: WeightedLru<BlockId, Bytes>,
-    /// What was fetched without being waited for, and was not read yet. It is evicted only when no
-    /// demanded block is left, or for more of its kind.
-    prefetched: WeightedLru<BlockId, Bytes>,
+    demanded: WeightedLru<BlockId, Part>,
     in_flight: HashMap<BlockId, InFlight>,
+    guesses: Guesses,
 }
 
 #[derive(Debug)]
 struct InFlight {
     pending: Arc<PendingBlock>,
-    is_demanded: bool,
-}
-
-/// Neighbouring blocks that one GET fetches: those that have not arrived yet.
-#[derive(Debug)]
-pub(super) struct BlockRange {
-    pub(super) id: Arc<ObjectId>,
-    /// The number of the first of `pending`.
-    pub(super) first: u64,
-    pub(super) pending: Vec<Arc<PendingBlock>>,
+    /// The bytes of the object that are fetched.
+    range: Range<u64>,
+    /// `None`: somebody waits for them.
+    guess: Option<Guess>,
+    stop: Arc<Stop>,
 }
 
 impl BlockMap {
     pub(super) fn new(capacity: usize) -> Self {
-        // Streams may be ahead by half of the capacity together, and next files by a quarter.
-        let prefetched = capacity / 4 * 3;
         Self {
             demanded: WeightedLru::new(capacity),
-            prefetched: WeightedLru::new(prefetched),
             in_flight: HashMap::new(),
+            guesses: Guesses::new(capacity),
         }
     }
 
-    /// Returns a block to a reader. `None`: it has to be fetched.
-    pub(super) fn demand(&mut self, id: &Arc<ObjectId>, index: u64) -> Option<Block> {
+    /// Returns to a reader the bytes `wanted`, which lie within block `index`. `None`: they have to
+    /// be fetched.
+    pub(super) fn demand(
+        &mut self,
+        id: &Arc<ObjectId>,
+        index: u64,
+        wanted: &Range<u64>,
+    ) -> Option<Piece> {
         let block = (id.clone(), index);
-        if let Some(bytes) = self.demanded.get(&block) {
-            return Some(Block::Ready(bytes.clone()));
+        if let Some(bytes) = self.demanded.get(&block).and_then(|part| part.slice(wanted)) {
+            return Some(Piece::Ready(bytes));
         }
-        if let Some(in_flight) = self.in_flight.get_mut(&block) {
-            in_flight.is_demanded = true;
-            return Some(Block::Pending(in_flight.pending.clone()));
+        if let Some(in_flight) = self.in_flight.get_mut(&block)
+            && let Some(within) = within(&in_flight.range, wanted)
+        {
+            if let Some(guess) = in_flight.guess.take() {
+                guess.read();
+                self.guesses.forget(&block);
+            }
+            return Some(Piece::Pending { block: in_flight.pending.clone(), within });
         }
-        let bytes = self.prefetched.remove(&block)?;
-        self.demanded.insert(block, bytes.clone(), bytes.len());
-        Some(Block::Ready(bytes))
+        let part = self.guesses.demand(&block, wanted)?;
+        let bytes = part.slice(wanted)?;
+        let weight = part.bytes.len();
+        self.demanded.insert(block, part, weight);
+        Some(Piece::Ready(bytes))
     }
 
-    /// Whether a block is in memory or in flight. Does not count as a use.
+    /// Returns the bytes `wanted`, which lie within block `index`, if they are in memory or in
+    /// flight. Does not count as a use.
+    pub(super) fn peek(
+        &self,
+        id: &Arc<ObjectId>,
+        index: u64,
+        wanted: &Range<u64>,
+    ) -> Option<Piece> {
+        let block = (id.clone(), index);
+        let in_memory = self.demanded.peek(&block).or_else(|| self.guesses.peek(&block));
+        if let Some(bytes) = in_memory.and_then(|part| part.slice(wanted)) {
+            return Some(Piece::Ready(bytes));
+        }
+        let in_flight = self.in_flight.get(&block)?;
+        let within = within(&in_flight.range, wanted)?;
+        Some(Piece::Pending { block: in_flight.pending.clone(), within })
+    }
+
+    /// Returns whether the bytes `wanted`, which lie within block `index`, are in memory or in
+    /// flight. Does not count as a use.
+    pub(super) fn has(&self, id: &Arc<ObjectId>, index: u64, wanted: &Range<u64>) -> bool {
+        self.peek(id, index, wanted).is_some()
+    }
+
+    /// Returns whether anything of a block is in memory or in flight. Does not count as a use.
     pub(super) fn contains(&self, id: &Arc<ObjectId>, index: u64) -> bool {
         let block = (id.clone(), index);
         self.demanded.contains(&block)
-            || self.prefetched.contains(&block)
+            || self.guesses.has_bytes_of(&block)
             || self.in_flight.contains_key(&block)
     }
 
-    /// Marks `blocks`, of which the map has none, as in flight; the caller fetches them. Somebody
-    /// waits for those within `demanded`.
+    /// Marks the bytes `range` as in flight, of whose blocks the map has none or other bytes; the
+    /// caller fetches them. `guess` gets the length of each block's part, and returns `None` where
+    /// somebody waits for it.
     pub(super) fn start_fetch(
         &mut self,
         id: &Arc<ObjectId>,
-        blocks: Range<u64>,
-        demanded: &Range<u64>,
+        range: Range<u64>,
+        mut guess: impl FnMut(u64, u64) -> Option<Guess>,
     ) -> BlockRange {
-        let first = blocks.start;
-        let start = |index| {
-            let pending = Arc::new(PendingBlock::new());
-            let is_demanded = demanded.contains(&index);
-            let in_flight = InFlight { pending: pending.clone(), is_demanded };
-            self.in_flight.insert((id.clone(), index), in_flight);
-            pending
-        };
-        BlockRange { id: id.clone(), first, pending: blocks.map(start).collect() }
+        let stop = Arc::new(Stop::default());
+        let mut pending = Vec::new();
+        for index in blocks_of(&range) {
+            let (block, part) = ((id.clone(), index), part_of(&range, index));
+            // Another part of it that was guessed stays until the new one comes.
+            if let Some(other) = self.guesses.waste(&block) {
+                let weight = other.bytes.len();
+                self.demanded.insert(block.clone(), other, weight);
+            }
+            let guess = guess(index, part.end - part.start);
+            if guess.is_some() {
+                self.guesses.expect(&block);
+            }
+            let outcome = Arc::new(PendingBlock::new());
+            pending.push(outcome.clone());
+            let new = InFlight { pending: outcome, range: part, guess, stop: stop.clone() };
+            if let Some(InFlight { guess: Some(guess), .. }) = self.in_flight.insert(block, new) {
+                guess.waste();
+            }
+        }
+        BlockRange::new(id.clone(), range, pending, stop)
+    }
+
+    /// Keeps a guess about a block on paper: it is not fetched.
+    pub(super) fn note(&mut self, id: &Arc<ObjectId>, index: u64, guess: Guess) {
+        self.guesses.note((id.clone(), index), guess);
+    }
+
+    /// Forgets the guess about a block that is on paper, if there is one.
+    pub(super) fn take_off_paper(&mut self, id: &Arc<ObjectId>, index: u64) {
+        self.guesses.take_off_paper(&(id.clone(), index));
     }
 
     /// Takes the first block of `range` out of flight and keeps its bytes, if there are any.
@@ -106,30 +158,75 @@ impl BlockMap {
         range: &mut BlockRange,
         outcome: &Result<Bytes, Error>,
     ) -> Arc<PendingBlock> {
-        let block = (range.id.clone(), range.first);
-        let is_demanded =
-            self.in_flight.remove(&block).is_none_or(|in_flight| in_flight.is_demanded);
-        if let Ok(bytes) = outcome {
-            let segment = if is_demanded { &mut self.demanded } else { &mut self.prefetched };
-            segment.insert(block, bytes.clone(), bytes.len());
+        let (index, part) = range.first_part();
+        let pending = range.take_first();
+        let block = (range.id.clone(), index);
+        let is_own = self.is_in_flight(&block, &pending);
+        let guess =
+            if is_own { self.in_flight.remove(&block).and_then(|own| own.guess) } else { None };
+        match (outcome, guess) {
+            (Ok(bytes), Some(guess)) => {
+                self.guesses.insert(block, Part { range: part, bytes: bytes.clone() }, guess);
+            }
+            (Ok(bytes), None) => {
+                // A later fetch of more of the block may have come first.
+                let has_all = |known: &Part| within(&known.range, &part).is_some();
+                if !self.demanded.get(&block).is_some_and(has_all) {
+                    let weight = length(&part);
+                    let part = Part { range: part, bytes: bytes.clone() };
+                    self.demanded.insert(block, part, weight);
+                }
+            }
+            (Err(_), Some(guess)) => {
+                drop(guess);
+                self.guesses.forget(&block);
+            }
+            (Err(_), None) => {}
         }
-        range.first += 1;
-        range.pending.remove(0)
+        pending
     }
 
     /// Gives up a fetch that nobody waits for, and returns whether it did. Who demands its blocks
     /// later starts another one.
     pub(super) fn cancel(&mut self, range: &mut BlockRange) -> bool {
-        // The range and the map hold one reference each; any other is a waiter's. None can be added
-        // meanwhile, since only `demand` hands them out.
-        if range.pending.iter().any(|pending| Arc::strong_count(pending) > 2) {
+        // The range holds a reference, and the map unless another fetch has taken the block over;
+        // any other is a waiter's. None can be added meanwhile, since only `demand` hands them out.
+        let is_awaited = range.blocks().any(|(index, pending)| {
+            let is_own = self.is_in_flight(&(range.id.clone(), index), pending);
+            Arc::strong_count(pending) > 1 + usize::from(is_own)
+        });
+        if is_awaited {
             return false;
         }
-        for index in range.first..range.first + range.pending.len() as u64 {
-            self.in_flight.remove(&(range.id.clone(), index));
+        while !range.is_empty() {
+            let (index, _) = range.first_part();
+            let pending = range.take_first();
+            let block = (range.id.clone(), index);
+            if self.is_in_flight(&block, &pending) && self.in_flight.remove(&block).is_some() {
+                self.guesses.forget(&block);
+            }
         }
-        range.pending.clear();
         true
+    }
+
+    /// Books as wasted what was guessed of the blocks `blocks` and was not read, and where
+    /// `is_closed`, stops fetching it. What is in memory stays there, to be evicted as if it had
+    /// been read.
+    pub(super) fn abandon(&mut self, id: &Arc<ObjectId>, blocks: Range<u64>, is_closed: bool) {
+        for block in self.guesses.of_object(id, blocks) {
+            if let Some(in_flight) = self.in_flight.get_mut(&block) {
+                if let Some(guess) = in_flight.guess.take() {
+                    guess.waste();
+                }
+                if is_closed {
+                    in_flight.stop.request();
+                }
+            }
+            if let Some(part) = self.guesses.waste(&block) {
+                let weight = part.bytes.len();
+                self.demanded.insert(block, part, weight);
+            }
+        }
     }
 
     /// Evicts the demanded block that was not used for longest. Returns whether there was one.
@@ -138,49 +235,15 @@ impl BlockMap {
     }
 
     /// Evicts the demanded block that was not used for longest, or where there is none, a
-    /// prefetched one. Returns whether there was one.
+    /// guessed one. Returns whether there was one.
     pub(super) fn evict(&mut self) -> bool {
-        self.evict_demanded() || self.prefetched.pop().is_some()
+        self.evict_demanded() || self.guesses.evict()
+    }
+
+    fn is_in_flight(&self, block: &BlockId, pending: &Arc<PendingBlock>) -> bool {
+        self.in_flight.get(block).is_some_and(|known| Arc::ptr_eq(&known.pending, pending))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id() -> Arc<ObjectId> {
-        Arc::new(ObjectId { bucket: "b".into(), key: "k".into(), etag: "e".into() })
-    }
-
-    #[test]
-    fn what_was_prefetched_outlives_what_was_read() {
-        let (mut map, id) = (BlockMap::new(100), id());
-        let mut ahead = map.start_fetch(&id, 0..3, &(0..0));
-        // A reader came while it was in flight.
-        assert!(matches!(map.demand(&id, 1), Some(Block::Pending(_))));
-        let mut demanded = map.start_fetch(&id, 10..11, &(10..11));
-        for range in [&mut ahead, &mut demanded] {
-            while !range.pending.is_empty() {
-                map.complete_first(range, &Ok(Bytes::from_static(b"1234567890")));
-            }
-        }
-        assert!(matches!(map.demand(&id, 2), Some(Block::Ready(_))));
-        let left = |map: &BlockMap| [0, 1, 2, 10].map(|index| map.contains(&id, index));
-        assert!(map.evict_demanded() && map.evict_demanded());
-        assert_eq!(left(&map), [true, false, true, false]);
-        assert!(map.evict_demanded() && !map.evict_demanded());
-        assert_eq!(left(&map), [true, false, false, false]);
-        assert!(map.evict() && !map.evict());
-    }
-
-    #[test]
-    fn a_fetch_is_cancelled_only_when_nobody_waits_and_can_be_started_again() {
-        let (mut map, id) = (BlockMap::new(100), id());
-        let mut range = map.start_fetch(&id, 3..5, &(0..0));
-        let reader = map.demand(&id, 4);
-        assert!(!map.cancel(&mut range));
-        drop(reader);
-        assert!(map.cancel(&mut range));
-        assert!(map.demand(&id, 4).is_none() && range.pending.is_empty());
-    }
-}
+mod tests;

@@ -1,25 +1,29 @@
 //! The task that fetches one range of blocks.
 
-use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{Either, select};
+use tokio::time::{Instant, timeout};
 
-use super::block::{BLOCK_SIZE, length_of};
-use super::block_map::BlockRange;
+use super::block::length;
+use super::block_range::BlockRange;
 use super::memory_limiter::{Permit, Waiter};
 use super::{BlockCache, RemoteObject, STALL_TIMEOUT};
 use crate::error::{Error, Problem};
 use crate::s3::Download;
 
+/// A fetch that has fewer blocks to go goes on when it is told to stop: it is nearly over, and what
+/// breaks it off costs a connection.
+const MIN_BLOCKS_TO_STOP: usize = 8;
+
 /// A fetch of a range of blocks. Dropped before its end, it fails the blocks that are still
 /// pending.
 pub(super) struct FetchTask {
     cache: Arc<BlockCache>,
-    /// Bytes of the object.
-    size: u64,
     range: BlockRange,
+    is_stop_seen: bool,
 }
 
 impl FetchTask {
@@ -30,16 +34,13 @@ impl FetchTask {
         range: BlockRange,
         waiter: Waiter,
     ) {
-        let size = remote.size();
-        let blocks = range.first..range.first + range.pending.len() as u64;
-        let bytes = blocks.start * BLOCK_SIZE..(blocks.end * BLOCK_SIZE).min(size);
-        let download = remote.bucket.download(&range.id, size, bytes);
-        let task = Self { cache: cache.clone(), size, range };
+        let download = remote.bucket.download(&range.id, remote.size(), range.bytes.clone());
+        let task = Self { cache: cache.clone(), range, is_stop_seen: false };
         tokio::spawn(task.run(waiter, download));
     }
 
     async fn run(mut self, mut waiter: Waiter, mut download: Download) {
-        let Some(permit) = self.while_awaited(waiter.permit()).await else { return };
+        let Some(permit) = self.while_wanted(waiter.permit()).await else { return };
         match permit {
             Ok(mut permit) => self.fetch(&mut permit, &mut download).await,
             Err(error) => self.fail(&error),
@@ -47,14 +48,15 @@ impl FetchTask {
     }
 
     async fn fetch(&mut self, permit: &mut Permit, download: &mut Download) {
-        let mut frame = Bytes::new();
-        while !self.range.pending.is_empty() {
-            let length = length_of(&self.first_block(), self.size);
+        let (began, size) = (Instant::now(), length(&self.range.bytes));
+        let (mut frame, mut first_byte) = (Bytes::new(), None);
+        while !self.range.is_empty() {
+            let length = length(&self.range.first_part().1);
             let mut block = BytesMut::with_capacity(length);
             while block.len() < length {
                 if frame.is_empty() {
                     let next = permit.lend_while_stalled(download.next());
-                    let Some(next) = self.while_awaited(next).await else { return };
+                    let Some(next) = self.while_wanted(next).await else { return };
                     frame = match next.flatten() {
                         Ok(Some(frame)) => frame,
                         Ok(None) => {
@@ -63,28 +65,42 @@ impl FetchTask {
                         }
                         Err(error) => return self.fail(&error),
                     };
+                    first_byte.get_or_insert_with(Instant::now);
                 }
                 block.extend_from_slice(&frame.split_to(frame.len().min(length - block.len())));
             }
             self.complete_first(Ok(permit.count(block)));
         }
+        if let Some(first_byte) = first_byte {
+            self.cache.throughput.record(first_byte - began, size, first_byte.elapsed());
+        }
     }
 
-    fn first_block(&self) -> Range<u64> {
-        self.range.first..self.range.first + 1
-    }
-
-    /// Waits for `work`. Cancels the fetch, with `None`, when that takes long and nobody waits for
-    /// any of its blocks.
-    async fn while_awaited<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+    /// Waits for `work`. Cancels the fetch, with `None`, when that takes long or the fetch is told
+    /// to stop, and nobody waits for any of its blocks.
+    async fn while_wanted<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
-            if let Ok(done) = tokio::time::timeout(STALL_TIMEOUT, &mut work).await {
-                return Some(done);
+            let stop = self.range.stop.clone();
+            let is_stop_seen = self.is_stop_seen;
+            let interrupted = async {
+                if is_stop_seen {
+                    tokio::time::sleep(STALL_TIMEOUT).await;
+                    return false;
+                }
+                timeout(STALL_TIMEOUT, stop.requested()).await.is_ok()
+            };
+            let is_stopped = match select(&mut work, pin!(interrupted)).await {
+                Either::Left((done, _)) => return Some(done),
+                Either::Right((is_stopped, _)) => is_stopped,
+            };
+            self.is_stop_seen |= is_stopped;
+            if is_stopped && self.range.len() < MIN_BLOCKS_TO_STOP {
+                continue;
             }
             if self.cache.map.lock().cancel(&mut self.range) {
-                let (key, block) = (&self.range.id.key, self.range.first);
-                tracing::debug!(%key, block, "a stalled fetch was cancelled: nobody waits for it");
+                let (key, bytes) = (&self.range.id.key, &self.range.bytes);
+                tracing::debug!(%key, ?bytes, "a fetch was cancelled: nobody waits for it");
                 return None;
             }
         }
@@ -102,7 +118,7 @@ impl FetchTask {
     }
 
     fn fail(&mut self, error: &Error) {
-        while !self.range.pending.is_empty() {
+        while !self.range.is_empty() {
             self.complete_first(Err(error.clone()));
         }
     }

@@ -21,6 +21,9 @@ use crate::error::Error;
 /// The most fetches at once. With what S3 brings over a connection (90 MiB/s), this is more than
 /// the wire takes. Each costs up to 400 KiB beside its bytes while the processor cannot keep up.
 const MAX_FETCHES: usize = 128;
+/// With this many fetches at once none is started for a guess, so that those that a reader waits
+/// for find a place.
+const MAX_GUESSES: usize = 96;
 
 /// Grants bytes before they are fetched, and counts them until the last reader drops them.
 #[derive(Debug)]
@@ -74,10 +77,10 @@ impl MemoryLimiter {
         !self.has_room(0)
     }
 
-    /// Whether a fetch would have to wait, however small: there are too many, or others wait.
+    /// Whether a guess, however small, has to stand back: there are many fetches, or some wait.
     pub(super) fn would_wait(&self) -> bool {
         let state = self.state.lock();
-        state.fetches >= MAX_FETCHES || !state.queue.is_empty()
+        state.fetches >= MAX_GUESSES || !state.queue.is_empty()
     }
 
     /// Bytes in memory and in flight.
@@ -280,21 +283,26 @@ mod tests {
     async fn fetches_at_once_are_limited_and_a_stalled_one_lends_its_place() {
         let limiter = MemoryLimiter::new(10 * MAX_FETCHES);
         let mut fetches: Vec<_> =
-            (1..MAX_FETCHES).map(|_| granted(&mut limiter.enqueue(1)).unwrap()).collect();
+            (1..MAX_GUESSES).map(|_| granted(&mut limiter.enqueue(1)).unwrap()).collect();
+        assert!(!limiter.would_wait());
         // Tokio lets one task take only so many in a row.
         tokio::task::yield_now().await;
-        assert!(!limiter.would_wait());
+        let others = (MAX_GUESSES..MAX_FETCHES).map(|_| granted(&mut limiter.enqueue(1)).unwrap());
+        fetches.extend(others);
+        assert!(limiter.would_wait(), "guesses leave places to others");
         let mut last = granted(&mut limiter.enqueue(1)).unwrap();
         let mut next = limiter.enqueue(1);
-        assert!(limiter.would_wait() && !limiter.is_over() && granted(&mut next).is_none());
+        assert!(!limiter.is_over() && granted(&mut next).is_none());
         fetches.pop();
         let mut further = limiter.enqueue(1);
         drop(granted(&mut next).unwrap());
         drop(granted(&mut further).unwrap());
         fetches.push(granted(&mut limiter.enqueue(1)).unwrap());
         let mut stalled = Box::pin(last.lend_while_stalled(std::future::pending::<()>()));
+        let mut waiting = limiter.enqueue(1);
+        assert!(granted(&mut waiting).is_none());
         assert!(timeout(2 * STALL_TIMEOUT, &mut stalled).await.is_err());
-        assert!(!limiter.would_wait());
+        drop(granted(&mut waiting).unwrap());
         drop(stalled);
         drop((last, fetches));
         let fetches = limiter.state.lock().fetches;

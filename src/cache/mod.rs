@@ -2,22 +2,25 @@
 
 mod block;
 mod block_map;
+mod block_range;
 mod fetch_task;
+mod guesses;
 mod memory_limiter;
 mod remote_object;
+mod throughput;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
-pub use block::{BLOCK_SIZE, Block, blocks_of};
+pub use block::{BLOCK_SIZE, Piece, blocks_of};
 pub use remote_object::RemoteObject;
+pub use throughput::Throughput;
 
-use crate::error::Error;
-use block::{contiguous_ranges, length_of};
+use crate::governor::{Account, Allowance};
+use block::{contiguous_ranges, length, part_of};
 use block_map::BlockMap;
 use fetch_task::FetchTask;
 use memory_limiter::MemoryLimiter;
@@ -35,18 +38,27 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct BlockCache {
     limiter: Arc<MemoryLimiter>,
-    /// Locked before the limiter's state, never while that is locked: evicted bytes give back what
-    /// they counted.
+    throughput: Throughput,
+    /// Locked before the limiter's and the governor's state, never while these are locked: evicted
+    /// blocks give back what they counted.
     map: Mutex<BlockMap>,
 }
 
-/// The blocks that a reader demanded.
+/// What a reader demanded.
 #[derive(Debug)]
 pub struct Demanded {
-    /// One for each block that was demanded, in order.
-    pub blocks: Vec<Block>,
-    /// Whether any was neither in memory nor in flight.
+    /// The bytes, in order.
+    pub pieces: Vec<Piece>,
+    /// Whether any were neither in memory nor in flight.
     pub is_miss: bool,
+}
+
+/// What is fetched of a guess.
+struct Granted {
+    /// In order, each within a block.
+    parts: Vec<Range<u64>>,
+    /// Up to which byte all that was missing is among them.
+    until: u64,
 }
 
 impl BlockCache {
@@ -55,104 +67,177 @@ impl BlockCache {
     pub fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             limiter: MemoryLimiter::new(capacity),
+            throughput: Throughput::default(),
             map: Mutex::new(BlockMap::new(capacity)),
         })
     }
 
-    /// Returns the blocks `demanded` of `remote`. Those that are missing are in flight, or wait for
-    /// memory, when this returns. Where any is missing, those behind it up to block `until` are
-    /// fetched with it, if read blocks can make room for them.
+    /// Returns the bytes `read` of `remote`. Those that are missing are in flight, or wait for
+    /// memory, when this returns. Where any are, `extent`, which holds `read`, is fetched: what it
+    /// has of the missing blocks, and what lies behind them as a guess of `around`.
     #[must_use]
     pub fn demand(
         self: &Arc<Self>,
         remote: &RemoteObject,
-        demanded: Range<u64>,
-        until: u64,
+        read: &Range<u64>,
+        extent: &Range<u64>,
+        around: &Arc<Account>,
     ) -> Demanded {
-        let (id, size) = (&remote.id, remote.size());
+        let id = &remote.id;
         let mut map = self.map.lock();
-        let known: Vec<Option<Block>> =
-            demanded.clone().map(|index| map.demand(id, index)).collect();
-        let of_missing = demanded.clone().zip(&known).filter(|(_, block)| block.is_none());
-        let mut missing: Vec<u64> = of_missing.map(|(index, _)| index).collect();
-        let is_miss = !missing.is_empty();
-        let length = length_of(&(demanded.start..until), size);
-        while is_miss && !self.limiter.has_room(length) && map.evict_demanded() {}
-        if is_miss && self.limiter.has_room(length) {
-            missing.extend((demanded.end..until).filter(|index| !map.contains(id, *index)));
+        let blocks = blocks_of(read);
+        let known: Vec<Option<Piece>> =
+            blocks.clone().map(|index| map.demand(id, index, &part_of(read, index))).collect();
+        let missing = blocks.clone().zip(&known).filter(|(_, piece)| piece.is_none());
+        let mut parts: Vec<Range<u64>> = missing
+            .map(|(index, _)| {
+                // A block that is asked for in several places is fetched whole.
+                let whole = 0..remote.size();
+                part_of(if map.contains(id, index) { &whole } else { extent }, index)
+            })
+            .collect();
+        let is_miss = !parts.is_empty();
+        if is_miss {
+            let behind = (blocks.end * BLOCK_SIZE).min(extent.end)..extent.end;
+            let demanded = parts.iter().map(length).sum();
+            parts.extend(self.granted(&mut map, remote, &behind, around, demanded).parts);
         }
-        let longest =
-            (missing.len() as u64).div_ceil(2).clamp(MIN_BLOCKS_PER_GET, MAX_BLOCKS_PER_GET);
+        let most = (parts.len() as u64).div_ceil(2).clamp(MIN_BLOCKS_PER_GET, MAX_BLOCKS_PER_GET);
         let mut started = Vec::new();
-        for blocks in contiguous_ranges(missing.into_iter(), longest) {
-            let waiter = self.limiter.enqueue(length_of(&blocks, size));
-            let range = map.start_fetch(id, blocks, &demanded);
-            started.extend(range.pending.iter().cloned().map(Block::Pending));
+        for bytes in contiguous_ranges(parts, most) {
+            let waiter = self.limiter.enqueue(length(&bytes));
+            let range = map.start_fetch(id, bytes, |index, length| {
+                (!blocks.contains(&index)).then(|| around.fetch(length))
+            });
+            started.extend(range.pieces(read));
             FetchTask::spawn(self, remote, range, waiter);
         }
         self.evict_for_waiters(&mut map);
         drop(map);
         let mut started = started.into_iter();
-        let blocks = known.into_iter().filter_map(|block| block.or_else(|| started.next()));
-        Demanded { blocks: blocks.collect(), is_miss }
+        let pieces = known.into_iter().filter_map(|piece| piece.or_else(|| started.next()));
+        let pieces: Vec<Piece> = pieces.collect();
+        debug_assert_eq!(
+            pieces.len() as u64,
+            blocks.end - blocks.start,
+            "the extent holds the read"
+        );
+        Demanded { pieces, is_miss }
     }
 
-    /// Fetches the bytes `range` of an object for one reader, and keeps none: for reads so far from
-    /// each other that most of a block for each would be wasted. `None`: some of its blocks are in
-    /// memory or in flight, so [`Self::demand`] is the better way.
-    pub fn fetch_uncached(
-        self: &Arc<Self>,
-        remote: &RemoteObject,
-        range: Range<u64>,
-    ) -> Option<impl Future<Output = Result<Bytes, Error>> + use<>> {
-        let mut map = self.map.lock();
-        if blocks_of(&range).any(|index| map.contains(&remote.id, index)) {
-            return None;
-        }
-        let length = usize::try_from(range.end.min(remote.size()).saturating_sub(range.start))
-            .unwrap_or(usize::MAX);
-        let mut waiter = self.limiter.enqueue(length);
-        self.evict_for_waiters(&mut map);
-        let mut download = remote.bucket.download(&remote.id, remote.size(), range);
-        Some(async move {
-            let mut permit = waiter.permit().await?;
-            let mut bytes = BytesMut::with_capacity(length);
-            while let Some(frame) = permit.lend_while_stalled(download.next()).await?? {
-                bytes.extend_from_slice(&frame);
-            }
-            Ok(permit.count(bytes))
-        })
-    }
-
-    /// Starts to fetch the missing ones of `blocks` over about `connections` at once, as far as
-    /// there is memory for them that nobody else waits for. Returns the block that it stopped
-    /// before.
+    /// Starts to fetch what is missing of `bytes` over about `connections` at once, as far as
+    /// `account` covers it and there is memory for it that nobody else waits for. Returns the byte
+    /// that it stopped before.
     pub fn prefetch(
         self: &Arc<Self>,
         remote: &RemoteObject,
-        blocks: Range<u64>,
+        bytes: &Range<u64>,
         connections: u64,
+        account: &Arc<Account>,
     ) -> u64 {
-        let (id, end) = (&remote.id, blocks.end);
-        let longest =
-            ((end - blocks.start) / connections).clamp(2 * MIN_BLOCKS_PER_GET, MAX_BLOCKS_PER_GET);
+        let blocks = blocks_of(bytes);
+        let most = ((blocks.end - blocks.start) / connections)
+            .clamp(2 * MIN_BLOCKS_PER_GET, MAX_BLOCKS_PER_GET);
         let mut map = self.map.lock();
-        let missing = blocks.filter(|index| !map.contains(id, *index));
-        for blocks in contiguous_ranges(missing, longest) {
-            let length = length_of(&blocks, remote.size());
+        if self.limiter.would_wait() {
+            return bytes.start;
+        }
+        let granted = self.granted(&mut map, remote, bytes, account, 0);
+        for bytes in contiguous_ranges(granted.parts, most) {
             if self.limiter.would_wait() {
-                return blocks.start;
+                return bytes.start;
             }
-            while !self.limiter.has_room(length) {
-                if !map.evict_demanded() {
-                    return blocks.start;
-                }
-            }
-            let waiter = self.limiter.enqueue(length);
-            let range = map.start_fetch(id, blocks, &(0..0));
+            let waiter = self.limiter.enqueue(length(&bytes));
+            let range = map.start_fetch(&remote.id, bytes, |_, length| Some(account.fetch(length)));
             FetchTask::spawn(self, remote, range, waiter);
         }
-        end
+        granted.until
+    }
+
+    /// Returns what to fetch of the guess `bytes`: what is missing, as far as `account` covers it
+    /// and read blocks make room for it beside the `demanded` bytes that are about to be fetched.
+    fn granted(
+        &self,
+        map: &mut BlockMap,
+        remote: &RemoteObject,
+        bytes: &Range<u64>,
+        account: &Arc<Account>,
+        demanded: usize,
+    ) -> Granted {
+        let id = &remote.id;
+        let mut parts = Vec::new();
+        for index in blocks_of(bytes) {
+            let part = part_of(bytes, index);
+            if !map.has(id, index, &part) {
+                map.take_off_paper(id, index);
+                // A block has one part: the other bytes that it has must stay.
+                let is_there = map.contains(id, index);
+                parts.push((
+                    index,
+                    if is_there { part_of(&(0..remote.size()), index) } else { part },
+                ));
+            }
+        }
+        let wanted: usize = parts.iter().map(|(_, part)| length(part)).sum();
+        if wanted == 0 {
+            return Granted { parts: Vec::new(), until: bytes.end };
+        }
+        let Allowance { granted, is_noted } = account.allowance(wanted as u64);
+        let (mut taken, mut left) = (Vec::new(), granted as usize);
+        let (mut reserved, mut until) = (demanded, None);
+        for (index, part) in parts {
+            let length = length(&part);
+            if until.is_none() && length <= left && self.make_room(map, reserved + length) {
+                (left, reserved) = (left - length, reserved + length);
+                taken.push(part);
+                continue;
+            }
+            until.get_or_insert(part.start);
+            if is_noted {
+                map.note(id, index, account.note(length as u64));
+            }
+        }
+        Granted { parts: taken, until: until.unwrap_or(bytes.end) }
+    }
+
+    /// Evicts read blocks until `bytes` more fit. Returns whether they do.
+    fn make_room(&self, map: &mut BlockMap, bytes: usize) -> bool {
+        while !self.limiter.has_room(bytes) {
+            if !map.evict_demanded() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Returns the bytes `range` of `remote`, if they are in memory or in flight, and does not
+    /// count as a read of them.
+    #[must_use]
+    pub fn peek(&self, remote: &RemoteObject, range: &Range<u64>) -> Option<Vec<Piece>> {
+        let map = self.map.lock();
+        let peek = |index| map.peek(&remote.id, index, &part_of(range, index));
+        blocks_of(range).map(peek).collect()
+    }
+
+    /// Records that a reader has passed over `bytes` of `remote`: what was guessed there and not
+    /// read is booked as wasted. It stays in memory as if it had been read.
+    pub fn pass_over(&self, remote: &RemoteObject, bytes: &Range<u64>) {
+        let whole_blocks = bytes.start.div_ceil(BLOCK_SIZE)..bytes.end / BLOCK_SIZE;
+        if !whole_blocks.is_empty() {
+            self.map.lock().abandon(&remote.id, whole_blocks, false);
+        }
+    }
+
+    /// Records that nobody has `remote` open any more: what was guessed about it and not read is
+    /// booked as wasted, and no longer fetched.
+    pub fn close(&self, remote: &RemoteObject) {
+        self.map.lock().abandon(&remote.id, 0..u64::MAX, true);
+    }
+
+    /// Returns how fast the store answers.
+    #[must_use]
+    pub fn throughput(&self) -> &Throughput {
+        &self.throughput
     }
 
     /// Returns the most bytes to hold.

@@ -11,6 +11,16 @@ pub(super) struct Limit {
     pub(super) whose: &'static str,
 }
 
+/// Returns one part in `divisor` of what this process may use, and `most` bytes at most.
+pub(super) fn share(divisor: u64, most: usize) -> usize {
+    share_of(limit(), divisor, most)
+}
+
+fn share_of(limit: Option<Limit>, divisor: u64, most: usize) -> usize {
+    let share = limit.and_then(|limit| usize::try_from(limit.bytes / divisor).ok());
+    share.map_or(most, |share| share.clamp(most / 8, most))
+}
+
 /// Returns the least of the machine's memory and the limits of the control groups that this process
 /// is in. `None`: the kernel does not say.
 pub(super) fn limit() -> Option<Limit> {
@@ -83,5 +93,13 @@ mod tests {
         let machine = of_machine("MemTotal:    2048 kB\nMemFree:  1 kB\n");
         assert_eq!(machine.map(|limit| limit.bytes), Some(2 << 20));
         assert!(limit().is_some_and(|limit| limit.bytes > 1 << 20));
+    }
+
+    #[test]
+    fn a_share_is_bounded_on_both_sides() {
+        let share = |bytes| share_of(Some(Limit { bytes, whose: "a test's" }), 8, 128 << 20);
+        assert_eq!(share(512 << 20), 64 << 20);
+        assert_eq!([share(1 << 30), share(1 << 40)], [128 << 20; 2]);
+        assert_eq!((share(1 << 20), share_of(None, 8, 1 << 20)), (16 << 20, 1 << 20));
     }
 }

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{cache_size, duration, group, mode, time_limit, user};
-use super::{EarthdataArgs, GivenSource, SOURCES, StoreArgs};
+use super::values::{duration, group, memory_size, mode, time_limit, user};
+use super::{EarthdataArgs, GivenSource, SOURCES, StoreArgs, memory};
 use crate::connect::Settings;
 use crate::error::Error;
 use crate::filesystem::{CacheSettings, OwnerAndModes};
 use crate::fuse::MountSettings;
 use crate::logging::LogSettings;
+
+/// The part of the memory that names take by default, and the most bytes: a million names. With the
+/// cache of blocks, that fits into 1 GiB.
+const METADATA_DIVISOR: u64 = 8;
+const METADATA_MOST: usize = 128 << 20;
 
 /// `granulefs mount`
 #[derive(Debug, Args)]
@@ -57,10 +62,15 @@ pub struct MountArgs {
         long,
         value_name = "SIZE",
         default_value = "256MiB",
-        value_parser = cache_size,
+        value_parser = memory_size,
         help_heading = "Caches"
     )]
     cache_size: usize,
+
+    /// Memory for names and their attributes; longer listings let go of what was read [default: an
+    /// eighth of the memory that there is, 128MiB at most]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size, help_heading = "Caches")]
+    metadata_memory: Option<usize>,
 
     /// How long names and attributes are believed before they are asked for again (5m, 90s, ...);
     /// that a name is not there is believed for a tenth of it, 30 s at most
@@ -159,7 +169,12 @@ impl MountArgs {
     /// Returns what is kept in memory, and for how long.
     #[must_use]
     pub fn limits(&self) -> CacheSettings {
-        CacheSettings { metadata_ttl: self.metadata_ttl, cache_size: self.cache_size }
+        let default = || memory::share(METADATA_DIVISOR, METADATA_MOST);
+        CacheSettings {
+            metadata_ttl: self.metadata_ttl,
+            cache_size: self.cache_size,
+            metadata_memory: self.metadata_memory.unwrap_or_else(default),
+        }
     }
 
     /// Returns what is logged, and where.
@@ -223,11 +238,12 @@ mod tests {
             "/mnt",
             "-n",
             "-o",
-            "rw,_netdev,cache_size=1GiB,allow_other,x-a=b,nonempty",
+            "rw,_netdev,cache_size=1GiB,metadata_memory=64MiB,allow_other,x-a=b,nonempty",
             "-ouid=7",
         ];
         let args = mount_args(&given).unwrap();
         assert_eq!((args.cache_size, args.allow_other, args.uid), (1 << 30, true, Some(7)));
+        assert_eq!(args.limits().metadata_memory, 64 << 20);
         let unknown =
             mount_args(&["granulefs", "mount", "bucket", "/mnt", "-o", "colour=blue"]).unwrap_err();
         assert!(unknown.to_string().contains("--colour"));
@@ -260,7 +276,8 @@ mod tests {
             (args.metadata_ttl.as_secs(), args.timeout.as_secs(), args.file_mode),
             (90, 120, 0o660)
         );
-        for bad in ["--cache-size=1k", "--timeout=0"] {
+        assert!((16 << 20..=128 << 20).contains(&args.limits().metadata_memory));
+        for bad in ["--cache-size=1k", "--metadata-memory=1k", "--timeout=0"] {
             assert!(mount_args(&["granulefs", "mount", "bucket", "/mnt", bad]).is_err(), "{bad}");
         }
     }

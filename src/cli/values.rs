@@ -8,13 +8,13 @@ use nix::unistd::{Group, User};
 use super::memory;
 use crate::http::host::parse_url;
 
-/// The size of a cache, bytes.
-pub(super) fn cache_size(text: &str) -> Result<usize, String> {
-    cache_size_within(text, memory::limit())
+/// How much memory something may take, bytes.
+pub(super) fn memory_size(text: &str) -> Result<usize, String> {
+    memory_size_within(text, memory::limit())
 }
 
-fn cache_size_within(text: &str, memory: Option<memory::Limit>) -> Result<usize, String> {
-    // The read-ahead of a single stream would not fit in less.
+fn memory_size_within(text: &str, memory: Option<memory::Limit>) -> Result<usize, String> {
+    // The read-ahead of a single stream, or of a few directories, would not fit in less.
     const LEAST: ByteSize = ByteSize::mib(16);
     const FORMS: &str = "write a size as 256MiB, 2GB, ...";
     let size: ByteSize = text.parse().map_err(|_| FORMS)?;
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_size_has_a_unit_and_fits_into_the_memory() {
         let memory = || Some(memory::Limit { bytes: 1 << 30, whose: "the memory of this machine" });
-        let size = |text: &str| cache_size_within(text, memory());
+        let size = |text: &str| memory_size_within(text, memory());
         for (text, bytes) in [("256MiB", 256 << 20), ("1GiB", 1 << 30), ("20000000", 20_000_000)] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
@@ -124,7 +124,7 @@ mod tests {
         ] {
             assert_eq!(size(text), Err(words.into()), "{text}");
         }
-        assert_eq!(cache_size_within("2GiB", None), Ok(2 << 30));
+        assert_eq!(memory_size_within("2GiB", None), Ok(2 << 30));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use super::DirectoryEntry;
 use crate::listing::{Listings, MetadataCache};
@@ -13,7 +12,7 @@ use crate::s3::{Bucket, Counters};
 #[derive(Debug)]
 pub(super) struct BucketTree {
     pub(super) bucket: Bucket,
-    pub(super) listings: Arc<Listings>,
+    pub(super) listings: Listings,
     root: Prefix,
 }
 
@@ -27,13 +26,15 @@ pub(super) struct BucketTrees {
 }
 
 impl BucketTrees {
-    /// Returns the trees below these prefixes.
-    pub(super) fn new(mut roots: Vec<(Bucket, Prefix)>, metadata_ttl: Duration) -> Self {
+    /// Returns the trees below these prefixes, whose names are kept in `metadata_cache`.
+    pub(super) fn new(
+        mut roots: Vec<(Bucket, Prefix)>,
+        metadata_cache: Arc<MetadataCache>,
+    ) -> Self {
         roots.sort_by(|(one, _), (other, _)| one.name().cmp(other.name()));
-        let metadata_cache = MetadataCache::new();
         let tree = |(number, (bucket, root)): (usize, (Bucket, Prefix))| {
             let (of_listings, cache) = (bucket.clone(), metadata_cache.clone());
-            let listings = Listings::new(of_listings, root.clone(), metadata_ttl, cache, number);
+            let listings = Listings::new(of_listings, root.clone(), cache, number);
             BucketTree { bucket, listings, root }
         };
         let trees = roots.into_iter().enumerate().map(tree).collect();

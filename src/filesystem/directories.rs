@@ -69,14 +69,16 @@ impl Filesystem {
             let ttl = EntryTtl::new(BUCKETS_ROOT_TTL, opened.epoch);
             return Ok((self.trees.root_entries(offset), ttl));
         };
-        let (listings, directory) = (&self.trees.get(*tree).listings, reading.directory());
-        let index = usize::try_from(offset).unwrap_or(usize::MAX);
-        let names = listings.names(directory, index).await?;
-        let entries = names.into_iter().zip(offset + 1..).map(|(named, next_offset)| {
-            DirectoryEntry { tree: *tree, name: named.name, entry: named.entry, next_offset }
+        let listings = &self.trees.get(*tree).listings;
+        let names = listings.names(reading, offset).await?;
+        let entries = names.into_iter().map(|(named, next_offset)| DirectoryEntry {
+            tree: *tree,
+            name: named.name,
+            entry: named.entry,
+            next_offset,
         });
-        let ttl = EntryTtl::new(listings.shown_for(directory, index), opened.epoch);
-        Ok((entries.collect(), ttl))
+        let shown_for = listings.shown_for(reading.directory(), offset);
+        Ok((entries.collect(), EntryTtl::new(shown_for, opened.epoch)))
     }
 
     /// Records that the kernel was told names of a directory without their attributes.
@@ -101,6 +103,6 @@ impl Filesystem {
         let Some((tree, prefix)) = self.directory(ROOT)? else { return Ok(true) };
         let listings = &self.trees.get(tree).listings;
         let root = listings.open(&prefix);
-        Ok(!listings.names(root.directory(), 0).await?.is_empty())
+        Ok(!listings.names(&root, 0).await?.is_empty())
     }
 }

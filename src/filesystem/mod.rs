@@ -29,6 +29,7 @@ use crate::cache::BlockCache;
 use crate::catalog::BucketPrefixes;
 use crate::error::Error;
 use crate::inodes::{Inodes, Node};
+use crate::listing::MetadataCache;
 use crate::object::{Entry, Prefix};
 use crate::reader::{OpenObject, Reader};
 use crate::s3::Bucket;
@@ -55,6 +56,8 @@ pub struct CacheSettings {
     pub metadata_ttl: Duration,
     /// The limit for blocks of files, in bytes.
     pub cache_size: usize,
+    /// The limit for names and their attributes, in bytes.
+    pub metadata_memory: usize,
 }
 
 impl Filesystem {
@@ -98,7 +101,10 @@ impl Filesystem {
         settings: CacheSettings,
     ) -> Self {
         Self {
-            trees: BucketTrees::new(roots, settings.metadata_ttl),
+            trees: BucketTrees::new(
+                roots,
+                MetadataCache::new(settings.metadata_memory, settings.metadata_ttl),
+            ),
             owner_and_modes,
             reader: Reader::new(BlockCache::new(settings.cache_size)),
             inodes: Inodes::new(node),

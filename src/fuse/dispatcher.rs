@@ -115,7 +115,11 @@ mod tests {
         };
         let credentials = CredentialsCache::new(Provider::environment().await);
         let owner_and_modes = OwnerAndModes { uid: 0, gid: 0, file_mode: 0o644, dir_mode: 0o755 };
-        let settings = CacheSettings { metadata_ttl: Duration::ZERO, cache_size: 1 << 20 };
+        let settings = CacheSettings {
+            metadata_ttl: Duration::ZERO,
+            cache_size: 1 << 20,
+            metadata_memory: 1 << 20,
+        };
         let filesystem = Arc::new(Filesystem::new(
             Bucket::new(location, credentials).unwrap(),
             Prefix::new(""),

@@ -1,30 +1,36 @@
 //! One directory: the names that are known of it, and who reads it.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
-use super::EscapedKeys;
-use super::ordered_entries::OrderedEntries;
+use super::directory_state::State;
+use super::memory::{Charge, Memory};
+use super::name_table::{Interval, Known};
+use super::ordered_entries::Batch;
+use super::packed_names::PackedNames;
 use super::packed_page::PackedPage;
 use super::page_fetcher::PageFetcher;
 use super::page_times::PageTimes;
-use super::partitioned::PartitionedListing;
+use super::place::Place;
+use super::ttl::Ttl;
+use super::{EscapedKeys, MetadataCache};
 use crate::error::Error;
 use crate::object::{Entry, NamedEntry, Object, Prefix};
 use crate::s3::Bucket;
 
 /// How many names are given out at once: a few of the kernel's buffers full.
 const BATCH: usize = 512;
-/// How many names are fetched beyond those that were asked for: one page.
-const READ_AHEAD: usize = 1000;
-/// A reader past this many names is assumed to read all of them, so all pages are fetched.
-const READS_ALL: usize = 3000;
+/// How many parts are fetched again at once.
+const PARTS_AT_ONCE: usize = 16;
+/// Bytes of memory that a directory takes beside its names, rounded up.
+const DIRECTORY_SIZE: usize = 1536;
 
-/// A listing that began at one moment. Whoever holds it sees each name once, at one index.
+/// A listing that began at one moment. Whoever holds it sees each name once, at one place.
 #[derive(Debug)]
 pub struct Directory {
     bucket: Bucket,
@@ -35,9 +41,10 @@ pub struct Directory {
     /// Whether the kernel has names of this very listing, and their attributes too.
     is_in_kernel: AtomicBool,
     /// How many handles are open.
-    readers: watch::Sender<usize>,
-    /// Changes whenever the state has changed.
-    changed: watch::Sender<()>,
+    handles: AtomicUsize,
+    /// Told whenever the state has changed, or who reads.
+    changed: Notify,
+    charge: Charge,
 }
 
 /// What a listing tells of a name.
@@ -51,51 +58,38 @@ pub(super) struct ListedName {
     pub(super) shown: Instant,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    times: PageTimes,
-    /// When names were given out last.
-    shown: Instant,
-    pub(super) entries: OrderedEntries,
-    pub(super) pages: PartitionedListing,
-    /// Pages are fetched until there are so many names.
-    target: usize,
-    /// Whether a [`PageFetcher`] is at work.
-    is_fetching: bool,
-    failures: u64,
-    last_failure: Option<Error>,
+/// Names of one part of a directory, each with the place behind it; or the part that has to be
+/// fetched again before there are any.
+pub(super) enum Names {
+    Given(Vec<(NamedEntry, Place)>),
+    LetGo(usize),
 }
 
 impl Directory {
-    pub(super) fn new(bucket: Bucket, prefix: Prefix) -> Self {
-        let began = Instant::now();
-        let state = State {
-            times: PageTimes::new(began),
-            shown: began,
-            entries: OrderedEntries::new(bucket.name().clone(), prefix.clone()),
-            pages: PartitionedListing::new(prefix.clone()),
-            target: 0,
-            is_fetching: false,
-            failures: 0,
-            last_failure: None,
-        };
+    pub(super) fn new(bucket: Bucket, prefix: Prefix, memory: &Arc<Memory>) -> Self {
+        let state = State::new(bucket.name().clone(), &prefix);
         Self {
             bucket,
             prefix,
             state: Mutex::new(state),
             is_in_kernel: AtomicBool::new(false),
-            readers: watch::Sender::new(0),
-            changed: watch::Sender::new(()),
+            handles: AtomicUsize::new(0),
+            changed: Notify::new(),
+            charge: Charge::new(memory, DIRECTORY_SIZE),
         }
     }
 
-    /// Takes all names at once, from a listing of more than this directory that began at `began`.
-    pub(super) fn fill(&self, names: PackedPage, began: Instant) {
+    /// Takes names from a listing of more than this directory that began at `began`: all of them,
+    /// or those from which `page` says where to go on. Does nothing where somebody reads already.
+    pub(super) fn fill(&self, page: PackedPage, began: Instant) {
         let mut state = self.state();
+        if !state.is_untouched() {
+            return;
+        }
         state.times = PageTimes::new(began);
-        state.pages.finish();
-        state.entries.add(names);
-        state.entries.complete();
+        state.pages.begin_with(page);
+        while state.take_in_next().is_some() {}
+        self.weigh(&state);
     }
 
     /// Ends a listing that is refused with those names that are known otherwise.
@@ -103,6 +97,7 @@ impl Directory {
         let mut state = self.state();
         state.pages.finish();
         state.entries.complete_partially(entries);
+        self.weigh(&state);
     }
 
     /// Returns which directory it is.
@@ -120,25 +115,33 @@ impl Directory {
         self.state().times.began()
     }
 
-    /// Returns what `name` stands for, if that is known.
-    pub(super) fn find(&self, name: &str) -> Option<Entry> {
+    /// Returns whether none of its names may be believed any more.
+    pub(super) fn is_over(&self, ttl: Ttl) -> bool {
+        let state = self.state();
+        ttl.of_listed(state.times.of(usize::MAX), state.shown).is_zero()
+    }
+
+    /// Returns what is known of `name`.
+    pub(super) fn find(&self, name: &str) -> Known<Entry> {
         self.state().entries.find(name)
     }
 
     /// Returns what is known of `name`.
     pub(super) fn look_up(&self, name: &str) -> Option<ListedName> {
         let state = self.state();
-        let entry = state.entries.find(name);
-        if entry.is_none() && !state.entries.lacks(name) {
-            return None;
-        }
+        let entry = match state.entries.find(name) {
+            Known::Present(entry) => Some(entry),
+            Known::Absent if state.entries.lacks(name) => None,
+            Known::Absent | Known::LetGo => return None,
+        };
         let at = state.entries.index_of(name).map_or(state.times.began(), |i| state.times.of(i));
         Some(ListedName { entry, at, shown: state.shown })
     }
 
     /// Returns when the name at `index` was there.
-    pub(super) fn listed_at(&self, index: usize) -> Instant {
-        self.state().times.of(index)
+    pub(super) fn listed_at(&self, place: Place) -> Instant {
+        let state = self.state();
+        state.times.of(state.entries.position(place))
     }
 
     /// Returns at most `count` objects behind the object `name`, as far as they are known: those of
@@ -165,8 +168,7 @@ impl Directory {
 
     /// Returns whether nothing is known and nobody has asked for a page yet.
     pub(super) fn is_untouched(&self) -> bool {
-        let state = self.state();
-        state.target == 0 && !state.entries.is_complete()
+        self.state().is_untouched()
     }
 
     /// Returns whether no name can be given out yet.
@@ -174,9 +176,9 @@ impl Directory {
         self.state().entries.available() == 0
     }
 
-    /// Returns the bytes of memory that its names take.
-    pub(super) fn bytes(&self) -> usize {
-        self.state().entries.bytes()
+    /// Returns whether anybody has it open. Waits for no lock.
+    pub(super) fn is_open(&self) -> bool {
+        self.handles.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn escaped(&self) -> EscapedKeys {
@@ -195,109 +197,162 @@ impl Directory {
         self.is_in_kernel.store(false, Ordering::Relaxed);
     }
 
-    /// Returns names from `index` on; none at the end. Waits for pages as long as it takes.
+    /// Counts one more handle, and returns its number.
+    pub(super) fn open(&self) -> u64 {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state();
+        state.last_reader += 1;
+        let number = state.last_reader;
+        state.readers.push((number, Place::default()));
+        number
+    }
+
+    /// Counts the handle with this number no more.
+    pub(super) fn close(&self, reader: u64) {
+        self.state().readers.retain(|(number, _)| *number != reader);
+        self.handles.fetch_sub(1, Ordering::Relaxed);
+        self.notify();
+    }
+
+    /// Returns names from `place` on to the reader with this number; none at the end. Waits for
+    /// pages as long as it takes.
     ///
     /// # Errors
     /// Those of [`Bucket::page`] that came since the call.
-    pub(super) async fn names(self: &Arc<Self>, index: usize) -> Result<Vec<NamedEntry>, Error> {
-        let mut changed = self.changed.subscribe();
+    pub(super) async fn names(
+        self: &Arc<Self>,
+        reader: u64,
+        place: Place,
+        cache: &Arc<MetadataCache>,
+    ) -> Result<Names, Error> {
         let failures = self.state().failures;
+        let mut has_come = false;
         loop {
-            changed.mark_unchanged();
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
             {
                 let mut state = self.state();
-                let names = state.entries.names(index, BATCH);
                 let (now, available) = (Instant::now(), state.entries.available());
                 state.times.record(available, now);
                 state.shown = now;
-                state.target = state.target.max(index + names.len() + READ_AHEAD);
-                if !state.is_fetching {
-                    if names.is_empty()
+                let batch = state.entries.names(place, BATCH);
+                state.move_reader(reader, batch.end().unwrap_or(place));
+                if state.is_fetching {
+                    // Readers that wait would go on to wake each other.
+                    if !std::mem::replace(&mut has_come, true) {
+                        self.changed.notify_waiters();
+                    }
+                } else {
+                    if matches!(batch, Batch::Nothing)
                         && !state.entries.is_complete()
                         && state.failures > failures
                         && let Some(error) = &state.last_failure
                     {
                         return Err(error.clone());
                     }
-                    if state.needs_pages() {
+                    if state.needs_pages(self.charge.memory()) {
                         state.is_fetching = true;
-                        tokio::spawn(PageFetcher::new(self.clone()).run());
+                        tokio::spawn(PageFetcher::new(self.clone(), cache.clone()).run());
                     }
                 }
-                if !names.is_empty() || state.entries.is_complete() {
-                    return Ok(names);
+                match batch {
+                    Batch::Names { names, part, indices } => {
+                        drop(state);
+                        return Ok(Names::Given(self.unpack(&names, part, indices)));
+                    }
+                    Batch::LetGo(part) => return Ok(Names::LetGo(part)),
+                    Batch::Nothing if state.entries.is_complete() => {
+                        return Ok(Names::Given(Vec::new()));
+                    }
+                    Batch::Nothing => {}
                 }
             }
-            // This fails only without a sender, and the directory holds one.
-            let _ = changed.changed().await;
+            changed.await;
         }
+    }
+
+    fn unpack(
+        &self,
+        names: &PackedNames,
+        part: usize,
+        indices: Range<usize>,
+    ) -> Vec<(NamedEntry, Place)> {
+        let bucket = self.bucket.name();
+        let unpack = |index| {
+            let place = Place { part, index };
+            (names.unpack(index, &self.prefix, bucket), place.next())
+        };
+        indices.map(unpack).collect()
+    }
+
+    /// Returns this part, which was let go of and is wanted now, and more that a reader wants
+    /// next who comes to one after the other.
+    pub(super) fn parts_to_fetch(&self, part: usize) -> Range<usize> {
+        let mut state = self.state();
+        let is_next = part == state.fetched_again.end && self.memory().excess() == 0;
+        let most =
+            if is_next { (2 * state.fetched_again.len()).clamp(1, PARTS_AT_ONCE) } else { 1 };
+        let count = (part..part + most).take_while(|part| state.entries.is_let_go(*part)).count();
+        state.fetched_again = part..part + count;
+        state.fetched_again.clone()
+    }
+
+    /// Returns the names that a part is for which was let go of.
+    pub(super) fn interval(&self, part: usize) -> Interval {
+        self.state().entries.interval(part)
+    }
+
+    /// Puts the names of a part back, which may be others by now.
+    pub(super) fn restore(&self, part: usize, names: PackedNames) {
+        let mut state = self.state();
+        state.entries.restore(part, names);
+        self.weigh(&state);
+    }
+
+    /// Lets go of names that were handed out, until so many `bytes` are free: first of those that
+    /// no reader comes to, then of those that one comes to last.
+    pub(super) fn let_go(&self, bytes: usize) {
+        let mut state = self.state();
+        let places: Vec<usize> = state.readers.iter().map(|(_, place)| place.part).collect();
+        let front = places.iter().max().copied().unwrap_or(usize::MAX);
+        let distance = |part: usize| {
+            let before = places.iter().filter(|place| **place <= part);
+            before.map(|place| part - place).min().unwrap_or(usize::MAX)
+        };
+        state.entries.let_go(bytes, front, distance);
+        self.weigh(&state);
+    }
+
+    /// Counts what it takes against the limit.
+    pub(super) fn weigh(&self, state: &State) {
+        self.charge.set(DIRECTORY_SIZE + state.entries.bytes() + state.pages.bytes());
+    }
+
+    /// Returns the bytes that it was last weighed to take.
+    pub(super) fn bytes(&self) -> usize {
+        self.charge.bytes()
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        self.charge.memory()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Returns the number of open handles, for whoever waits for it to change.
-    pub(super) fn readers(&self) -> watch::Receiver<usize> {
-        self.readers.subscribe()
+    /// Returns a future that is ready when the state has changed, or who reads.
+    pub(super) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
     }
 
     /// Lets those who wait look at the state again.
     pub(super) fn notify(&self) {
-        self.changed.send_replace(());
-    }
-}
-
-impl State {
-    /// Returns whether more pages are to be fetched.
-    pub(super) fn needs_pages(&self) -> bool {
-        !self.entries.is_complete() && (self.reads_all() || self.entries.available() < self.target)
-    }
-
-    /// Returns whether all pages are to be fetched.
-    pub(super) fn reads_all(&self) -> bool {
-        self.target > READS_ALL
-    }
-
-    /// Records that nobody fetches pages any more.
-    pub(super) fn stop_fetching(&mut self) {
-        self.pages.cancel_in_flight();
-        self.is_fetching = false;
-    }
-
-    /// Records that pages cannot be fetched. Those who wait now are told; who comes later tries
-    /// again.
-    pub(super) fn fail(&mut self, error: Error) {
-        self.failures += 1;
-        self.last_failure = Some(error);
-        self.stop_fetching();
+        self.changed.notify_waiters();
     }
 }
 
 /// Returns what is behind the last dot of a name.
 fn extension(name: &str) -> Option<&str> {
     name.rsplit_once('.').map(|(_, extension)| extension)
-}
-
-/// A directory that somebody reads. Pages are fetched only as long as one of these lives.
-#[derive(Debug)]
-pub struct DirectoryReader(Arc<Directory>);
-
-impl DirectoryReader {
-    pub(super) fn new(directory: Arc<Directory>) -> Self {
-        directory.readers.send_modify(|readers| *readers += 1);
-        Self(directory)
-    }
-
-    /// Returns what is read.
-    #[must_use]
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.0
-    }
-}
-
-impl Drop for DirectoryReader {
-    fn drop(&mut self) {
-        self.0.readers.send_modify(|readers| *readers -= 1);
-    }
 }

@@ -2,9 +2,8 @@
 //!
 //! A name is read as a number from 0 to 1. Each of its bytes is a digit whose base is the number of
 //! different bytes seen in that column of the names. Where a column has shown digits only, all ten
-//! count, until it is known which there are. The key between two names is in the middle of their
-//! numbers. The key behind the last name doubles the distance covered so far, since nothing says
-//! where the names end.
+//! count, until it is known which there are. A key between two names has a number between theirs,
+//! and keys behind the last name go on at the density of those so far.
 
 /// How many bytes of a name count. Names that differ only behind these are on the same page.
 const COLUMNS: usize = 96;
@@ -56,9 +55,12 @@ impl Column {
 }
 
 impl KeySpace {
-    /// Learns from names, which come in byte order.
-    pub(super) fn learn<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
-        let mut last = "";
+    /// Learns from names, which come in byte order; the one before them was `last`, if any.
+    pub(super) fn learn<'a>(
+        &mut self,
+        mut last: &'a str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) {
         for name in names {
             let common = common(last, name);
             for (column, byte) in name.bytes().take(COLUMNS).enumerate() {
@@ -76,20 +78,21 @@ impl KeySpace {
         }
     }
 
-    /// Returns a name strictly between `low` and `high`, about in the middle.
-    pub(super) fn between(&self, low: &str, high: &str) -> Option<String> {
+    /// Returns a name strictly between `low` and `high`, about the given part of the way behind
+    /// `low`.
+    pub(super) fn between(&self, low: &str, high: &str, part: f64) -> Option<String> {
         let base = common(low, high);
-        let middle = f64::midpoint(self.value(low, base), self.value(high, base));
-        self.name(&low[..base], middle)
+        let (start, end) = (self.value(low, base), self.value(high, base));
+        self.name(&low[..base], start + (end - start) * part)
             .filter(|guess| low < guess.as_str() && guess.as_str() < high)
     }
 
-    /// Returns a name behind `last`, about as far from it as that is from `first`.
-    pub(super) fn beyond(&self, first: &str, last: &str) -> Option<String> {
+    /// Returns a name behind `last`, about so many times as far from it as that is from `first`.
+    pub(super) fn beyond(&self, first: &str, last: &str, times: f64) -> Option<String> {
         let mut base = common(first, last);
         loop {
             let (start, end) = (self.value(first, base), self.value(last, base));
-            let step = (end - start).max(f64::EPSILON);
+            let step = ((end - start) * times).max(f64::EPSILON);
             if end + step < 1.0
                 && let Some(guess) =
                     self.name(&last[..base], end + step).filter(|guess| guess.as_str() > last)
@@ -143,17 +146,12 @@ impl KeySpace {
     }
 }
 
-/// Returns a string below `key` with no key between them.
-///
-/// The last character of `key` must be ASCII.
+/// Returns a string below `key` with no key between them but some that nobody has.
 pub(super) fn just_before(key: &str) -> String {
     let mut chars = key.chars();
-    match chars.next_back() {
-        Some(last) if last > '\0' => {
-            let lower = char::from_u32(u32::from(last) - 1).unwrap_or('\0');
-            format!("{}{lower}\u{10FFFF}", chars.as_str())
-        }
-        _ => chars.as_str().to_owned(),
+    match chars.next_back().and_then(|last| ('\0'..last).next_back()) {
+        Some(lower) => format!("{}{lower}\u{10FFFF}", chars.as_str()),
+        None => chars.as_str().to_owned(),
     }
 }
 
@@ -169,27 +167,27 @@ mod tests {
 
     fn taught(names: &[&str]) -> KeySpace {
         let mut keys = KeySpace::default();
-        names.iter().for_each(|name| keys.learn([*name]));
+        names.iter().for_each(|name| keys.learn("", [*name]));
         keys
     }
 
     #[test]
     fn the_middle_is_found_in_numbers_and_dates() {
         let numbers = taught(&["granule-00000000.nc", "granule-00000999.nc"]);
-        let guess = numbers.between("granule-00001000.nc", "granule-00003000.nc").unwrap();
+        let guess = numbers.between("granule-00001000.nc", "granule-00003000.nc", 0.5).unwrap();
         assert!(("granule-00001900".."granule-00002100").contains(&guess.as_str()), "{guess}");
-        let guess = numbers.beyond("granule-00000000.nc", "granule-00000999.nc").unwrap();
+        let guess = numbers.beyond("granule-00000000.nc", "granule-00000999.nc", 1.0).unwrap();
         assert!(("granule-00001800".."granule-00002100").contains(&guess.as_str()), "{guess}");
     }
 
     #[test]
     fn a_column_that_is_full_carries_to_the_one_before() {
         let numbers = taught(&["a-1900", "a-1999"]);
-        let guess = numbers.beyond("a-1900", "a-1999").unwrap();
+        let guess = numbers.beyond("a-1900", "a-1999", 1.0).unwrap();
         assert!(guess.as_str() > "a-1999" && guess.as_str() < "a-3", "{guess}");
-        assert_eq!(taught(&["z"]).beyond("z", "z"), None);
+        assert_eq!(taught(&["z"]).beyond("z", "z", 1.0), None);
         let hex = taught(&["00ff", "9fa3"]);
-        assert!(hex.beyond("00ff", "9fa3").unwrap().as_str() >= "a");
+        assert!(hex.beyond("00ff", "9fa3", 1.0).unwrap().as_str() >= "a");
     }
 
     #[test]
@@ -203,11 +201,12 @@ mod tests {
             let (a, b) = (name(), name());
             let (low, high) = if a < b { (a, b) } else { (b, a) };
             let keys = taught(&[&low, &high, &name()]);
-            for guess in [keys.between(&low, &high), keys.beyond(&low, &high)].into_iter().flatten()
-            {
+            let (part, times) = (random.f64(), random.f64() * 3.0);
+            let guesses = [keys.between(&low, &high, part), keys.beyond(&low, &high, times)];
+            for guess in guesses.into_iter().flatten() {
                 assert!(guess > low && !guess.contains('/'), "{low:?} {high:?} {guess:?}");
             }
-            if let Some(guess) = keys.between(&low, &high) {
+            if let Some(guess) = keys.between(&low, &high, part) {
                 assert!(guess < high);
             }
         }

@@ -8,6 +8,7 @@ use futures_util::future::join;
 use parking_lot::MutexGuard;
 
 use super::known_ranges::{DirectoryKey, KnownRange, KnownRanges, RangeRequest};
+use super::memory::{Charge, Memory};
 use super::{MetadataCache, Ttl};
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, ObjectId, Prefix};
@@ -15,8 +16,8 @@ use crate::s3::Bucket;
 use crate::single_flight::SingleFlight;
 use crate::weighted_lru::WeightedLru;
 
-/// How many names are remembered.
-const REMEMBERED: usize = 100_000;
+/// Bytes of memory that a name takes beside its text.
+const LOOKUP_SIZE: usize = 400;
 
 /// What S3 said of a name.
 #[derive(Clone, Debug)]
@@ -50,14 +51,44 @@ pub(super) struct Lookups {
 pub(super) struct CachedLookups {
     names: WeightedLru<LookupKey, CachedLookup>,
     ranges: KnownRanges,
+    charge: Charge,
     /// How often names were forgotten on demand.
     refreshes: u64,
 }
 
 impl CachedLookups {
-    pub(super) fn new() -> Self {
-        let names = WeightedLru::new(REMEMBERED);
-        Self { names, ranges: KnownRanges::new(), refreshes: 0 }
+    /// Returns a table that takes `limit` bytes of the memory.
+    pub(super) fn new(memory: &Arc<Memory>, limit: usize) -> Self {
+        let (names, charge) = (WeightedLru::new(limit), Charge::new(memory, 0));
+        Self { names, ranges: KnownRanges::new(), charge, refreshes: 0 }
+    }
+
+    fn insert(&mut self, key: LookupKey, lookup: CachedLookup) {
+        // The prefix, and the key of the object, are as long as each other.
+        let bytes = LOOKUP_SIZE + 2 * (key.1.as_str().len() + key.2.len());
+        self.names.insert(key, lookup, bytes);
+        self.charge.set(self.names.weight());
+    }
+
+    fn remove_where(
+        &mut self,
+        matches: impl Fn(&LookupKey) -> bool,
+    ) -> Vec<(LookupKey, CachedLookup)> {
+        let removed = self.names.remove_where(matches);
+        self.charge.set(self.names.weight());
+        removed
+    }
+
+    /// Forgets what may not be believed any more. Returns whether nothing is left.
+    pub(super) fn forget_expired(&mut self, ttl: Ttl) -> bool {
+        let is_over = |(_, lookup): &(&LookupKey, &CachedLookup)| ttl.of_lookup(lookup).is_zero();
+        let expired: Vec<_> =
+            self.names.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
+        for key in expired {
+            self.names.remove(&key);
+        }
+        self.charge.set(self.names.weight());
+        self.names.is_empty()
     }
 }
 
@@ -79,7 +110,7 @@ impl Lookups {
         let directory = (self.tree, parent.clone());
         let lookup = cached.ranges.find(&directory, name, ttl)?;
         cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
-        cached.names.insert(key, lookup.clone(), 1);
+        cached.insert(key, lookup.clone());
         Some(lookup)
     }
 
@@ -109,7 +140,7 @@ impl Lookups {
         let lookup = request.await?;
         let mut cached = self.cached_lookups();
         if cached.refreshes == refreshes {
-            cached.names.insert(key, lookup.clone(), 1);
+            cached.insert(key, lookup.clone());
         }
         let directory = (self.tree, parent.clone());
         cached.ranges.record_lookup(directory, name, lookup.entry.is_some());
@@ -153,7 +184,7 @@ impl Lookups {
         let lookup = CachedLookup { entry: None, assumed: None, at: Instant::now() };
         let mut cached = self.cached_lookups();
         if cached.refreshes == refreshes {
-            cached.names.insert(self.key(parent, name), lookup, 1);
+            cached.insert(self.key(parent, name), lookup);
             cached.ranges.record_lookup((self.tree, parent.clone()), name, false);
         }
     }
@@ -171,7 +202,6 @@ impl Lookups {
             |(tree, parent): &DirectoryKey| *tree == self.tree && prefix.holds(parent.as_str());
         cached.ranges.forget_where(is_below);
         let forgotten = cached
-            .names
             .remove_where(|(tree, parent, _)| *tree == self.tree && prefix.holds(parent.as_str()));
         let absent = forgotten.into_iter().filter(|(_, lookup)| lookup.entry.is_none());
         absent.map(|((_, parent, name), _)| (parent, name)).collect()

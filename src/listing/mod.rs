@@ -1,14 +1,19 @@
 //! What is known about prefixes: their listings, the names looked up in them, and for how long that
 //! may be believed.
 //!
-//! A [`Directory`] is listed as far as somebody reads it: page by page; in partitions side by side
-//! when it is long; or together with many others, by a recursive listing, when a whole tree is
-//! read. A name is looked up by itself unless a listing knows it.
+//! A [`Directory`] is listed as far as somebody reads it, and a little ahead: page by page; in
+//! partitions side by side when it is long; or together with many others, by a recursive listing,
+//! when a whole tree is read. A name is looked up by itself unless a listing knows it. All of that
+//! is bounded together: what was handed out is let go of, and fetched again if it is asked for.
 
 mod directory;
+mod directory_reader;
+mod directory_state;
 mod key_interpolation;
 mod known_ranges;
+mod lead;
 mod lookups;
+mod memory;
 mod metadata_cache;
 mod name_table;
 mod ordered_entries;
@@ -17,12 +22,14 @@ mod packed_names;
 mod packed_page;
 mod page_fetcher;
 mod page_times;
+mod part_fetcher;
 mod partitioned;
-mod recursive_listing;
+mod place;
 mod recursive_listings;
 mod sibling_predictor;
 mod split_planner;
 mod stated_prefixes;
+mod subtree_page;
 #[cfg(test)]
 mod test_objects;
 mod ttl;
@@ -31,18 +38,19 @@ use std::iter::Sum;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use parking_lot::Mutex;
-
 use crate::catalog::BucketPrefixes;
 use crate::error::{Error, Refusal};
 use crate::object::{Entry, MAX_KEY, Name, NamedEntry, Object, ObjectId, Prefix};
 use crate::s3::Bucket;
-use directory::ListedName;
-pub use directory::{Directory, DirectoryReader};
+pub use directory::Directory;
+use directory::{ListedName, Names};
+pub use directory_reader::DirectoryReader;
+use futures_util::StreamExt;
 use lookups::Lookups;
 pub use metadata_cache::MetadataCache;
-use recursive_listing::ListedDirectory;
+use name_table::Known;
+use part_fetcher::PartFetcher;
+use place::Place;
 use recursive_listings::RecursiveListings;
 use stated_prefixes::StatedPrefixes;
 use ttl::Ttl;
@@ -85,33 +93,27 @@ pub struct Listings {
     cache: Arc<MetadataCache>,
     lookups: Lookups,
     recursive: RecursiveListings,
+    parts: PartFetcher,
     stated: StatedPrefixes,
-    /// What S3 was asked for before this moment is not kept.
-    refreshed: Mutex<Instant>,
 }
 
 impl Listings {
     /// Returns the directories below `root`, of which nothing is known yet. What is learned of
-    /// them is believed for `ttl`, and kept in `cache` as that of the tree with the number `tree`.
+    /// them is kept in `cache` as that of the tree with the number `tree`, and believed as long as
+    /// that says.
     #[must_use]
-    pub fn new(
-        bucket: Bucket,
-        root: Prefix,
-        ttl: Duration,
-        cache: Arc<MetadataCache>,
-        tree: usize,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(bucket: Bucket, root: Prefix, cache: Arc<MetadataCache>, tree: usize) -> Self {
+        Self {
             tree,
             root,
-            ttl: Ttl(ttl),
+            ttl: cache.ttl(),
             lookups: Lookups::new(bucket.clone(), cache.clone(), tree),
-            recursive: RecursiveListings::new(bucket.clone()),
+            recursive: RecursiveListings::new(bucket.clone(), tree, cache.clone()),
+            parts: PartFetcher::default(),
             stated: StatedPrefixes::default(),
             cache,
-            refreshed: Mutex::new(Instant::now()),
             bucket,
-        })
+        }
     }
 
     /// Lets directories that may not be listed show what the catalog knows of them.
@@ -122,7 +124,8 @@ impl Listings {
     /// Opens the directory `prefix`: the listing that is known, or a new one for which S3 was not
     /// asked yet.
     pub fn open(&self, prefix: &Prefix) -> DirectoryReader {
-        DirectoryReader::new(self.directory(prefix))
+        self.cache.sweep_later();
+        DirectoryReader::new(self.directory(prefix), self.cache.clone())
     }
 
     /// Returns whether the kernel may show what it has of `directory`, which was opened, and need
@@ -148,35 +151,49 @@ impl Listings {
         (!is_known).then_some(refusal)
     }
 
-    /// Returns names of `directory` from `index` on, in byte order; none at its end. Waits for
-    /// pages as long as it takes.
+    /// Returns names of the directory that `reader` reads, from `offset` on, in byte order; none at
+    /// its end. With each comes the offset behind it; the first one is 0. Waits for pages as
+    /// long as it takes.
     ///
     /// # Errors
     /// Those of [`Bucket::page`]. Where listing is not allowed, the names that were looked up and
     /// those that the catalog knows are returned instead, if there are any.
     pub async fn names(
-        self: &Arc<Self>,
-        directory: &Arc<Directory>,
-        index: usize,
-    ) -> Result<Vec<NamedEntry>, Error> {
-        if index == 0 {
-            self.join_recursive_listing(directory).await;
+        &self,
+        reader: &DirectoryReader,
+        offset: u64,
+    ) -> Result<Vec<(NamedEntry, u64)>, Error> {
+        let (directory, mut place) = (reader.directory(), Place::of_offset(offset));
+        if offset == 0 && directory.is_untouched() && *directory.prefix() != self.root {
+            self.recursive.fill(directory).await;
+            self.cache.make_room();
         }
-        let names = match directory.names(index).await {
-            // An index that was given out must go on to mean the same name, so only a listing that
-            // has not given out any may be replaced.
-            Err(Error::Refused(refusal @ Refusal::Forbidden { .. })) if directory.is_empty() => {
-                let known = self.known_names(directory.prefix()).await;
-                if known.is_empty() {
-                    return Err(refusal.into());
+        let names = loop {
+            match reader.names(place).await {
+                Ok(Names::Given(names)) => break names,
+                Ok(Names::LetGo(part)) => {
+                    if part > place.part {
+                        place = Place { part, index: 0 };
+                    }
+                    self.parts.fetch(directory, part).await?;
+                    self.cache.make_room();
                 }
-                directory.complete_partially(known);
-                directory.names(index).await?
+                // An offset that was given out must go on to mean the same name, so only a listing
+                // that has not given out any may be replaced.
+                Err(Error::Refused(refusal @ Refusal::Forbidden { .. }))
+                    if directory.is_empty() =>
+                {
+                    let known = self.known_names(directory.prefix()).await;
+                    if known.is_empty() {
+                        return Err(refusal.into());
+                    }
+                    directory.complete_partially(known);
+                }
+                Err(error) => return Err(error),
             }
-            names => names?,
         };
-        self.weigh(directory);
-        Ok(names)
+        self.report_escapes(directory);
+        Ok(names.into_iter().map(|(named, behind)| (named, behind.offset())).collect())
     }
 
     /// Returns the names in a directory that may not be listed, as far as they are known. What the
@@ -200,14 +217,14 @@ impl Listings {
         known
     }
 
-    /// Returns for how long the names of `directory` from `index` on may be believed, which are
+    /// Returns for how long the names of `directory` from `offset` on may be believed, which are
     /// given out now.
     #[must_use]
-    pub fn shown_for(&self, directory: &Directory, index: usize) -> Duration {
+    pub fn shown_for(&self, directory: &Directory, offset: u64) -> Duration {
         if directory.is_partial() {
             return self.fresh_for(directory);
         }
-        self.ttl.of_listed(directory.listed_at(index), Instant::now())
+        self.ttl.of_listed(directory.listed_at(Place::of_offset(offset)), Instant::now())
     }
 
     /// Returns for how long whoever opens `directory` may be shown this listing.
@@ -259,12 +276,18 @@ impl Listings {
     /// version stays.
     pub fn forget(&self, version: &ObjectId) {
         let (parent, component) = Prefix::of_key(&version.key);
+        self.recursive.forget(&version.key);
         let directory = self.cache.find(self.tree, &parent);
         for name in Name::of_object(component) {
-            let listed = directory.as_ref().and_then(|directory| directory.find(&name));
+            let listed = directory.as_ref().map(|directory| directory.find(&name));
             // What was listed without a version may be this one.
             let is_this = |id: &ObjectId| *id == *version || !id.has_version();
-            if matches!(listed, Some(Entry::File(object)) if is_this(&object.id)) {
+            let is_shown = match &listed {
+                Some(Known::Present(Entry::File(object))) => is_this(&object.id),
+                Some(Known::LetGo) => true,
+                _ => false,
+            };
+            if is_shown {
                 self.cache.forget(self.tree, &parent);
             }
             self.lookups.forget(&parent, &name, version);
@@ -274,10 +297,8 @@ impl Listings {
     /// Forgets all that is known below `prefix`. Returns the names that did not exist, with the
     /// directories they are not in.
     pub fn refresh(&self, prefix: &Prefix) -> Vec<(Prefix, Box<str>)> {
-        let mut refreshed = self.refreshed.lock();
-        *refreshed = Instant::now();
-        self.cache.forget_below(self.tree, prefix);
         self.recursive.refresh();
+        self.cache.forget_below(self.tree, prefix);
         self.stated.refresh();
         self.lookups.refresh(prefix)
     }
@@ -285,14 +306,14 @@ impl Listings {
     fn directory(&self, prefix: &Prefix) -> Arc<Directory> {
         let is_fresh = |directory: &Directory| !self.fresh_for(directory).is_zero();
         self.cache.find_or_insert(self.tree, prefix, is_fresh, || {
-            Directory::new(self.bucket.clone(), prefix.clone())
+            Directory::new(self.bucket.clone(), prefix.clone(), self.cache.memory())
         })
     }
 
     /// Returns what a listing knows of a name. Up to where it has come, it knows of an absence as
     /// well.
     fn find_in_listing(&self, parent: &Prefix, name: &str) -> Option<LookupAnswer> {
-        let directory = self.cache.find(self.tree, parent)?;
+        let directory = self.cache.find(self.tree, parent).or_else(|| self.filled(parent))?;
         let ListedName { entry, at, shown } = directory.look_up(name)?;
         let fresh_for = if directory.is_partial() {
             Duration::ZERO
@@ -305,34 +326,15 @@ impl Listings {
         (!fresh_for.is_zero()).then_some(LookupAnswer { entry, fresh_for })
     }
 
-    /// Lets a recursive listing fill the directory, or fetch its next page where it has done so.
-    async fn join_recursive_listing(self: &Arc<Self>, directory: &Directory) {
-        let (listings, prefix) = (self.clone(), directory.prefix());
-        let keep = move |listed| listings.keep(listed);
-        if directory.is_untouched() && *prefix != self.root {
-            self.recursive.fill(&prefix.parent(), prefix, keep).await;
-        } else if self.recursive.is_trigger(prefix) {
-            let (listings, prefix) = (self.clone(), prefix.clone());
-            tokio::spawn(async move { listings.recursive.prefetch(&prefix, keep).await });
-        }
+    /// Returns the directory `prefix` where pages of a recursive listing have all its names.
+    fn filled(&self, prefix: &Prefix) -> Option<Arc<Directory>> {
+        let mut filled = None;
+        self.recursive.fill_from_known(prefix, || filled.insert(self.directory(prefix)).clone());
+        filled
     }
 
-    /// Keeps a directory that a recursive listing has filled.
-    fn keep(&self, listed: ListedDirectory) {
-        let refreshed = self.refreshed.lock();
-        if listed.began < *refreshed {
-            return;
-        }
-        let directory = self.directory(&listed.prefix);
-        if directory.is_untouched() {
-            directory.fill(listed.names, listed.began);
-            self.weigh(&directory);
-        }
-    }
-
-    /// Counts the directory's names against the limit, and logs once that some are escaped.
-    fn weigh(&self, directory: &Arc<Directory>) {
-        self.cache.weigh(self.tree, directory);
+    /// Logs once that some keys are escaped.
+    fn report_escapes(&self, directory: &Directory) {
         let EscapedKeys { shadowed, unshowable } = directory.escaped();
         if shadowed + unshowable > 0 && self.cache.may_report_escapes() {
             let url = self.bucket.url(directory.prefix().as_str());

@@ -2,13 +2,37 @@
 //! when no later page can change them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::EscapedKeys;
-use super::name_table::NameTable;
+use super::name_table::{self, Interval, Known, NameTable};
 use super::packed_names::PackedNames;
 use super::packed_page::PackedPage;
+use super::place::Place;
 use crate::object::{Entry, Name, NamedEntry, Prefix, undecided_names};
+
+/// Names that can be given out.
+#[derive(Debug)]
+pub(super) enum Batch {
+    /// These names of one part.
+    Names { names: Arc<PackedNames>, part: usize, indices: Range<usize> },
+    /// This part was let go of, and has to be fetched again.
+    LetGo(usize),
+    /// None so far, or none at all.
+    Nothing,
+}
+
+impl Batch {
+    /// Returns where a reader is that has got these names, or waits for them.
+    pub(super) fn end(&self) -> Option<Place> {
+        match self {
+            Self::Names { part, indices, .. } => Some(Place { part: *part, index: indices.end }),
+            Self::LetGo(part) => Some(Place { part: *part, index: 0 }),
+            Self::Nothing => None,
+        }
+    }
+}
 
 /// The entries of the pages so far.
 #[derive(Debug)]
@@ -21,7 +45,7 @@ pub(super) struct OrderedEntries {
     held_back: PackedNames,
     /// Names that sort before one that was already given out, in the order in which they came. Only
     /// escaped names can.
-    late: PackedNames,
+    late: Arc<PackedNames>,
     /// Names for which no directory can still follow.
     decided: BTreeSet<String>,
     /// The last key so far, without the prefix.
@@ -39,7 +63,7 @@ impl OrderedEntries {
             prefix,
             settled: NameTable::default(),
             held_back: PackedNames::default(),
-            late: PackedNames::default(),
+            late: Arc::default(),
             decided: BTreeSet::new(),
             last_key: String::new(),
             is_complete: false,
@@ -80,37 +104,58 @@ impl OrderedEntries {
         self.escaped
     }
 
-    /// Returns up to `count` names from `index` on, of those that can be given out.
-    pub(super) fn names(&self, index: usize, count: usize) -> Vec<NamedEntry> {
-        let settled = self.settled.iter(&self.prefix, &self.bucket, index);
-        let late = index.saturating_sub(self.settled.len())..self.available_late();
-        let late = late.map(|index| self.late.unpack(index, &self.prefix, &self.bucket));
-        settled.chain(late).take(count).collect()
+    /// Returns up to `count` names of one part from `place` on, of those that can be given out.
+    pub(super) fn names(&self, mut place: Place, count: usize) -> Batch {
+        loop {
+            // The late names are a part behind all others, so that the places before them stay
+            // what they are.
+            let names = match self.settled.part(place.part) {
+                Some(names) => names,
+                None if self.settled.is_let_go(place.part) => return Batch::LetGo(place.part),
+                None if self.is_complete && place.part == self.settled.part_count() => &self.late,
+                None => return Batch::Nothing,
+            };
+            let indices = name_table::batch(names, place, count);
+            if !indices.is_empty() {
+                return Batch::Names { names: names.clone(), part: place.part, indices };
+            }
+            // The last part may still grow.
+            if place.part + 1 >= self.settled.part_count() && !self.is_complete {
+                return Batch::Nothing;
+            }
+            place = place.next_part();
+        }
     }
 
     /// Returns how many names can be given out.
     pub(super) fn available(&self) -> usize {
-        self.settled.len() + self.available_late()
+        self.settled.len() + if self.is_complete { self.late.len() } else { 0 }
     }
 
-    /// The late names come last of all, so that the indices before them stay what they are.
-    fn available_late(&self) -> usize {
-        if self.is_complete { self.late.len() } else { 0 }
+    /// Returns how many names can be given out behind `place`.
+    pub(super) fn available_behind(&self, place: Place) -> usize {
+        self.available() - self.settled.position(place)
     }
 
     /// Returns what `name` stands for, if it has come and no later page can change it.
-    pub(super) fn find(&self, name: &str) -> Option<Entry> {
-        let late = || {
-            let index = self.late_index_of(name)?;
-            Some(self.late.unpack(index, &self.prefix, &self.bucket).entry)
-        };
-        self.settled.find(&self.prefix, &self.bucket, name).or_else(late)
+    pub(super) fn find(&self, name: &str) -> Known<Entry> {
+        match self.late_index_of(name) {
+            Some(index) => {
+                Known::Present(self.late.unpack(index, &self.prefix, &self.bucket).entry)
+            }
+            None => self.settled.find(&self.prefix, &self.bucket, name),
+        }
     }
 
-    /// Returns at which index `name` is given out.
+    /// Returns how many names are given out before `name`.
     pub(super) fn index_of(&self, name: &str) -> Option<usize> {
         let late = || Some(self.settled.len() + self.late_index_of(name)?);
         self.settled.index_of(name).or_else(late)
+    }
+
+    /// Returns how many names are given out before `place`.
+    pub(super) fn position(&self, place: Place) -> usize {
+        self.settled.position(place)
     }
 
     fn late_index_of(&self, name: &str) -> Option<usize> {
@@ -120,8 +165,36 @@ impl OrderedEntries {
     /// Returns the names behind `name`, of those that can be given out; none when `name` is not
     /// among them.
     pub(super) fn following(&self, name: &str) -> impl Iterator<Item = NamedEntry> {
-        let index = self.settled.index_of(name).map_or(self.settled.len(), |index| index + 1);
-        self.settled.iter(&self.prefix, &self.bucket, index)
+        self.settled.following(&self.prefix, &self.bucket, name)
+    }
+
+    /// Lets go of names before the part `end`, of those first that are farthest by `distance` from
+    /// being read, until so many `bytes` are free.
+    pub(super) fn let_go(&mut self, bytes: usize, end: usize, distance: impl Fn(usize) -> usize) {
+        let mut parts: Vec<usize> = self.settled.parts_to_let_go(end).collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(distance(*part)));
+        let mut freed = 0;
+        for part in parts.into_iter().take_while(|part| distance(*part) > 0) {
+            if freed >= bytes {
+                break;
+            }
+            freed += self.settled.let_go(part);
+        }
+    }
+
+    /// Returns whether there was such a part and it was let go of.
+    pub(super) fn is_let_go(&self, part: usize) -> bool {
+        self.settled.is_let_go(part)
+    }
+
+    /// Returns the names that a part which was let go of is for.
+    pub(super) fn interval(&self, part: usize) -> Interval {
+        self.settled.interval(part)
+    }
+
+    /// Puts the names of a part back, which may be others by now.
+    pub(super) fn restore(&mut self, part: usize, names: PackedNames) {
+        self.settled.restore(part, names);
     }
 
     /// Takes the next page in. Returns whether that let any name be given out.
@@ -142,6 +215,7 @@ impl OrderedEntries {
     fn complete_with(&mut self, names: PackedNames) {
         self.is_complete = true;
         self.merge(names);
+        self.settled.complete();
         self.decided = BTreeSet::new();
     }
 
@@ -189,8 +263,14 @@ impl OrderedEntries {
         let Some(last) = self.settled.last_name() else { return names };
         let in_order = names.split_off(names.partition_point(|name| name <= last));
         for (index, name) in names.names().enumerate() {
-            if self.settled.index_of(name).is_none() && self.late_index_of(name).is_none() {
-                self.late.push_from(name, &names, index);
+            let is_new = match self.settled.find(&self.prefix, &self.bucket, name) {
+                Known::Present(_) => false,
+                Known::Absent => true,
+                // A part that has an escaped name is never let go of.
+                Known::LetGo => !Name::is_plain(name),
+            };
+            if is_new && self.late_index_of(name).is_none() {
+                Arc::make_mut(&mut self.late).push_from(name, &names, index);
             }
         }
         in_order
@@ -243,6 +323,14 @@ mod tests {
             .collect()
     }
 
+    /// Takes the names behind `place` that can be given out.
+    fn take(ordered: &OrderedEntries, place: &mut Place, given: &mut Vec<NamedEntry>) {
+        while let Batch::Names { names, part, indices } = ordered.names(*place, usize::MAX) {
+            *place = Place { part, index: indices.end };
+            given.extend(indices.map(|at| names.unpack(at, &ordered.prefix, &ordered.bucket)));
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig {
             cases: 2000,
@@ -269,7 +357,7 @@ mod tests {
             components.filter_map(|c| c.split_once('/').map(|(directory, _)| directory)).collect();
         let prefix = Prefix::new("p");
         let mut ordered = OrderedEntries::new("b".into(), prefix.clone());
-        let mut given = Vec::new();
+        let (mut place, mut given) = (Place::default(), Vec::new());
         for page in pages(keys, size) {
             let is_last = page.next.is_none();
             let mut progress = ordered.add(PackedPage::new(&prefix, &page));
@@ -285,7 +373,7 @@ mod tests {
                 let is_directory = directories.contains(&*name);
                 progress = ordered.decide(name, is_directory);
             }
-            given.extend(ordered.names(given.len(), usize::MAX));
+            take(&ordered, &mut place, &mut given);
         }
         let names: Vec<String> = given.iter().map(|named| named.name.to_string()).collect();
         prop_assert!(names.is_sorted_by(|a, b| a < b), "{:?}", names);
@@ -296,8 +384,7 @@ mod tests {
         prop_assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
         prop_assert_eq!(ordered.escaped().shadowed, shadowed.len());
         for named in &given {
-            let found = ordered.find(&named.name);
-            prop_assert_eq!(found.as_ref(), Some(&named.entry));
+            prop_assert_eq!(ordered.find(&named.name), Known::Present(named.entry.clone()));
             let plain = named.name.strip_suffix(".granulefs-object").unwrap_or(&named.name);
             let is_directory = directories.contains(plain) && plain == &*named.name;
             prop_assert_eq!(named.entry.is_directory(), is_directory);

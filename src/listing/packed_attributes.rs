@@ -78,6 +78,10 @@ impl PackedAttributes {
         self.class.is_none()
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Returns whether the etag is not in here, and has to be kept beside.
     pub(super) fn has_odd_etag(&self) -> bool {
         self.parts == Parts::Odd

@@ -117,6 +117,11 @@ impl PackedNames {
         self.attributes[index].is_directory()
     }
 
+    /// Returns the size of an object, in bytes.
+    pub(super) fn size(&self, index: usize) -> u64 {
+        self.attributes[index].size()
+    }
+
     /// Returns the index of the first name for which `is_before` does not hold. It must hold for
     /// all names up to some point, and for none behind.
     pub(super) fn partition_point(&self, is_before: impl Fn(&str) -> bool) -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::MetadataCache;
 use super::directory::Directory;
 use super::packed_page::PackedPage;
 use super::partitioned::PageRequest;
@@ -14,43 +15,41 @@ use crate::object::Page;
 /// The task that fetches a directory's pages. A directory has one at a time.
 pub(super) struct PageFetcher {
     directory: Arc<Directory>,
-}
-
-/// What the pages brought that were taken in.
-#[derive(Default)]
-struct Progress {
-    has_names: bool,
-    /// Whether more names can be given out.
-    has_settled: bool,
+    cache: Arc<MetadataCache>,
 }
 
 impl PageFetcher {
     /// Returns the fetcher of a directory that was marked as having one.
-    pub(super) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory }
+    pub(super) fn new(directory: Arc<Directory>, cache: Arc<MetadataCache>) -> Self {
+        Self { directory, cache }
     }
 
     /// Fetches pages until there are enough, one fails, or nobody reads the directory any more.
     pub(super) async fn run(self) {
         let directory = &*self.directory;
-        let mut readers = directory.readers();
         let mut in_flight = FuturesUnordered::new();
         loop {
+            // Readers that come on while pages are on their way may want more of them.
+            let mut changed = std::pin::pin!(directory.changed());
+            changed.as_mut().enable();
             let requests = {
                 let mut state = directory.state();
-                if !state.needs_pages() {
+                if state.is_abandoned() {
                     return state.stop_fetching();
                 }
-                let most = if state.reads_all() { directory.bucket().pages_at_once() } else { 1 };
-                state.pages.requests(most)
+                let ahead = state.pages_ahead(directory.memory());
+                let most = state.at_once(directory.bucket().pages_at_once());
+                let requests =
+                    if ahead > 0 { state.pages.requests(most, ahead) } else { Vec::new() };
+                if requests.is_empty() && in_flight.is_empty() {
+                    return state.stop_fetching();
+                }
+                requests
             };
             in_flight.extend(requests.into_iter().map(|request| self.fetch(request)));
-            let fetched = tokio::select! {
-                fetched = in_flight.next() => fetched,
-                _ = readers.wait_for(|readers| *readers == 0) => None,
-            };
-            let Some((request, fetched)) = fetched else {
-                return directory.state().stop_fetching();
+            let (request, fetched) = tokio::select! {
+                Some(fetched) = in_flight.next() => fetched,
+                () = changed => continue,
             };
             let recorded = match fetched {
                 Ok(page) => self.record(&request, page).await,
@@ -59,6 +58,7 @@ impl PageFetcher {
             if let Err(error) = recorded {
                 return directory.state().fail(error);
             }
+            self.cache.make_room();
             directory.notify();
         }
     }
@@ -73,29 +73,24 @@ impl PageFetcher {
         directory.state().pages.trim(request, &mut page);
         let page = PackedPage::new(directory.prefix(), &page);
         directory.state().pages.record(request, page);
-        let mut progress = Progress::default();
-        // Hundreds of pages may have waited for this one, so other tasks come in between.
-        while self.take_in_next(&mut progress) {
+        let (mut has_names, mut has_settled) = (false, false);
+        // Many pages may have waited for this one, so other tasks come in between.
+        while let Some((has_more, has_settled_more)) = self.take_in_next() {
+            has_names |= has_more;
+            has_settled |= has_settled_more;
             tokio::task::yield_now().await;
         }
-        if progress.has_names && !progress.has_settled {
+        if has_names && !has_settled {
             self.decide_first_names().await?;
         }
         Ok(())
     }
 
-    /// Takes in the next page in key order. Returns whether it is there.
-    fn take_in_next(&self, progress: &mut Progress) -> bool {
+    fn take_in_next(&self) -> Option<(bool, bool)> {
         let mut state = self.directory.state();
-        let Some(page) = state.pages.next_page() else {
-            if state.pages.is_finished() && !state.entries.is_complete() {
-                state.entries.complete();
-            }
-            return false;
-        };
-        progress.has_names |= !page.names.is_empty();
-        progress.has_settled |= state.entries.add(page);
-        true
+        let taken_in = state.take_in_next();
+        self.directory.weigh(&state);
+        taken_in
     }
 
     /// Asks for what holds all names back, until some can be given out.

@@ -21,14 +21,25 @@ pub(super) struct SiblingPredictor {
 }
 
 impl SiblingPredictor {
-    /// Records that one more child is listed. Returns whether those behind it are going to be.
-    pub(super) fn record(&mut self, now: Instant) -> bool {
+    /// Records that one more child is listed.
+    pub(super) fn record(&mut self, now: Instant) {
         if self.last.replace(now).is_some_and(|last| now.duration_since(last) > MAX_INTERVAL) {
             self.listed = 0;
         }
         self.listed += 1;
         self.suspended_for = self.suspended_for.saturating_sub(1);
-        self.listed > MAX_COINCIDENCES && self.suspended_for == 0
+    }
+
+    /// Returns whether more children, or what is below them, are going to be listed.
+    pub(super) fn is_walk(&self, now: Instant) -> bool {
+        let is_recent = self.last.is_some_and(|last| now.duration_since(last) <= MAX_INTERVAL);
+        is_recent && self.listed > MAX_COINCIDENCES && self.suspended_for == 0
+    }
+
+    /// Records that a recursive listing filled a directory.
+    pub(super) fn mark_useful(&mut self, now: Instant) {
+        self.last = Some(now);
+        (self.wasted, self.suspended_for) = (0, 0);
     }
 
     /// Records that a recursive listing was of no use: the subtree is huge, or nobody read what it
@@ -46,12 +57,19 @@ mod tests {
     #[test]
     fn the_third_sibling_makes_a_prediction_and_wasted_ones_suspend_it() {
         let (mut siblings, now) = (SiblingPredictor::default(), Instant::now());
-        let record = |siblings: &mut SiblingPredictor| siblings.record(now);
+        let record = |siblings: &mut SiblingPredictor| {
+            siblings.record(now);
+            siblings.is_walk(now)
+        };
         assert_eq!([(); 3].map(|()| record(&mut siblings)), [false, false, true]);
         siblings.mark_wasted();
         assert_eq!([(); 2].map(|()| record(&mut siblings)), [false, true]);
         siblings.mark_wasted();
         assert_eq!((0..4).filter(|_| record(&mut siblings)).count(), 1);
-        assert!(!siblings.record(now + MAX_INTERVAL * 2));
+        siblings.mark_wasted();
+        siblings.mark_useful(now + MAX_INTERVAL);
+        assert!(siblings.is_walk(now + MAX_INTERVAL) && !siblings.is_walk(now + MAX_INTERVAL * 3));
+        siblings.record(now + MAX_INTERVAL * 3);
+        assert!(!siblings.is_walk(now + MAX_INTERVAL * 3));
     }
 }

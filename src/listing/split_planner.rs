@@ -10,13 +10,25 @@ use super::key_interpolation::KeySpace;
 use super::packed_names::PackedNames;
 use super::partitioned::Partition;
 
+/// How many pages a new partition is to have.
+pub(super) const PARTITION: f64 = 20.0;
+/// A partition is cut a little before a page's end, so that the last page misses no few names.
+const MARGIN: f64 = 0.1;
 /// A split may cost half a page or a whole one, so a listing must have so many pages for each.
-const PAGES_PER_SPLIT: f64 = 9.0;
-/// While the end of the listing is looked for, it is taken to have so many times the pages that are
-/// known.
+const PAGES_PER_SPLIT: f64 = 12.0;
+/// While nothing is known of what is ahead, the listing is taken to have so many times the pages
+/// that are known.
 const HIDDEN_PAGES: f64 = 1.5;
 /// A partition with fewer pages left is not worth a split.
 const WORTH_SPLITTING: f64 = 3.0;
+/// A partition with so many pages left is cut where a new one is to start, and a shorter one is
+/// halved.
+const LONG: f64 = 1.5 * PARTITION;
+/// A partition that has had many pages is taken to have at least this part of them left: the keys
+/// may be denser than they were.
+const LEAST_LEFT: f64 = 0.25;
+/// With so many pages, a partition shows by itself how dense its keys are.
+const DENSITY_PAGES: usize = 3;
 /// How many names of a page teach the key space.
 const SAMPLES: usize = 50;
 
@@ -30,11 +42,11 @@ pub(super) struct SplitPlanner {
 }
 
 impl SplitPlanner {
-    /// Records the names of one more page.
-    pub(super) fn record(&mut self, names: &PackedNames) {
+    /// Records the names of one more page, which are behind the name `last` if there is one.
+    pub(super) fn record(&mut self, last: &str, names: &PackedNames) {
         self.pages += 1;
         let samples = names.names().step_by((names.len() / SAMPLES).max(1));
-        self.keys.learn(samples.chain(names.last_name()));
+        self.keys.learn(last, samples.chain(names.last_name()));
         if self.first_name.is_none() {
             self.first_name = names.first_name().map(str::to_owned);
         }
@@ -45,81 +57,80 @@ impl SplitPlanner {
         self.splits += 1;
     }
 
-    /// Returns the index of the partition to split next. First the end of the listing is looked
-    /// for, in steps that double; then the longest partitions are halved.
-    pub(super) fn worth_splitting(
+    /// Returns whether to split a partition that has so many pages `left`.
+    pub(super) fn is_worth_splitting(
         &self,
         partitions: &VecDeque<Partition>,
-        most: usize,
-    ) -> Option<usize> {
-        let splits = (self.splits + 1) as f64;
-        let density = self.density(partitions);
-        let estimate = self.estimate(partitions, density);
-        let last = partitions.len().checked_sub(1)?;
-        let open = &partitions[last];
-        if open.has_next() || open.is_in_flight() {
-            // Only once it has shown that there are keys behind the last split.
-            return (open.pages > 0
-                && open.has_next()
-                && splits <= HIDDEN_PAGES * estimate / PAGES_PER_SPLIT)
-                .then_some(last);
+        index: usize,
+        left: f64,
+    ) -> bool {
+        let partition = &partitions[index];
+        // Only once it has shown that there are keys behind the last split.
+        if partition.pages == 0 || !partition.has_next() {
+            return false;
         }
-        let (index, left) = partitions
-            .iter()
-            .map(|partition| self.pages_left(partition, partitions, density))
-            .enumerate()
-            .filter(|(index, _)| partitions[*index].pages > 0)
-            .max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        let worth = WORTH_SPLITTING.max(estimate / (2 * most) as f64);
-        (left >= worth && splits <= estimate / PAGES_PER_SPLIT).then_some(index)
-    }
-
-    /// Returns the key, without the prefix, at which to split a partition: in the middle of what is
-    /// left of it, or behind the last name that is known.
-    pub(super) fn split_key(&self, partition: &Partition) -> Option<String> {
-        match &partition.limit {
-            Some(limit) => self.keys.between(&partition.reached, limit),
-            None => self.keys.beyond(self.first_name.as_deref()?, &partition.reached),
-        }
-    }
-
-    /// Returns how many pages the listing has at least, as far as the splits have shown.
-    fn estimate(&self, partitions: &VecDeque<Partition>, density: f64) -> f64 {
-        let bounded = partitions.iter().filter(|partition| partition.limit.is_some());
-        let left: f64 =
-            bounded.map(|partition| self.pages_left(partition, partitions, density)).sum();
-        self.pages as f64 + left
-    }
-
-    /// Returns the pages per unit of distance in the key space.
-    fn density(&self, partitions: &VecDeque<Partition>) -> f64 {
-        let (Some(first), Some(back)) = (&self.first_name, partitions.back()) else { return 0.0 };
-        let covered = |partition: &Partition, start: &str| {
-            self.keys.distance(start, &partition.reached, first, &back.reached)
+        let estimate = match partition.limit {
+            Some(_) => self.pages as f64 + left,
+            None => HIDDEN_PAGES * self.pages as f64,
         };
-        let mut partitions = partitions.iter();
-        // The front also counts the finished partitions before it.
-        let front = partitions.next().map_or(0.0, |front| covered(front, first));
-        let others: f64 = partitions.map(|partition| covered(partition, &partition.start)).sum();
-        if front + others > 0.0 { self.pages as f64 / (front + others) } else { 0.0 }
+        left >= WORTH_SPLITTING && (self.splits + 1) as f64 <= estimate / PAGES_PER_SPLIT
+    }
+
+    /// Returns the key, without the prefix, at which to split a partition that has so many pages
+    /// `left`: so far behind what it has reached as a partition is to be long.
+    pub(super) fn split_key(
+        &self,
+        partitions: &VecDeque<Partition>,
+        index: usize,
+        left: f64,
+    ) -> Option<String> {
+        let (partition, length) = (&partitions[index], PARTITION - MARGIN);
+        match &partition.limit {
+            Some(limit) => {
+                let part = if left < LONG { 0.5 } else { length / left };
+                self.keys.between(&partition.reached, limit, part)
+            }
+            None => {
+                let known: f64 = (0..index).map(|index| self.pages_left(partitions, index)).sum();
+                let known = known + partitions.iter().map(|p| p.pages as f64).sum::<f64>();
+                let first = self.start(partitions.front()?)?;
+                self.keys.beyond(first, &partition.reached, length / known.max(1.0))
+            }
+        }
     }
 
     /// Returns how many pages a partition still has, by the distance to its limit. The last one,
-    /// which has no limit, is taken to have as many as came so far.
-    fn pages_left(
-        &self,
-        partition: &Partition,
-        partitions: &VecDeque<Partition>,
-        density: f64,
-    ) -> f64 {
+    /// which has no limit, is taken to be worth a split once it has shown that it has keys.
+    pub(super) fn pages_left(&self, partitions: &VecDeque<Partition>, index: usize) -> f64 {
+        let partition = &partitions[index];
         if !partition.has_next() {
             return 0.0;
         }
-        match (&partition.limit, &self.first_name, partitions.back()) {
-            (Some(limit), Some(first), Some(back)) => {
-                density * self.keys.distance(&partition.reached, limit, first, &back.reached)
-            }
-            _ => self.pages as f64,
+        let Some(limit) = &partition.limit else {
+            return if partition.pages > 0 { LONG } else { 1.0 };
+        };
+        let own = partitions.range(index..=index);
+        let seen = if partition.pages < DENSITY_PAGES { partitions.iter() } else { own };
+        let (Some(first), Some(back)) =
+            (partitions.front().and_then(|front| self.start(front)), partitions.back())
+        else {
+            return 1.0;
+        };
+        let distance = |from: &str, to: &str| self.keys.distance(from, to, first, &back.reached);
+        let (mut pages, mut covered) = (0, 0.0);
+        for partition in seen.filter(|partition| partition.pages > 0) {
+            pages += partition.pages;
+            covered +=
+                self.start(partition).map_or(0.0, |start| distance(start, &partition.reached));
         }
+        let left = distance(&partition.reached, limit);
+        let least = (partition.pages as f64 * LEAST_LEFT).max(1.0);
+        if covered > 0.0 { (pages as f64 / covered * left).max(least) } else { least }
+    }
+
+    /// Returns where a partition starts: the first one where the names do.
+    fn start<'a>(&'a self, partition: &'a Partition) -> Option<&'a str> {
+        let start = Some(&*partition.start).filter(|start| !start.is_empty());
+        start.or(self.first_name.as_deref())
     }
 }

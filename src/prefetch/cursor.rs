@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::read_ahead_quota::{ReadAheadQuota, Share};
+use crate::cache::BLOCK_SIZE;
+use crate::governor::Account;
 
 /// A position where an object is being read.
 #[derive(Debug)]
@@ -13,10 +13,12 @@ pub(super) struct Cursor {
     position: u64,
     /// Up to where the object is prefetched, never before `position`.
     prefetched: u64,
-    /// Bytes to be ahead of `position`. Zero: no stream yet, or none that the quota has room for.
+    /// Bytes to be ahead of `position`. Zero: no stream yet, or none that is granted anything.
     window: u64,
-    /// Its share of the read-ahead, if it is a stream that has not come to its end.
-    share: Option<Share>,
+    /// Its guesses, if it is a stream that has not come to its end.
+    account: Option<Arc<Account>>,
+    /// Up to where guesses that were not read are given up.
+    passed: u64,
 }
 
 impl Cursor {
@@ -38,7 +40,7 @@ impl Cursor {
     const LONGEST_FIRST_STEP: u64 = 1024 * 1024;
 
     pub(super) fn new(position: u64) -> Self {
-        Self { position, prefetched: position, window: 0, share: None }
+        Self { position, prefetched: position, window: 0, account: None, passed: position }
     }
 
     /// Returns the bytes to be ahead of the last read.
@@ -77,42 +79,50 @@ impl Cursor {
             position: read.end,
             prefetched: prefetched.max(read.end),
             window: self.window,
-            share: self.share.take(),
+            account: self.account.take(),
+            passed: self.position,
         }
     }
 
-    /// Goes on to the end of `read`, in an object of `size` bytes. Where more should be prefetched,
-    /// `fetch` gets the range of bytes, and returns up to where it could.
+    /// Goes on to the end of `read`, in an object of `size` bytes. `may_open`: this read may be the
+    /// one that makes it a stream. Where more should be prefetched, `fetch` gets the range of
+    /// bytes, and returns up to where it could. Returns the bytes that the reader has passed over
+    /// since the last time.
     pub(super) fn advance(
         &mut self,
         read: &Range<u64>,
         size: u64,
-        quota: &Arc<ReadAheadQuota>,
-        fetch: impl FnOnce(Range<u64>) -> u64,
-    ) {
+        may_open: bool,
+        account: impl FnOnce() -> Arc<Account>,
+        fetch: impl FnOnce(&Arc<Account>, Range<u64>) -> u64,
+    ) -> Option<Range<u64>> {
         if read.end <= self.position {
-            return;
+            return None;
         }
         self.position = read.end;
         self.prefetched = self.prefetched.max(read.end);
-        if self.position >= size {
-            self.share = None;
-            return;
+        if self.window == 0 && !may_open {
+            return None;
         }
-        let now = Instant::now();
-        let share = self.share.get_or_insert_with(|| quota.share());
-        let limit = share.update(self.prefetched - self.position, now);
+        if self.position >= size {
+            self.account = None;
+            return None;
+        }
+        let account = self.account.get_or_insert_with(account);
         // Prefetched in large steps, so that a GET is worth its latency.
         let lacking = self.window.saturating_sub(self.prefetched - self.position);
         if self.prefetched >= size || lacking < (self.window / 2).min(Self::LARGEST_STEP) {
-            return;
+            return None;
         }
-        self.window =
-            (self.window * Self::GROWTH).clamp(Self::FIRST_WINDOW, Self::LARGEST_WINDOW).min(limit);
+        self.window = (self.window * Self::GROWTH)
+            .clamp(Self::FIRST_WINDOW, Self::LARGEST_WINDOW)
+            .min(account.share());
         let end = (self.position + self.window).min(size);
         if self.prefetched < end {
-            self.prefetched = fetch(self.prefetched..end).clamp(self.prefetched, end);
-            share.update(self.prefetched - self.position, now);
+            self.prefetched = fetch(account, self.prefetched..end).clamp(self.prefetched, end);
         }
+        let behind = self.position.saturating_sub(Self::SLACK) / BLOCK_SIZE * BLOCK_SIZE;
+        let behind = behind.max(self.passed);
+        Some(std::mem::replace(&mut self.passed, behind)..behind)
     }
 }

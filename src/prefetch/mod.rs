@@ -1,26 +1,31 @@
 //! What to fetch beside what was asked for.
 //!
 //! A [`Prefetcher`] belongs to one open object, however many handles are open on it. It is told
-//! what is read and whether that was missing, and asks the cache for what its predictors expect to
-//! be read next:
+//! what is read and whether that was missing, and its predictors propose what to fetch before it is
+//! read:
 //!
 //! | predictor | expects |
 //! |---|---|
 //! | `streams` | reads that go on where another one ended, by up to eight readers at once |
-//! | `strides` | reads at equal distances |
-//! | `random_access` | reads around other reads, as far as such bytes were read so far |
+//! | `strides` | reads at distances that repeat |
+//! | `random_access` | reads around other reads; all of an object whose misses cost as much |
 //! | `file_tail` | reads of the end, in formats that keep something there |
-//! | `next_files` | files that are opened in the order of the listing |
+//! | `first_reads` | reads of the places that were read first of files of the same product |
+//! | `hdf5_follower` | reads of the places that describe an HDF5 file, which name each other |
+//! | `next_files` | files that are read one after the other, in the order of the listing |
 //!
-//! Whatever is prefetched passes `Prefetch::request` with its kind. What `random_access` adds to a
-//! missing read is a part of that read's own GET, and passes [`ObservedRead::extent`] instead.
+//! What is fetched of a proposal is up to the [`governor`](crate::governor), which knows what such
+//! guesses were worth so far. All of them pass `Prefetch::request`, except what lies behind a
+//! missing read and is a part of that read's own GET: it passes [`ObservedRead::around`].
 
 mod cursor;
 mod file_tail;
+mod first_reads;
+mod hdf5;
+mod hdf5_follower;
 mod next_files;
 mod prefetcher;
 mod random_access;
-mod read_ahead_quota;
 mod streams;
 mod strides;
 
@@ -28,72 +33,72 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use prefetcher::{ObservedRead, Prefetcher};
-pub use random_access::Extent;
 
-use crate::cache::{BLOCK_SIZE, BlockCache, RemoteObject, blocks_of};
+use crate::cache::{BLOCK_SIZE, BlockCache, RemoteObject};
+use crate::governor::{Account, Governor, Kind};
 use crate::object::Object;
+use first_reads::FirstReads;
 use next_files::NextFiles;
-use read_ahead_quota::ReadAheadQuota;
+pub use next_files::UpcomingFiles;
+use random_access::WHOLE_OBJECT_CONNECTIONS;
+
+/// Over how many connections a guess is spread that is not about a whole object.
+const CONNECTIONS: u64 = 8;
 
 /// What the prefetchers of a mount share.
 #[derive(Debug)]
 pub struct Prefetch {
     cache: Arc<BlockCache>,
-    quota: Arc<ReadAheadQuota>,
+    governor: Arc<Governor>,
     next_files: NextFiles,
-}
-
-/// What a prefetch is based on.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Stream,
-    Stride,
-    /// All of an object whose reads proved dense.
-    WholeObject,
-    FileTail,
-    NextFile,
-}
-
-impl Kind {
-    /// Returns over how many connections a prefetch is spread.
-    fn connections(self) -> u64 {
-        match self {
-            Self::Stream | Self::Stride | Self::FileTail | Self::NextFile => 8,
-            Self::WholeObject => 24,
-        }
-    }
+    first_reads: FirstReads,
 }
 
 impl Prefetch {
     /// Returns a mount's prefetching into `cache`, before anything was opened.
     #[must_use]
     pub fn new(cache: Arc<BlockCache>) -> Arc<Self> {
-        let capacity = cache.capacity() as u64;
-        Arc::new(Self {
-            cache,
-            // The other half is for what was read.
-            quota: ReadAheadQuota::new(capacity / 2),
-            next_files: NextFiles::new(capacity / 4),
-        })
+        // The other half is for what was read.
+        let governor = Governor::new(cache.capacity() as u64 / 2);
+        let (next_files, first_reads) = (NextFiles::new(), FirstReads::new());
+        Arc::new(Self { cache, governor, next_files, first_reads })
     }
 
-    /// Records that `remote` is opened, and returns its prefetcher. `following(count)` returns up
-    /// to `count` objects of the same bucket that a reader of one file after the other would open
-    /// next.
+    /// Records that `object` is opened. Returns the files that are probably read after it, if any.
+    /// `following(count)` returns up to `count` objects of the same bucket that a reader of one
+    /// file after the other would open next.
     #[must_use]
-    pub fn open(
-        self: &Arc<Self>,
-        remote: &RemoteObject,
+    pub fn record_open(
+        &self,
+        object: &Object,
         following: impl FnOnce(usize) -> Vec<Arc<Object>>,
-    ) -> Prefetcher {
-        let upcoming = self.next_files.record(&remote.object, following);
-        Prefetcher::new(self.clone(), remote.clone(), upcoming)
+    ) -> Option<UpcomingFiles> {
+        self.next_files.record_open(object, following)
     }
 
-    /// Asks the cache for `bytes` of `remote`, as far as there is room. Returns up to which byte
-    /// they are in memory or in flight now.
-    fn request(&self, kind: Kind, remote: &RemoteObject, bytes: &Range<u64>) -> u64 {
-        let reached = self.cache.prefetch(remote, blocks_of(bytes), kind.connections());
-        reached.saturating_mul(BLOCK_SIZE).min(bytes.end)
+    /// Returns what decides about guesses.
+    #[must_use]
+    pub fn governor(&self) -> &Governor {
+        &self.governor
     }
+
+    /// Asks the cache for `bytes` of `remote`, as far as `account` covers them and there is room.
+    /// Returns up to which byte they are in memory or in flight now.
+    fn request(&self, account: &Arc<Account>, remote: &RemoteObject, bytes: &Range<u64>) -> u64 {
+        let connections = match account.kind() {
+            Kind::WholeObject => WHOLE_OBJECT_CONNECTIONS,
+            _ => CONNECTIONS,
+        };
+        let bytes = match account.kind() {
+            // These are small, and apart from each other.
+            Kind::Stride | Kind::FirstReads | Kind::Hdf5Metadata => bytes.clone(),
+            _ => whole_blocks(bytes, remote.size()),
+        };
+        self.cache.prefetch(remote, &bytes, connections, account)
+    }
+}
+
+/// Returns the bytes of all blocks that `bytes` touch, in an object of `size` bytes.
+fn whole_blocks(bytes: &Range<u64>, size: u64) -> Range<u64> {
+    bytes.start / BLOCK_SIZE * BLOCK_SIZE..bytes.end.next_multiple_of(BLOCK_SIZE).min(size)
 }

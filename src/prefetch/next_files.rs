@@ -1,4 +1,4 @@
-//! Files of a directory that are opened one after the other, in the order of the listing.
+//! Files of a directory that are read through one after the other, in the order of the listing.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,10 +10,6 @@ use crate::weighted_lru::WeightedLru;
 
 /// Directories that are remembered.
 const MAX_DIRECTORIES: usize = 1000;
-/// What is prefetched of the files to come after the second one in a row, bytes; four times as much
-/// after each further one.
-const FIRST_WINDOW: u64 = 2 << 20;
-const LARGEST_WINDOW: u64 = 64 << 20;
 /// The fewest bytes of a file that are prefetched at once, unless they are all that is left of it.
 const MIN_BYTES: u64 = 4 << 20;
 /// The most files that are prefetched before they are opened.
@@ -26,77 +22,91 @@ type Directory = (Arc<str>, Prefix);
 #[derive(Debug)]
 pub(super) struct NextFiles {
     directories: Mutex<WeightedLru<Directory, LastOpened>>,
-    /// The most to prefetch of files that are not open, bytes.
-    limit: u64,
 }
 
 #[derive(Clone, Debug)]
 struct LastOpened {
+    key: Arc<str>,
     /// The key of the file that follows it.
     next: Option<Arc<str>>,
-    /// How many files were opened in order before it.
+    /// How many files were read through, in order, before it.
     in_a_row: u32,
+    /// Whether it was read through itself.
+    was_read: bool,
 }
 
 impl NextFiles {
-    pub(super) fn new(limit: u64) -> Self {
-        Self {
-            directories: Mutex::new(WeightedLru::new(MAX_DIRECTORIES)),
-            limit: limit.min(LARGEST_WINDOW),
-        }
+    pub(super) fn new() -> Self {
+        Self { directories: Mutex::new(WeightedLru::new(MAX_DIRECTORIES)) }
     }
 
     /// Records that `object` is opened. Returns the files after it if the one before it was opened
-    /// last. `following(count)` returns up to `count` objects after it.
-    pub(super) fn record(
+    /// last and read through. `following(count)` returns up to `count` objects after it.
+    pub(super) fn record_open(
         &self,
         object: &Object,
         following: impl FnOnce(usize) -> Vec<Arc<Object>>,
     ) -> Option<UpcomingFiles> {
-        let directory = (object.id.bucket.clone(), Prefix::of_key(&object.id.key).0);
+        let (directory, key) = (directory_of(&object.id), object.id.key.clone());
         let last = self.directories.lock().get(&directory).cloned();
-        let in_a_row = last
-            .filter(|last| last.next.as_ref() == Some(&object.id.key))
-            .map_or(0, |last| last.in_a_row + 1);
+        let (mut in_a_row, mut was_read) = (0, false);
+        match last {
+            Some(last) if last.was_read && last.next.as_ref() == Some(&key) => {
+                in_a_row = last.in_a_row + 1;
+            }
+            // Opened again: what it goes on from is the same.
+            Some(last) if last.key == key => (in_a_row, was_read) = (last.in_a_row, last.was_read),
+            _ => {}
+        }
         let objects = following(if in_a_row == 0 { 1 } else { MAX_FILES });
         let next = objects.first().map(|object| object.id.key.clone());
-        self.directories.lock().insert(directory, LastOpened { next, in_a_row }, 1);
+        let opened = LastOpened { key, next, in_a_row, was_read };
+        self.directories.lock().insert(directory, opened, 1);
         if in_a_row == 0 {
             return None;
         }
-        let window = FIRST_WINDOW.saturating_mul(1 << (2 * (in_a_row - 1)).min(30)).min(self.limit);
-        // The window bounds large files, this number small ones: after a few in a row, few files.
+        // Bytes are bounded by what such guesses have earned, this number small files.
         let count = (2_usize << in_a_row.min(10)).min(MAX_FILES);
         let readable = objects
             .into_iter()
             .take(count)
             .filter(|object| !object.is_archived() && object.size > 0);
         let files = readable.map(|object| (Arc::new(object.id.clone()), object)).collect();
-        Some(UpcomingFiles { window, files, prefetched: 0 })
+        Some(UpcomingFiles { files, prefetched: 0 })
     }
+
+    /// Records that an object was read through.
+    pub(super) fn record_end(&self, id: &ObjectId) {
+        let mut directories = self.directories.lock();
+        if let Some(last) = directories.get_mut(&directory_of(id)).filter(|last| last.key == id.key)
+        {
+            last.was_read = true;
+        }
+    }
+}
+
+fn directory_of(id: &ObjectId) -> Directory {
+    (id.bucket.clone(), Prefix::of_key(&id.key).0)
 }
 
 /// The files that will probably be opened next, one behind the other as if they were one.
 #[derive(Debug)]
-pub(super) struct UpcomingFiles {
-    /// Bytes to be ahead of what is read of the present file.
-    window: u64,
+pub struct UpcomingFiles {
     files: Vec<(Arc<ObjectId>, Arc<Object>)>,
     /// Bytes of all of them, from the first on, that are prefetched.
     prefetched: u64,
 }
 
 impl UpcomingFiles {
-    /// Prefetches what lies within the window, or within `ahead` if that is more, of which the
-    /// present file has `rest` bytes. `fetch` gets a file and a range of its bytes, and returns
-    /// up to where it could.
+    /// Prefetches what lies within the next `ahead` bytes, of which the present file has `rest`.
+    /// `fetch` gets a file and a range of its bytes, and returns up to where it could.
     pub(super) fn extend(
         &mut self,
         rest: u64,
         ahead: u64,
         mut fetch: impl FnMut(&Arc<Object>, &Arc<ObjectId>, Range<u64>) -> u64,
     ) {
-        let wanted = self.window.max(ahead).saturating_sub(rest);
+        let wanted = ahead.saturating_sub(rest);
         let mut start = 0;
         for (id, object) in &self.files {
             let end = start + object.size;
@@ -141,21 +151,36 @@ mod tests {
     }
 
     fn open(next_files: &NextFiles, files: &[Arc<Object>], number: usize) -> Option<UpcomingFiles> {
-        next_files.record(&files[number], |count| {
+        next_files.record_open(&files[number], |count| {
             files[number + 1..].iter().take(count).cloned().collect()
         })
     }
 
+    fn read(next_files: &NextFiles, files: &[Arc<Object>], number: usize) -> Option<UpcomingFiles> {
+        let upcoming = open(next_files, files, number);
+        next_files.record_end(&files[number].id);
+        upcoming
+    }
+
     #[test]
     fn files_are_expected_from_the_second_in_a_row_on_and_more_until_a_jump() {
-        let (files, next_files) = (directory(&[300_000; 100]), NextFiles::new(LARGEST_WINDOW));
-        let ahead: Vec<_> =
-            (0..7).map(|number| open(&next_files, &files, number).map(|f| f.files.len())).collect();
+        let (files, next_files) = (directory(&[300_000; 100]), NextFiles::new());
+        let count = |upcoming: Option<UpcomingFiles>| upcoming.map(|upcoming| upcoming.files.len());
+        let ahead: Vec<_> = (0..7).map(|number| count(read(&next_files, &files, number))).collect();
         assert_eq!(ahead, [None, Some(4), Some(8), Some(16), Some(32), Some(32), Some(32)]);
-        assert!(open(&next_files, &files, 50).is_none(), "a jump");
-        assert!(open(&next_files, &files, 51).is_some());
-        assert!(open(&next_files, &files, 51).is_none(), "the same again");
-        assert_eq!(open(&next_files, &files, 99).map(|f| f.files.len()), None);
+        assert_eq!(count(open(&next_files, &files, 6)), Some(32), "the same again");
+        assert!(read(&next_files, &files, 50).is_none(), "a jump");
+        assert!(read(&next_files, &files, 51).is_some());
+        assert_eq!(count(read(&next_files, &files, 99)), None);
+    }
+
+    #[test]
+    fn nothing_is_expected_after_files_that_are_only_opened() {
+        let (files, next_files) = (directory(&[300_000; 10]), NextFiles::new());
+        assert!((0..5).all(|number| open(&next_files, &files, number).is_none()));
+        assert!(read(&next_files, &files, 5).is_none());
+        assert!(open(&next_files, &files, 6).is_some());
+        assert!(open(&next_files, &files, 7).is_none());
     }
 
     #[test]
@@ -163,8 +188,8 @@ mod tests {
         let mut files = directory(&[10, 10, 0, 10]);
         let archived = Object { storage_class: "GLACIER".into(), ..(*files[3]).clone() };
         files[3] = Arc::new(archived);
-        let next_files = NextFiles::new(LARGEST_WINDOW);
-        open(&next_files, &files, 0);
+        let next_files = NextFiles::new();
+        read(&next_files, &files, 0);
         assert!(open(&next_files, &files, 1).unwrap().files.is_empty());
     }
 
@@ -177,7 +202,7 @@ mod tests {
             let files = directory(&sizes);
             let files: Vec<_> =
                 files.into_iter().map(|object| (Arc::new(object.id.clone()), object)).collect();
-            let mut upcoming = UpcomingFiles { window: 8 * MIB, files, prefetched: 0 };
+            let mut upcoming = UpcomingFiles { files, prefetched: 0 };
             let mut fetched: Vec<u64> = vec![0; sizes.len()];
             for (rest, ahead, outcome) in steps {
                 upcoming.extend(rest, ahead, |object, _, range| {
@@ -189,7 +214,7 @@ mod tests {
                     fetched[number]
                 });
                 let total: u64 = fetched.iter().sum();
-                prop_assert!(total <= (8 * MIB).max(80 * MIB));
+                prop_assert!(total <= 80 * MIB);
                 prop_assert_eq!(total, upcoming.prefetched);
             }
         }

@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::read_ahead_quota::ReadAheadQuota;
+use crate::governor::Account;
 
 /// The positions where an object is being read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Streams {
-    quota: Arc<ReadAheadQuota>,
     /// Last used first.
     cursors: Vec<Cursor>,
 }
@@ -19,15 +18,14 @@ impl Streams {
     /// The most readers of one object that are distinguished.
     const MOST: usize = 8;
 
-    pub(super) fn new(quota: Arc<ReadAheadQuota>) -> Self {
-        Self { quota, cursors: Vec::new() }
+    /// Returns whether `read` goes on from another one.
+    pub(super) fn are_continued_by(&self, read: &Range<u64>) -> bool {
+        self.cursors.iter().any(|cursor| cursor.is_continued_by(read))
     }
 
-    /// Returns whether `read` goes on from another one, or starts within what is prefetched.
-    pub(super) fn are_continued_by(&self, read: &Range<u64>) -> bool {
-        let continues =
-            |cursor: &Cursor| cursor.is_continued_by(read) || cursor.has_prefetched(read);
-        self.cursors.iter().any(continues)
+    /// Returns whether `read` starts within what is prefetched.
+    pub(super) fn have_prefetched(&self, read: &Range<u64>) -> bool {
+        self.cursors.iter().any(|cursor| cursor.has_prefetched(read))
     }
 
     /// Returns the bytes to be ahead of the last read.
@@ -35,40 +33,49 @@ impl Streams {
         self.cursors.first().map_or(0, Cursor::window)
     }
 
-    /// Records a read of an object of `size` bytes. Where more should be prefetched, `fetch`
-    /// gets the range of bytes, and returns up to where it could.
+    /// Records a read of an object of `size` bytes. Where more should be prefetched, `fetch` gets
+    /// the range of bytes, and returns up to where it could. `may_open`: this read may make those
+    /// that it goes on from a stream, which gets its own `account`. Returns the bytes that the
+    /// reader of a stream has passed over.
     pub(super) fn record(
         &mut self,
         read: &Range<u64>,
         size: u64,
-        fetch: impl FnOnce(Range<u64>) -> u64,
-    ) {
+        may_open: bool,
+        account: impl FnOnce() -> Arc<Account>,
+        fetch: impl FnOnce(&Arc<Account>, Range<u64>) -> u64,
+    ) -> Option<Range<u64>> {
         let cursors = self.cursors.iter().enumerate();
         let nearest = cursors
             .filter(|(_, cursor)| cursor.is_continued_by(read))
             .min_by_key(|(_, cursor)| cursor.distance(read))
             .map(|(index, _)| index);
-        let cursor = if let Some(index) = nearest {
+        let (cursor, passed) = if let Some(index) = nearest {
             let mut cursor = self.cursors.remove(index);
-            cursor.advance(read, size, &self.quota, fetch);
-            cursor
+            let passed = cursor.advance(read, size, may_open, account, fetch);
+            (cursor, passed)
         } else {
             let mut cursors = self.cursors.iter_mut();
             let skipped = cursors.find(|cursor| cursor.has_prefetched(read));
             let cursor =
                 skipped.map_or_else(|| Cursor::new(read.end), |cursor| cursor.skip_to(read));
             self.cursors.truncate(Self::MOST - 1);
-            cursor
+            (cursor, None)
         };
         self.cursors.insert(0, cursor);
+        passed
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::governor::{Governor, Guess, Kind, Product};
+    use crate::object::ObjectId;
 
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
@@ -76,15 +83,48 @@ mod tests {
     const STEP: u64 = 512 * KIB;
     const HUGE: u64 = 10_000 * MIB;
 
-    fn streams() -> Streams {
-        Streams::new(ReadAheadQuota::new(1024 * MIB))
+    /// Streams, and a governor that has learned that they are read to their ends.
+    struct Reads {
+        streams: Streams,
+        governor: Arc<Governor>,
+    }
+
+    fn streams() -> Reads {
+        Reads { streams: Streams::default(), governor: proven(1024 * MIB) }
+    }
+
+    fn account(governor: &Arc<Governor>) -> Arc<Account> {
+        let id = ObjectId { bucket: "b".into(), key: "k".into(), etag: "e".into() };
+        governor.account(Kind::Stream, &Product::of(&id))
+    }
+
+    fn proven(limit: u64) -> Arc<Governor> {
+        let governor = Governor::new(limit);
+        let account = account(&governor);
+        let _ = account.limit();
+        account.note(512 * MIB).read();
+        governor
+    }
+
+    /// Returns what is prefetched at a read, when no more than `reached` bytes can be.
+    fn ahead_up_to(
+        reads: &mut Reads,
+        read: Range<u64>,
+        size: u64,
+        reached: u64,
+    ) -> Option<Range<u64>> {
+        let (mut ahead, governor) = (None, reads.governor.clone());
+        let fetch = |_: &Arc<Account>, range: Range<u64>| {
+            let end = range.end.min(range.start + reached);
+            ahead.insert(range.start..end).end
+        };
+        reads.streams.record(&read, size, true, || account(&governor), fetch);
+        ahead
     }
 
     /// Returns what is prefetched at a read.
-    fn ahead(streams: &mut Streams, read: Range<u64>, size: u64) -> Option<Range<u64>> {
-        let mut ahead = None;
-        streams.record(&read, size, |range| ahead.insert(range).end);
-        ahead
+    fn ahead(reads: &mut Reads, read: Range<u64>, size: u64) -> Option<Range<u64>> {
+        ahead_up_to(reads, read, size, u64::MAX / 2)
     }
 
     proptest! {
@@ -132,7 +172,8 @@ mod tests {
             for (reads, skip) in [(256, 0)].into_iter().chain(skips) {
                 for number in 0..reads {
                     let read = position..position + STEP;
-                    let is_continued = streams.are_continued_by(&read);
+                    let is_continued = streams.streams.are_continued_by(&read)
+                        || streams.streams.have_prefetched(&read);
                     prop_assert!(position == 0 || is_continued, "at {position}");
                     if let Some(range) = ahead(&mut streams, read.clone(), HUGE) {
                         prop_assert_eq!(range.start, fetched.max(read.end));
@@ -201,7 +242,7 @@ mod tests {
                     fetched = range.end;
                 }
             }
-            prop_assert_eq!((streams.cursors.len(), fetched), (1, 50 * MIB));
+            prop_assert_eq!((streams.streams.cursors.len(), fetched), (1, 50 * MIB));
         }
 
         #[test]
@@ -211,35 +252,62 @@ mod tests {
             let (mut streams, size, step) = (streams(), 200 * MIB, 128 * KIB);
             let (mut fetched, mut position) = (0, 0);
             for reached in reached {
-                streams.record(&(position..position + step), size, |range| {
-                    assert!(range.start <= fetched.max(position + step), "a gap from {fetched}");
-                    fetched = range.end.min(range.start + reached);
-                    fetched
-                });
+                let read = position..position + step;
+                if let Some(range) = ahead_up_to(&mut streams, read, size, reached) {
+                    prop_assert!(range.start <= fetched.max(position + step), "a gap");
+                    fetched = range.end;
+                }
                 position += step;
             }
         }
 
         #[test]
-        fn streams_of_many_objects_stay_within_the_quota(
+        fn streams_of_many_objects_stay_within_the_limit(
             count in 1..40_usize, steps in prop::collection::vec(0..40_usize, 1..500),
         ) {
             let (total, size) = (32 * MIB, 1000 * MIB);
-            let quota = ReadAheadQuota::new(total);
-            let mut objects: Vec<(Streams, u64, u64)> =
-                (0..count).map(|_| (Streams::new(quota.clone()), 0, 0)).collect();
+            let governor = proven(total);
+            let new = || (Streams::default(), 0, VecDeque::new());
+            let mut objects: Vec<(Streams, u64, VecDeque<Guess>)> =
+                (0..count).map(|_| new()).collect();
             for step in steps {
-                let (streams, position, fetched) = &mut objects[step % count];
+                let (streams, position, unread) = &mut objects[step % count];
                 let read = *position..*position + 256 * KIB;
                 *position = read.end;
-                if let Some(range) = ahead(streams, read, size) {
-                    *fetched = range.end;
+                if let Some(guess) = unread.pop_front() {
+                    guess.read();
                 }
-                let positions = objects.iter().map(|(_, position, fetched)| (position, fetched));
-                let unread: u64 =
-                    positions.map(|(position, fetched)| fetched.saturating_sub(*position)).sum();
-                prop_assert!(unread <= total, "{unread} bytes ahead");
+                streams.record(&read, size, true, || account(&governor), |account, range| {
+                    let steps = account.allowance(range.end - range.start).granted / (256 * KIB);
+                    unread.extend((0..steps).map(|_| account.fetch(256 * KIB)));
+                    range.start + steps * 256 * KIB
+                });
+                let unread: usize = objects.iter().map(|(.., unread)| unread.len()).sum();
+                prop_assert!(unread as u64 * 256 * KIB <= total, "{unread} steps ahead");
             }
         }
+    }
+
+    #[test]
+    fn a_stream_whose_purse_is_empty_is_proposed_and_earns_it_back() {
+        let governor = Governor::new(1024 * MIB);
+        let first = account(&governor);
+        let _ = first.limit();
+        first.note(16 * MIB).waste();
+        let (mut streams, mut is_proposed) = (Streams::default(), false);
+        for number in 0..4 {
+            let read = number * STEP..(number + 1) * STEP;
+            streams.record(
+                &read,
+                HUGE,
+                true,
+                || account(&governor),
+                |_, range| {
+                    is_proposed = true;
+                    range.start
+                },
+            );
+        }
+        assert!(is_proposed);
     }
 }

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 pub use open_object::OpenObject;
 
 use crate::cache::{BlockCache, RemoteObject};
+use crate::governor::{Kind, Totals};
 use crate::object::{Object, ObjectId};
-use crate::prefetch::Prefetch;
+use crate::prefetch::{Prefetch, Prefetcher};
 use crate::s3::Bucket;
 
 /// Open objects by their version. An object removes itself when its last handle is closed.
@@ -42,17 +43,20 @@ impl Reader {
         object: &Arc<Object>,
         following: impl FnOnce(usize) -> Vec<Arc<Object>>,
     ) -> Arc<OpenObject> {
-        let remote = RemoteObject::new(bucket, object);
         // Every open is recorded, also that of an object that is open already.
-        let prefetcher = self.prefetch.open(&remote, following);
+        let upcoming = self.prefetch.record_open(object, following);
+        let remote = RemoteObject::new(bucket, object);
         let mut open = self.open.lock();
         if let Some(shared) = open.get(&remote.id).and_then(Weak::upgrade) {
             return shared;
         }
         let id = remote.id.clone();
+        let prefetcher = Prefetcher::new(&self.prefetch, &remote, upcoming);
         let new = OpenObject::new(remote, self.cache.clone(), prefetcher, self.open.clone());
         let new = Arc::new(new);
         open.insert(id, Arc::downgrade(&new));
+        drop(open);
+        new.begin();
         new
     }
 
@@ -60,6 +64,12 @@ impl Reader {
     #[must_use]
     pub fn cache(&self) -> &BlockCache {
         &self.cache
+    }
+
+    /// Returns what became of the guesses of each kind.
+    #[must_use]
+    pub fn guesses(&self) -> Vec<(Kind, Totals)> {
+        self.prefetch.governor().totals()
     }
 }
 

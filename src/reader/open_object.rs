@@ -4,15 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 
 use super::OpenObjects;
-use crate::cache::{BLOCK_SIZE, Block, BlockCache, RemoteObject, blocks_of};
+use crate::cache::{BlockCache, Piece, RemoteObject};
 use crate::error::Error;
-use crate::prefetch::{Extent, Prefetcher};
-
-/// A read of this many bytes that is not cached is faster over two connections.
-const MIN_BYTES_TO_HALVE: u64 = 512 * 1024;
+use crate::prefetch::Prefetcher;
 
 /// One version of an object, shared by all handles that are open on it.
 #[derive(Debug)]
@@ -24,14 +20,6 @@ pub struct OpenObject {
     open: Arc<OpenObjects>,
 }
 
-/// What a read waits for.
-enum Requested<T> {
-    /// The blocks that it touches.
-    Blocks(Vec<Block>),
-    /// The bytes themselves, in order.
-    Uncached(Vec<T>),
-}
-
 impl OpenObject {
     pub(super) fn new(
         remote: RemoteObject,
@@ -40,6 +28,11 @@ impl OpenObject {
         open: Arc<OpenObjects>,
     ) -> Self {
         Self { remote, cache, prefetcher, open }
+    }
+
+    /// Starts to fetch what is probably read first.
+    pub(super) fn begin(&self) {
+        self.prefetcher.begin();
     }
 
     /// Returns up to `size` bytes from `offset` on, as pieces in order; fewer only at the end of
@@ -54,59 +47,25 @@ impl OpenObject {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        match self.request(&range) {
-            Requested::Uncached(parts) => try_join_all(parts).await,
-            Requested::Blocks(blocks) => {
-                let mut pieces = Vec::with_capacity(blocks.len());
-                for (index, block) in blocks_of(&range).zip(blocks) {
-                    let bytes = block.bytes().await?;
-                    if index == 0 {
-                        self.prefetcher.record_head(&bytes);
-                    }
-                    let start = index * BLOCK_SIZE;
-                    let from = range.start.saturating_sub(start);
-                    let to = (range.end - start).min(bytes.len() as u64);
-                    // Both lie within a block.
-                    pieces.push(bytes.slice(from as usize..to as usize));
-                }
-                Ok(pieces)
+        let requested = self.request(&range);
+        let mut pieces = Vec::with_capacity(requested.len());
+        for piece in requested {
+            let bytes = piece.bytes().await?;
+            if range.start == 0 && pieces.is_empty() {
+                self.prefetcher.record_head(&bytes);
             }
+            pieces.push(bytes);
         }
+        Ok(pieces)
     }
 
     /// Starts to fetch what `range` needs, and after it what will probably be read next.
-    fn request(
-        &self,
-        range: &Range<u64>,
-    ) -> Requested<impl Future<Output = Result<Bytes, Error>> + use<>> {
-        let touched = blocks_of(range);
-        let observed = self.prefetcher.observe(range);
-        let until = match observed.extent() {
-            Extent::Until(end) => end.div_ceil(BLOCK_SIZE),
-            Extent::Uncached => {
-                if let Some(parts) = self.fetch_uncached(range) {
-                    observed.finish(true);
-                    return Requested::Uncached(parts);
-                }
-                touched.end
-            }
-        };
-        let demanded = self.cache.demand(&self.remote, touched, until);
+    fn request(&self, range: &Range<u64>) -> Vec<Piece> {
+        let mut observed = self.prefetcher.observe(range);
+        let (extent, around) = (observed.extent(), observed.around());
+        let demanded = self.cache.demand(&self.remote, range, &extent, &around);
         observed.finish(demanded.is_miss);
-        Requested::Blocks(demanded.blocks)
-    }
-
-    /// Fetches a large range in two parts, over two connections.
-    fn fetch_uncached(
-        &self,
-        range: &Range<u64>,
-    ) -> Option<Vec<impl Future<Output = Result<Bytes, Error>> + use<>>> {
-        let length = range.end - range.start;
-        let middle =
-            if length >= MIN_BYTES_TO_HALVE { range.start + length.div_ceil(2) } else { range.end };
-        let parts =
-            [range.start..middle, middle..range.end].into_iter().filter(|part| !part.is_empty());
-        parts.map(|part| self.cache.fetch_uncached(&self.remote, part)).collect()
+        demanded.pieces
     }
 }
 
@@ -116,6 +75,8 @@ impl Drop for OpenObject {
         // Another one of this version may have been opened since the last handle was closed.
         if open.get(&self.remote.id).is_some_and(|open| open.strong_count() == 0) {
             open.remove(&self.remote.id);
+            drop(open);
+            self.prefetcher.close();
         }
     }
 }

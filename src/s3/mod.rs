@@ -11,6 +11,8 @@ mod clock_skew;
 mod concurrency_limit;
 mod download;
 mod hedger;
+mod list_document;
+mod listed_page;
 mod pages;
 mod parse;
 mod patience;

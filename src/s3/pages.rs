@@ -8,6 +8,7 @@ use super::answer_limit::AnswerLimit;
 use super::backoff::Backoff;
 use super::classify::{Failure, Requested};
 use super::client::signed_with;
+use super::listed_page::ListedPage;
 use super::{Bucket, Position, parse};
 use crate::error::{Error, Problem};
 use crate::object::{Object, Page, Prefix};
@@ -101,6 +102,7 @@ impl Bucket {
         limit: Option<i32>,
     ) -> Result<Page, Error> {
         let url = self.url(prefix);
+        let listed = ListedPage::of(self.name());
         let send = |keys| {
             self.inner.counters.list.fetch_add(1, Ordering::Relaxed);
             let list = self.inner.client.list_objects_v2().bucket(&**self.name());
@@ -111,12 +113,15 @@ impl Bucket {
                 Position::After(key) => list.start_after(key),
                 Position::Token(token) => list.continuation_token(&**token),
             };
+            // The limit comes first: `listed` collects the body that it is given.
             let list = list.customize().interceptor(AnswerLimit::Listing);
+            let list = list.interceptor(listed.clone());
             list.config_override(signed_with(keys)).send()
         };
         let read = |output| {
             let fault = |words| Error::transient(Problem::new(words).about(&url));
-            let Some(page) = parse::page(self.name(), &output) else {
+            let page = listed.take().or_else(|| parse::page(self.name(), &output));
+            let Some(page) = page else {
                 let words = "a page was cut, or does not say where the listing goes on";
                 return Err(Failure::Again(fault(words)));
             };

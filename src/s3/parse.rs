@@ -1,5 +1,6 @@
 //! S3's answers as pages and objects.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,7 +16,7 @@ use crate::object::{Object, ObjectId, Page, Prefix, modification_time};
 /// goes on, so that it is of no use.
 pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Page> {
     let is_encoded = output.encoding_type() == Some(&EncodingType::Url);
-    let decode = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
+    let decode = |text| if is_encoded { decoded(text) } else { Some(Cow::Borrowed(text)) };
     let mut page = Page::default();
     // The SDK reads a document that ends in the middle as a shorter one.
     let count = output.contents().len() + output.common_prefixes().len();
@@ -41,11 +42,9 @@ pub(super) fn page(bucket: &Arc<str>, output: &ListObjectsV2Output) -> Option<Pa
             page.undecodable += 1;
             continue;
         };
-        // S3's schema allows a listing without etags.
-        let etag = listed.e_tag().map(unquoted).filter(|etag| !etag.is_empty());
-        let modified = time(listed.last_modified());
-        let etag = etag.map_or_else(|| ObjectId::stand_in(size, modified).into(), Arc::from);
-        page.objects.push(object(bucket, &key, etag, size, modified, class));
+        let modified = listed.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
+        let class = class.unwrap_or("STANDARD").into();
+        page.objects.push(listed_object(bucket, &key, listed.e_tag(), size, modified, class));
     }
     Some(page)
 }
@@ -57,28 +56,34 @@ pub(super) fn foreign_key<'page>(page: &'page Page, prefix: &str) -> Option<&'pa
     keys.find(|key| !key.starts_with(prefix))
 }
 
+/// Returns an object as a listing describes it.
+pub(super) fn listed_object(
+    bucket: &Arc<str>,
+    key: &str,
+    etag: Option<&str>,
+    size: u64,
+    modified: Option<SystemTime>,
+    storage_class: Arc<str>,
+) -> Object {
+    // S3's schema allows a listing without etags.
+    let etag = etag.map(unquoted).filter(|etag| !etag.is_empty());
+    let modified = modification_time(modified);
+    let etag = etag.map_or_else(|| ObjectId::stand_in(size, modified).into(), Arc::from);
+    let id = ObjectId { bucket: bucket.clone(), key: key.into(), etag };
+    Object { id, size, modified, storage_class }
+}
+
 /// The object `key` that `output` describes. `None`: it lacks size or etag.
 pub(super) fn head(bucket: &Arc<str>, key: &str, output: &HeadObjectOutput) -> Option<Object> {
     let class = output.storage_class().map(|class| class.as_str());
     let etag = output.e_tag().map(unquoted).filter(|etag| !etag.is_empty())?.into();
     let size = u64::try_from(output.content_length()?).ok()?;
-    Some(object(bucket, key, etag, size, time(output.last_modified()), class))
-}
-
-fn object(
-    bucket: &Arc<str>,
-    key: &str,
-    etag: Arc<str>,
-    size: u64,
-    modified: SystemTime,
-    class: Option<&str>,
-) -> Object {
-    Object {
+    Some(Object {
         id: ObjectId { bucket: bucket.clone(), key: key.into(), etag },
         size,
-        modified,
+        modified: time(output.last_modified()),
         storage_class: class.unwrap_or("STANDARD").into(),
-    }
+    })
 }
 
 fn time(modified: Option<&DateTime>) -> SystemTime {
@@ -91,9 +96,12 @@ pub(super) fn unquoted(etag: &str) -> &str {
 }
 
 /// Undoes `encoding-type=url`, which writes a space as `+`.
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('+') {
+        return percent_decode_str(text).decode_utf8().ok();
+    }
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
+    percent_decode_str(&spaced).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
 }
 
 #[cfg(test)]

@@ -264,7 +264,7 @@ async fn sixteen_readers_cost_as_many_logins_as_expiries() {
     // Ageing begins at 70 % of the life, which may be known a second too short.
     assert!((4..=12).contains(&stats.issued), "{stats:?}");
     assert_eq!(stats.authenticated, 1);
-    assert!(stats.gets > 200);
+    assert!(stats.gets > 100, "each reads more than once in each life: {stats:?}");
 }
 
 /// With a wrong local clock S3 answers RequestTimeTooSkewed, and the next attempt is signed with

@@ -17,13 +17,13 @@ const OBJECT: &str = ".granulefs-object";
 const DIRECTORY: &str = ".granulefs-directory";
 
 /// The names of a directory: each with its key, or `None` for a directory.
-type Model = BTreeMap<String, Option<String>>;
+pub(crate) type Model = BTreeMap<String, Option<String>>;
 
 /// The seed of a test's random numbers, which is printed when the test fails.
-struct Seed(u64);
+pub(crate) struct Seed(pub(crate) u64);
 
 impl Seed {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(
             std::env::var("TEST_SEED")
                 .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap()),
@@ -93,7 +93,7 @@ fn is_plain(component: &str) -> bool {
 }
 
 /// Returns the names that the directory `prefix` must have by the rules of docs/semantics.md.
-fn model(keys: &[String], prefix: &str) -> Model {
+pub(crate) fn model(keys: &[String], prefix: &str) -> Model {
     let mut names = Model::new();
     let below = || keys.iter().filter_map(|key| key.strip_prefix(prefix));
     for (component, _) in below().filter_map(|rest| rest.split_once('/')) {
@@ -109,7 +109,7 @@ fn model(keys: &[String], prefix: &str) -> Model {
     names
 }
 
-fn shown(listed: &DirectoryEntry) -> (String, Option<String>) {
+pub(crate) fn shown(listed: &DirectoryEntry) -> (String, Option<String>) {
     let key = match &listed.entry {
         granulefs::object::Entry::File(object) => Some(object.id.key.to_string()),
         granulefs::object::Entry::Directory(_) => None,

@@ -73,6 +73,11 @@ impl PathFilesystem {
         self.statistic("cache.bytes")
     }
 
+    /// Returns the number of bytes that names take.
+    pub(crate) fn name_bytes(&self) -> u64 {
+        self.statistic("names.bytes")
+    }
+
     /// Returns the number of bytes of objects that reached the cache. Of a hedged GET only one
     /// answer does.
     pub(crate) fn received_bytes(&self) -> u64 {

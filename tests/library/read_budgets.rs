@@ -4,28 +4,10 @@ use fake_daac::Content;
 use futures_util::future::join_all;
 
 use crate::environment::{TestEnvironment, in_time};
+use crate::workload::{random, take_counts};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-
-/// Returns pseudo-random numbers, the same in each run (SplitMix64).
-fn random(count: u64) -> impl Iterator<Item = u64> {
-    (1..=count).map(|number| {
-        let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    })
-}
-
-/// Waits until no request is under way, and returns and resets the GETs and their bytes. A hedged
-/// GET counts once.
-async fn take_counts(environment: &TestEnvironment) -> (u64, u64) {
-    environment.wait_for_stats(|stats| stats.in_flight == 0).await;
-    let counts = environment.unhedged_gets();
-    environment.fake_daac.reset_stats();
-    counts
-}
 
 /// Reads these ranges of a new file of `size` bytes, checks the bytes, and returns the cost.
 async fn cost(name: &str, size: u64, reads: impl Iterator<Item = (u64, u64)>) -> (u64, u64) {

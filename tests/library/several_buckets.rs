@@ -43,7 +43,11 @@ fn filesystem_over(fake_daac: &FakeDaac) -> PathFilesystem {
         (Bucket::new(location, credentials).unwrap(), Prefix::new(prefix))
     };
     let owner_and_modes = OwnerAndModes { uid: 7, gid: 8, file_mode: 0o444, dir_mode: 0o555 };
-    let limits = CacheSettings { metadata_ttl: Duration::from_secs(3600), cache_size: CACHE };
+    let limits = CacheSettings {
+        metadata_ttl: Duration::from_secs(3600),
+        cache_size: CACHE,
+        metadata_memory: 64 << 20,
+    };
     PathFilesystem::new(Filesystem::of_buckets(
         BUCKETS.map(location).into(),
         owner_and_modes,

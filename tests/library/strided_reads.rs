@@ -5,7 +5,7 @@ use fake_daac::Content;
 use crate::environment::{TestEnvironment, in_time};
 
 /// Reads at a constant distance, as of a slice through a large array, are each fetched once, and
-/// from the fourth on before they are requested.
+/// from the fifth on before they are requested.
 #[tokio::test]
 async fn strided_reads_are_fetched_before_they_are_requested() {
     const DISTANCE: u64 = 20 << 20;
@@ -23,7 +23,7 @@ async fn strided_reads_are_fetched_before_they_are_requested() {
                 .len(),
             100_000
         );
-        if number == 4 {
+        if number == 5 {
             environment.wait_for_stats(|stats| stats.gets > 8).await;
         }
     }

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fake_daac::{BearerAnswer, Content, Family, LoginAnswer};
 use rustix::process::Signal;
@@ -148,8 +148,13 @@ fn an_accepted_agreement_opens_a_mount_that_is_refreshed() {
             assert_eq!(reader.read(), 0, "{what}");
             set(LoginAnswer::Eula, BearerAnswer::Eula);
             eventually("the agreement is missing", TIMEOUT, || reader.read() == libc::EACCES);
+            let refused = Instant::now();
             set(LoginAnswer::Accept, BearerAnswer::Accept);
-            assert_eq!(reader.read(), libc::EACCES, "{what}");
+            let answer = reader.read();
+            // On a machine that was busy for longer, the pause may be over.
+            if refused.elapsed() < Duration::from_secs(1) {
+                assert_eq!(answer, libc::EACCES, "{what}");
+            }
             if by_signal {
                 mount.server().send_signal(Signal::HUP);
                 eventually("a login", LIFE, || reader.read() == 0);

@@ -242,7 +242,8 @@ fn help_lists_every_option_and_shows_no_secret() {
     let options = "--foreground --credentials-endpoint --earthdata-host --cmr-host \
         --buckets-file --region \
                    --endpoint-url --path-style --aws-credentials \
-                   --cache-size --metadata-ttl --allow-other --uid --gid --file-mode --dir-mode \
+                   --cache-size --metadata-memory --metadata-ttl --allow-other --uid --gid \
+                   --file-mode --dir-mode \
                    --log-file --verbose -o --token-file EARTHDATA_TOKEN_FILE \
                    S3_CREDENTIAL_ENDPOINT AWS_ENDPOINT_URL_S3 AWS_REGION";
     let identities = "EARTHDATA_TOKEN EARTHDATA_USERNAME EARTHDATA_PASSWORD NETRC";

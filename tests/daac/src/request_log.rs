@@ -137,6 +137,7 @@ impl RequestLog {
         logged: &LoggedRequest,
     ) -> Option<InFlightGuard> {
         let is_s3 = logged.kind.is_s3();
+        let is_get = logged.kind == RequestKind::Get;
         self.update(|stats| {
             *stats.of_kind(logged.kind) += 1;
             if let Some(daac) = &logged.daac {
@@ -146,8 +147,12 @@ impl RequestLog {
                 stats.in_flight += 1;
                 stats.most_in_flight = stats.most_in_flight.max(stats.in_flight);
             }
+            if is_get {
+                stats.gets_in_flight += 1;
+                stats.most_gets_in_flight = stats.most_gets_in_flight.max(stats.gets_in_flight);
+            }
         });
-        is_s3.then(|| InFlightGuard(Arc::clone(self)))
+        is_s3.then(|| InFlightGuard { request_log: Arc::clone(self), is_get })
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Stats)) {
@@ -189,8 +194,14 @@ impl RequestLog {
 
     pub(crate) fn reset(&self) {
         let mut records = self.records.lock();
-        let in_flight = records.stats.in_flight;
-        records.stats = Stats { in_flight, most_in_flight: in_flight, ..Stats::default() };
+        let Stats { in_flight, gets_in_flight, .. } = records.stats;
+        records.stats = Stats {
+            in_flight,
+            most_in_flight: in_flight,
+            gets_in_flight,
+            most_gets_in_flight: gets_in_flight,
+            ..Stats::default()
+        };
         records.log.clear();
         self.sent.store(0, Ordering::Relaxed);
     }
@@ -232,10 +243,16 @@ impl ByteCounter {
 
 /// Marks an S3 request as under way until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard(Arc<RequestLog>);
+pub(crate) struct InFlightGuard {
+    request_log: Arc<RequestLog>,
+    is_get: bool,
+}
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.update(|stats| stats.in_flight -= 1);
+        self.request_log.update(|stats| {
+            stats.in_flight -= 1;
+            stats.gets_in_flight -= u64::from(self.is_get);
+        });
     }
 }

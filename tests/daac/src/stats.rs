@@ -55,6 +55,10 @@ pub struct Stats {
     pub in_flight: u64,
     /// The largest number of S3 requests under way at one time.
     pub most_in_flight: u64,
+    /// GetObject requests under way, body included.
+    pub gets_in_flight: u64,
+    /// The largest number of GetObject requests under way at one time.
+    pub most_gets_in_flight: u64,
     /// The counts of each DAAC, by name; a DAAC without a request is missing. See
     /// [`crate::FakeDaac::daac_stats`].
     pub daacs: BTreeMap<String, DaacStats>,

@@ -171,3 +171,22 @@ fn a_lie_changes_what_an_answer_says_of_itself() {
         assert_eq!(!answer.header("x-amz-request-id").is_empty(), has_id, "{lie:?}");
     }
 }
+
+#[test]
+fn gets_under_way_are_counted_apart_from_other_requests() {
+    let (fake_daac, key) = with_one_object(Knobs {
+        first_byte_latency: Duration::from_secs(1),
+        list_latency: Duration::from_secs(1),
+        ..Knobs::default()
+    });
+    std::thread::scope(|scope| {
+        for path in ["/b/k", "/b/k", "/b?list-type=2"] {
+            let (fake_daac, key) = (&fake_daac, &key);
+            scope.spawn(move || s3(fake_daac, key, "GET", path, &[]));
+        }
+        assert!(fake_daac.wait_for(|stats| stats.most_in_flight == 3, SOON));
+        assert_eq!(fake_daac.stats().most_gets_in_flight, 2);
+    });
+    fake_daac.reset_stats();
+    assert_eq!(fake_daac.stats().most_gets_in_flight, 0);
+}
