@@ -86,8 +86,8 @@ impl BlockMap {
         wanted: &Range<u64>,
     ) -> Option<Piece> {
         let block = (id.clone(), index);
-        let in_memory = self.demanded.peek(&block).or_else(|| self.guesses.peek(&block));
-        if let Some(bytes) = in_memory.and_then(|part| part.slice(wanted)) {
+        let in_memory = [self.demanded.peek(&block), self.guesses.peek(&block)];
+        if let Some(bytes) = in_memory.into_iter().flatten().find_map(|part| part.slice(wanted)) {
             return Some(Piece::Ready(bytes));
         }
         let in_flight = self.in_flight.get(&block)?;

@@ -55,6 +55,9 @@ impl Guesses {
     /// Keeps a guess that has arrived.
     pub(super) fn insert(&mut self, block: BlockId, part: Part, guess: Guess) {
         let weight = part.bytes.len();
+        if let Some((_, replaced)) = self.fetched.remove(&block) {
+            replaced.waste();
+        }
         self.fetched.insert(block, (part, guess), weight);
         while self.fetched.weight() > self.limit && self.evict() {}
     }

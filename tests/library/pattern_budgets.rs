@@ -273,10 +273,7 @@ async fn guesses_end_with_their_file_and_are_accounted_for() {
     let stride = (0..40).map(|number| (12_345 + number * 1_100_000, 64 * KIB));
     read_of(&environment, &filesystem, "d/stride", stride).await;
     read_of(&environment, &filesystem, "d/1.nc", [HEAD, (10 * MIB, 190_000)]).await;
-    let mut file = OpenFile::open(&environment, &filesystem, "d/2.h5").await;
-    file.read(HEAD).await;
-    environment.wait_for_stats(|_| guesses(&filesystem).contains_key("hdf5_metadata")).await;
-    file.close();
+    read_of(&environment, &filesystem, "d/2.h5", reads_of_scattered()[..90].to_vec()).await;
     take_cost(&environment).await;
     let guesses = guesses(&filesystem);
     for kind in ["stream", "stride", "read_around", "file_tail", "hdf5_metadata"] {

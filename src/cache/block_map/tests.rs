@@ -155,3 +155,28 @@ fn a_guess_beside_a_read_page_stays_until_the_whole_block_comes() {
     let (granted, read) = (4096, 0);
     assert_eq!(blocks.totals(), Totals { granted, read, wasted: granted });
 }
+
+#[test]
+fn each_of_two_guesses_about_a_block_is_booked() {
+    let mut blocks = Blocks::new();
+    let mut page = blocks.guess(0..4096);
+    let mut whole = blocks.guess(block(0));
+    for range in [&mut page, &mut whole] {
+        blocks.complete(range);
+    }
+    assert!(blocks.map.has(&blocks.id, 0, &(8192..12288)));
+    blocks.map.abandon(&blocks.id, 0..u64::MAX, true);
+    let Totals { granted, read, wasted } = blocks.totals();
+    assert_eq!((granted, read + wasted), (4096 + BLOCK_SIZE, 4096 + BLOCK_SIZE));
+}
+
+#[test]
+fn a_guessed_page_is_found_beside_one_that_was_read() {
+    let mut blocks = Blocks::new();
+    let mut read = blocks.fetch(0..4096);
+    blocks.complete(&mut read);
+    let mut guessed = blocks.guess(8192..12288);
+    blocks.complete(&mut guessed);
+    assert!(blocks.map.has(&blocks.id, 0, &(0..4096)));
+    assert!(blocks.map.has(&blocks.id, 0, &(8192..12288)));
+}
