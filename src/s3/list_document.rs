@@ -13,6 +13,10 @@ use crate::object::{Page, Prefix};
 
 /// Returns the page that a document holds; `None` when it is not one that S3 writes.
 pub(super) fn page(bucket: &Arc<str>, document: &[u8]) -> Option<Page> {
+    // XML has no other control characters: a key with one may have been meant otherwise.
+    if document.iter().any(|byte| *byte < b' ' && !b"\t\n\r".contains(byte)) {
+        return None;
+    }
     let mut reader = Reader { rest: std::str::from_utf8(document).ok()? };
     if reader.rest.starts_with("<?xml") {
         reader.skip_to("?>")?;
@@ -294,6 +298,7 @@ mod tests {
             ("<NextContinuationToken>a&amp;b==</NextContinuationToken>", ""),
             ("<Size>7</Size>", ""),
             ("&apos;", "&nbsp;"),
+            ("p/a+b", "p/a\u{1}b"),
             ("2020-02-29T12:30:01.500Z", "Sat, 29 Feb 2020 12:30:01 GMT"),
             ("<Key>p/a+b%2Bc&apos;</Key>", "<Key><![CDATA[p/a]]></Key>"),
             ("<Name>b</Name>", "<!-- b -->"),
