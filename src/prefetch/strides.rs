@@ -111,15 +111,13 @@ impl Strides {
 
     /// Returns where the `ahead`th read after the last one may lie, rounded to pages.
     fn expected(&self, ahead: u64, period: usize, shift: Shift) -> Option<Range<u64>> {
-        let periods = ahead.div_ceil(period as u64);
+        // The last read may not be complete, so it is never counted from.
+        let periods = ahead / period as u64 + 1;
         let earlier = usize::try_from(periods * period as u64 - ahead).ok()?;
         let read = self.read(earlier)?;
-        // The last read may not be complete, and a longer one may touch a page more.
-        let before = length(self.read(earlier + period)?);
-        let length = if length(read) < before { before + PAGE } else { length(read) };
         let start = read.start.checked_add_signed(shift.bytes.checked_mul(periods as i64)?)?;
         let uncertainty = shift.uncertainty * periods;
-        let end = (start + length).checked_add(uncertainty)?;
+        let end = (start + length(read)).checked_add(uncertainty)?;
         Some(start.saturating_sub(uncertainty) / PAGE * PAGE..end.next_multiple_of(PAGE))
     }
 
