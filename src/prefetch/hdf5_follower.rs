@@ -9,9 +9,8 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::Prefetch;
 use super::hdf5::Metadata;
-use super::strides::PAGE;
+use super::{Prefetch, whole_pages};
 use crate::cache::{BLOCK_SIZE, Piece, RemoteObject};
 use crate::error::Error;
 use crate::governor::Account;
@@ -106,7 +105,7 @@ fn to_fetch(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Range<u64>> {
     wanted.sort_unstable_by_key(|range| range.start);
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for range in wanted {
-        let (start, end) = (range.start / PAGE * PAGE, range.end.next_multiple_of(PAGE).min(size));
+        let Range { start, end } = whole_pages(&range, size);
         match ranges.last_mut() {
             Some(last) if start / BLOCK_SIZE <= (last.end - 1) / BLOCK_SIZE => {
                 last.end = last.end.max(end);

@@ -41,6 +41,7 @@ use first_reads::FirstReads;
 use next_files::NextFiles;
 pub use next_files::UpcomingFiles;
 use random_access::WHOLE_OBJECT_CONNECTIONS;
+use strides::PAGE;
 
 /// Over how many connections a guess is spread that is not about a whole object.
 const CONNECTIONS: u64 = 8;
@@ -101,4 +102,9 @@ impl Prefetch {
 /// Returns the bytes of all blocks that `bytes` touch, in an object of `size` bytes.
 fn whole_blocks(bytes: &Range<u64>, size: u64) -> Range<u64> {
     bytes.start / BLOCK_SIZE * BLOCK_SIZE..bytes.end.next_multiple_of(BLOCK_SIZE).min(size)
+}
+
+/// Returns the bytes of all pages that `bytes` touch, in an object of `size` bytes.
+fn whole_pages(bytes: &Range<u64>, size: u64) -> Range<u64> {
+    bytes.start / PAGE * PAGE..bytes.end.next_multiple_of(PAGE).min(size)
 }

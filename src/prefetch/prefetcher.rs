@@ -11,8 +11,8 @@ use super::hdf5_follower::Hdf5Follower;
 use super::next_files::UpcomingFiles;
 use super::random_access::{RandomAccess, SMALL_OBJECT};
 use super::streams::Streams;
-use super::strides::{PAGE, Strides};
-use super::{Prefetch, file_tail, whole_blocks};
+use super::strides::Strides;
+use super::{Prefetch, file_tail, whole_blocks, whole_pages};
 use crate::cache::{BLOCK_SIZE, Piece, RemoteObject};
 use crate::governor::{Account, Kind, Product};
 
@@ -158,7 +158,7 @@ impl ObservedRead<'_> {
         let (read, size) = (&self.read, self.prefetcher.remote.size());
         match self.pattern {
             Pattern::Stream => whole_blocks(read, size),
-            Pattern::Stride => read.start / PAGE * PAGE..read.end.next_multiple_of(PAGE).min(size),
+            Pattern::Stride => whole_pages(read, size),
             Pattern::Random => self.predictors.random_access.extent(read, size),
         }
     }
@@ -236,7 +236,8 @@ impl Prefetcher {
         };
         let rest = self.remote.size().saturating_sub(*consumed);
         // What is refused is proposed again with each read: no more of it than can be earned back.
-        let ahead = streams.window().min(2 * account.limit()).max(account.limit());
+        let limit = account.limit();
+        let ahead = streams.window().clamp(limit, 2 * limit);
         upcoming.extend(rest, ahead.max(MIN_AHEAD), |object, id, ahead| {
             let bucket = self.remote.bucket.clone();
             let remote = RemoteObject { bucket, object: object.clone(), id: id.clone() };

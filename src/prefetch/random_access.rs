@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::strides::PAGE;
+use super::whole_pages;
 use crate::cache::{BLOCK_SIZE, Throughput};
 
 const KIB: u64 = 1024;
@@ -45,7 +45,7 @@ impl RandomAccess {
             _ if size <= SMALL_OBJECT => size,
             0 => HEAD_SIZE.max(read.end),
             _ if around < BLOCK_SIZE && size > MEDIUM_OBJECT => {
-                return read.start / PAGE * PAGE..read.end.next_multiple_of(PAGE).min(size);
+                return whole_pages(read, size);
             }
             _ => (start + around).max(read.end),
         };
