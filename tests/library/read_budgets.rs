@@ -87,7 +87,7 @@ async fn an_object_with_dense_reads_is_fetched_whole() {
     }
     // Its last GET may not have reached the store when the others are answered.
     in_time(async {
-        while (filesystem.cached_bytes() as u64) < 20 * MIB {
+        while filesystem.cached_bytes() < 20 * MIB {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     })
